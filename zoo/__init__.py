@@ -1,0 +1,50 @@
+"""MNIST model zoo for Apache MXNet: data, models, one training loop.
+
+    import zoo
+    mnist = zoo.load_mnist()
+    net = zoo.get_model("cnn7", seed=0)
+    zoo.fit(net, mnist.train[:-5000], mnist.train[-5000:], zoo.Recipe(epochs=1))
+    print(zoo.evaluate(net, mnist.test).accuracy)
+
+Names are imported when they are first used, so ``import zoo`` does not load MXNet.
+"""
+
+from importlib import import_module
+
+_HOMES = {
+    "Card": "zoo.models",
+    "get_card": "zoo.models",
+    "get_model": "zoo.models",
+    "list_models": "zoo.models",
+    "Dataset": "zoo.data",
+    "MNIST": "zoo.data",
+    "load_mnist": "zoo.data",
+    "synthetic": "zoo.data",
+    "Recipe": "zoo.recipes",
+    "Evaluation": "zoo.training",
+    "History": "zoo.training",
+    "TrainingInterrupted": "zoo.training",
+    "evaluate": "zoo.training",
+    "fit": "zoo.training",
+    "load_parameters": "zoo.weights",
+    "parameter_hash": "zoo.weights",
+    "save_parameters": "zoo.weights",
+    "DataError": "zoo.errors",
+    "DivergenceError": "zoo.errors",
+    "MXNetUnavailable": "zoo.errors",
+    "UnknownName": "zoo.errors",
+    "WeightsError": "zoo.errors",
+    "ZooError": "zoo.errors",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list:
+    return __all__

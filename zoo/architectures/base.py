@@ -1,0 +1,36 @@
+"""What the registry holds of a model, and how models enter it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zoo.recipes import Recipe
+from zoo.registry import Registry
+from zoo.runtime import mx
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A way to build a network, and where it comes from."""
+
+    name: str
+    kind: str  # "symbol" (built with mx.sym) or "gluon"
+    build: Callable[[], mx.gluon.HybridBlock]  # a new network, not yet initialized
+    initializer: mx.init.Initializer
+    recipe: Recipe  # of the source, where it gives one
+    summary: str
+    source: str
+
+
+MODELS: Registry[Architecture] = Registry("model")
+
+
+def register(name: str, **facts):
+    """Decorate a function that builds a network: registers it as the model ``name`` with these ``facts``."""
+
+    def decorate(build):
+        MODELS.add(name, Architecture(name=name, build=build, **facts))
+        return build
+
+    return decorate

@@ -1,0 +1,52 @@
+"""IDX files, the format MNIST is published in."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from zoo.errors import DataError
+
+_UINT8 = 0x08
+
+
+def read(path: Path) -> bytes:
+    """The uncompressed content of a file that may be gzipped."""
+    try:
+        content = Path(path).read_bytes()
+        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is a damaged gzip file ({error}): delete it and fetch it again") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def decode(content: bytes, shape: tuple[int | None, ...], origin: str) -> np.ndarray:
+    """The uint8 array in ``content``; ``shape`` is what it must be, None where any extent will do.
+
+    Raises :class:`DataError` for a wrong magic number, a wrong shape, and a length that is not the header's.
+    """
+    header = struct.Struct(f">HBB{len(shape)}I")
+    magic = f"0x{_UINT8 << 8 | len(shape):08x}"
+    if content[:4] != struct.pack(">HBB", 0, _UINT8, len(shape)):
+        found = f"0x{content[:4].hex()}" if len(content) >= 4 else f"only {len(content)} bytes"
+        raise DataError(f"{origin} is not an IDX file of {len(shape)}-dimensional bytes: it starts with {found}, not {magic}")
+    if len(content) < header.size:
+        raise DataError(f"{origin} is truncated: it ends within its header")
+    _, _, _, *extents = header.unpack_from(content)
+    if any(wanted not in (None, extent) for wanted, extent in zip(shape, extents)):
+        wanted = "×".join("n" if extent is None else str(extent) for extent in shape)
+        raise DataError(f"{origin} holds {'×'.join(map(str, extents))} values, and MNIST's are {wanted}")
+    expected = header.size + int(np.prod(extents, dtype=np.int64))
+    if len(content) != expected:
+        raise DataError(f"{origin} has the wrong size: its header announces {expected} bytes and it has {len(content)}")
+    return np.frombuffer(content, np.uint8, offset=header.size).reshape(extents)
+
+
+def encode(array: np.ndarray) -> bytes:
+    """A uint8 array as an IDX file; the inverse of :func:`decode`."""
+    return struct.pack(f">HBB{array.ndim}I", 0, _UINT8, array.ndim, *array.shape) + array.tobytes()

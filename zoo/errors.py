@@ -1,0 +1,27 @@
+"""The errors a user can cause, each carrying one sentence: what is wrong, where, what would be right."""
+
+
+class ZooError(Exception):
+    """Base of all of them; a command line prints the sentence and exits with 2, without a traceback."""
+
+
+class MXNetUnavailable(ZooError, ImportError):
+    """MXNet is missing or cannot be loaded on this machine."""
+
+
+class UnknownName(ZooError, KeyError):
+    """A model, context or option that does not exist."""
+
+    __str__ = Exception.__str__  # KeyError would show the sentence in quotes
+
+
+class DataError(ZooError, ValueError):
+    """MNIST files that are missing, damaged or not MNIST."""
+
+
+class WeightsError(ZooError, ValueError):
+    """A parameter file that is missing, damaged or made for another network."""
+
+
+class DivergenceError(ZooError, ArithmeticError):
+    """Training produced a loss that is not a finite number."""

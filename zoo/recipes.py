@@ -1,0 +1,44 @@
+"""What a training run is made of, apart from the network and the data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from zoo.errors import ZooError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of one training run; with the network, the data and the seed they determine its result.
+
+    ``learning_rate`` is per step on the mean loss of a batch, as in ``gluon.Trainer.step(batch_size)``.
+    """
+
+    epochs: int = 10
+    batch_size: int = 200
+    optimizer: str = "sgd"  # a name in MXNet's optimizer registry
+    learning_rate: float = 0.1
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    seed: int = 0  # shuffling and Dropout
+    keep_from: float = 0.0  # the best weights are kept once validation accuracy has reached this
+    stop_at: float | None = None  # training ends when validation accuracy has reached this
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with, in one sentence."""
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ZooError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ZooError(f"learning_rate must be a positive number, not {self.learning_rate}")
+        for name in ("momentum", "weight_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ZooError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
+        for name in ("keep_from", "stop_at"):
+            if getattr(self, name) is not None and not 0 <= getattr(self, name) <= 1:
+                raise ZooError(f"{name} is an accuracy between 0 and 1, not {getattr(self, name)}")
+        if not 0 <= self.seed < 2**31:
+            raise ZooError(f"seed must be between 0 and {2**31 - 1}, not {self.seed}")
+        if self.momentum and self.optimizer not in ("sgd", "nag"):
+            raise ZooError(f"momentum belongs to the optimizers sgd and nag, not to {self.optimizer}")

@@ -1,0 +1,97 @@
+"""Prepare this process for MXNet 1.9.1, then import it: ``from zoo.runtime import mx``.
+
+This is the one module of the project whose import has side effects, because all of them must come
+before ``import mxnet``: the aliases that newer NumPy and Python releases dropped, the number of
+OpenMP threads (MXNet would start half as many as there are CPUs), and the CUDA libraries that pip
+installed where the loader does not look. What the user has set already is left alone.
+
+The import itself never fails. ``STATUS`` says what was found and decided; where MXNet cannot be
+loaded, ``STATUS.problem`` is the sentence that says why and what to do, and touching ``mx`` raises
+it as :class:`zoo.errors.MXNetUnavailable`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from zoo.errors import MXNetUnavailable
+from zoo.runtime import compat, cpus, libraries
+
+
+@dataclass(frozen=True)
+class Status:
+    """What :mod:`zoo.runtime` found on this machine and decided for this process."""
+
+    distribution: str | None  # the installed wheel and its version, such as "mxnet-cu112 1.9.1"
+    threads: int  # OpenMP threads that MXNet's operators use
+    threads_from: str  # why that many
+    preloaded: tuple[str, ...]  # pip-installed CUDA libraries loaded for libmxnet.so
+    problem: str | None  # why MXNet cannot be used, None where it can
+
+    @property
+    def is_cuda_wheel(self) -> bool:
+        return self.distribution is not None and self.distribution.startswith("mxnet-cu")
+
+
+def _choose_threads() -> tuple[int, str]:
+    chosen = os.environ.get("OMP_NUM_THREADS", "")
+    if chosen.isdigit() and int(chosen) > 0:
+        return int(chosen), "OMP_NUM_THREADS, as it was set"
+    usable = cpus.usable()
+    if "mxnet" in sys.modules:
+        warnings.warn(
+            "mxnet was imported before zoo, so its thread count can no longer be set; import zoo first "
+            f"or set OMP_NUM_THREADS={usable} for up to twice the speed",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return max(1, (os.cpu_count() or 1) // 2), "MXNet's own default: it was imported before zoo"
+    os.environ["OMP_NUM_THREADS"] = str(usable)
+    return usable, "the CPUs this process may use"
+
+
+def _import_mxnet() -> tuple[ModuleType | None, tuple[str, ...], str | None]:
+    """The module, the libraries preloaded for it, and the sentence on why there is none."""
+    spec = importlib.util.find_spec("mxnet")
+    if spec is None or not spec.submodule_search_locations:
+        return None, (), (
+            "MXNet is not installed: pip install '.[cpu]', or '.[cu112]' for an NVIDIA GPU of compute capability 5.0 to 8.9"
+        )
+    preloaded: tuple[str, ...] = ()
+    try:
+        if "mxnet" not in sys.modules:
+            compat.patch()
+            library = Path(spec.submodule_search_locations[0]) / "libmxnet.so"
+            if library.exists():  # a build of one's own may keep it elsewhere and finds it itself
+                preloaded = libraries.preload_for(library)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MXNet's own deprecations: nothing its users could change
+            return importlib.import_module("mxnet"), preloaded, None
+    except libraries.MissingLibrary as error:
+        return None, preloaded, str(error)
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        return None, preloaded, f"MXNet is installed but cannot be imported ({type(error).__name__}: {error})"
+
+
+def _prepare() -> tuple[ModuleType | None, Status]:
+    threads, threads_from = _choose_threads()
+    module, preloaded, problem = _import_mxnet()
+    return module, Status(libraries.mxnet_distribution(), threads, threads_from, preloaded, problem)
+
+
+_module, STATUS = _prepare()
+if _module is not None:
+    mx = _module
+
+
+def __getattr__(name: str):
+    if name == "mx":
+        raise MXNetUnavailable(STATUS.problem)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

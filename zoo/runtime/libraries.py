@@ -1,0 +1,86 @@
+"""Which MXNet wheel is installed, and the shared libraries that it needs."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import re
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+_SYSTEM_PACKAGES = {
+    "libgomp.so.1": "libgomp1 on Debian and Ubuntu, libgomp on Fedora",
+    "libquadmath.so.0": "libquadmath0 on Debian and Ubuntu, libquadmath on Fedora",
+}
+_CANNOT_OPEN = re.compile(r"(?P<name>lib[^:/\s]+): cannot open shared object file")
+
+
+class MissingLibrary(OSError):
+    """A shared library that libmxnet.so links to is nowhere to be found."""
+
+
+def mxnet_distribution() -> str | None:
+    """Name and version of the wheel that installed ``mxnet``, None for a build of one's own or no MXNet at all."""
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"] or ""
+        if re.fullmatch(r"mxnet(-cu\d+)?", name.lower()):
+            return f"{name} {distribution.version}"
+    return None
+
+
+def preload_for(library: Path) -> tuple[str, ...]:
+    """Load ``library``, and before it whatever it links to that the loader misses and pip has installed.
+
+    The CUDA wheels on PyPI put their libraries into ``nvidia/*/lib``, where the loader does not look.
+    Loaded globally by path, a library satisfies those that link to it by name. Returns the names
+    preloaded, in order; raises :class:`MissingLibrary` for the first one that is nowhere.
+    """
+    try:
+        ctypes.CDLL(str(library))
+        return ()
+    except OSError:
+        pass
+    preloaded = []
+    for name in _unresolved(library):
+        found = _pip_installed(name)
+        if found is not None:
+            ctypes.CDLL(str(found), mode=ctypes.RTLD_GLOBAL)
+            preloaded.append(name)
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        match = _CANNOT_OPEN.search(str(error))
+        if match is None:
+            raise
+        raise MissingLibrary(_advice(match["name"], len(preloaded))) from None
+    return tuple(preloaded)
+
+
+def _unresolved(library: Path) -> list[str]:
+    """Names that the loader cannot find for ``library``, in the order in which it links to them."""
+    try:
+        listing = subprocess.run(["ldd", str(library)], capture_output=True, text=True, check=False).stdout
+    except OSError:  # no ldd: the loader's own message will name one
+        return []
+    return re.findall(r"^\s*(\S+) => not found", listing, flags=re.MULTILINE)
+
+
+def _pip_installed(name: str) -> Path | None:
+    spec = importlib.util.find_spec("nvidia")
+    folders = spec.submodule_search_locations if spec else None
+    return next((path for folder in folders or () for path in Path(folder).glob(f"*/lib/{name}")), None)
+
+
+def _advice(name: str, preloaded: int) -> str:
+    if name in _SYSTEM_PACKAGES:
+        return f"MXNet needs the system library {name}: install the package {_SYSTEM_PACKAGES[name]}"
+    if name == "libcuda.so.1":
+        found = f" ({preloaded} CUDA libraries from pip are loaded, only this one is missing)" if preloaded else ""
+        return (
+            "this MXNet is a CUDA wheel and needs libcuda.so.1 of NVIDIA's driver, which is not installed here"
+            f"{found}: install the driver, or for the CPU alone pip uninstall mxnet-cu112 and pip install '.[cpu]'"
+        )
+    if re.match(r"lib(cu|nv|nccl)", name):
+        return f"this MXNet is a CUDA wheel and needs {name}: pip install '.[cu112]' brings it, or use '.[cpu]'"
+    return f"MXNet needs the shared library {name}, which this system does not have"

@@ -1,0 +1,40 @@
+"""What a training run leaves behind besides the weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from zoo.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch; accuracies between 0 and 1, losses in nats per image."""
+
+    epoch: int  # from 1
+    learning_rate: float
+    train_loss: float  # running: of each batch before its update
+    train_accuracy: float
+    validation_loss: float | None  # after the epoch; None without validation data
+    validation_accuracy: float | None
+    seconds: float  # of training, without the validation
+
+    def __str__(self) -> str:
+        text = f"epoch {self.epoch}: loss {self.train_loss:.4f}, accuracy {self.train_accuracy:.2%}"
+        if self.validation_accuracy is not None:
+            text += f", validation {self.validation_accuracy:.2%}"
+        return text
+
+
+@dataclass(frozen=True)
+class History:
+    """A run of :func:`zoo.fit`, epoch by epoch."""
+
+    recipe: Recipe
+    records: tuple[EpochRecord, ...]
+    best_epoch: int | None  # whose weights were kept as the best, None where none reached ``recipe.keep_from``
+    stopped: str  # "finished", "target" (``recipe.stop_at`` reached) or "interrupted"
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"

@@ -1,0 +1,67 @@
+"""A data set that stays on the devices, and reading results behind the device instead of waiting for it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from zoo.data import Dataset
+from zoo.runtime import mx
+
+# Batches enqueued ahead of the one whose result is read: enough for the device never to run dry,
+# few enough for a divergence to surface at once and for memory not to pile up.
+LOOKAHEAD = 8
+
+Pending = TypeVar("Pending")
+
+
+class Resident:
+    """A data set on every context, as uint8; batches are gathered there by index, so only indices travel."""
+
+    def __init__(self, dataset: Dataset, contexts: Sequence[mx.Context]) -> None:
+        self.contexts = list(contexts)
+        self.count = len(dataset)
+        self.images = [mx.nd.array(dataset.images[:, None], ctx=ctx, dtype="uint8") for ctx in self.contexts]
+        self.labels = [mx.nd.array(dataset.labels, ctx=ctx, dtype="uint8") for ctx in self.contexts]
+
+    def batches(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[int, list[mx.nd.NDArray]]]:
+        """Cut ``order``, indices into the data set, into batches, the last one possibly smaller.
+
+        Yields the number of images and one index array per context. Contexts share a batch as evenly
+        as possible; where it has fewer images than there are contexts, the last arrays are empty
+        shards and stand there as the batch's first image, which the caller must not count.
+        """
+        orders = [mx.nd.array(order, ctx=ctx, dtype="int32") for ctx in self.contexts]
+        ways = len(orders)
+        for start in range(0, len(order), batch_size):
+            images = min(batch_size, len(order) - start)
+            share, extra = divmod(images, ways)
+            shards, low = [], start
+            for way, indices in enumerate(orders):
+                high = low + share + (way < extra)
+                shards.append(indices[low:high] if high > low else indices[start : start + 1])
+                low = high
+            yield images, shards
+
+
+def lagging(enqueued: Iterable[Pending]) -> Iterator[Pending]:
+    """Pass on what ``enqueued`` yields, :data:`LOOKAHEAD` items later, and all of it in the end."""
+    waiting: deque[Pending] = deque()
+    for item in enqueued:
+        waiting.append(item)
+        if len(waiting) > LOOKAHEAD:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def pixels(F, images, index):
+    """The images at ``index`` as the float32 pixels in [0, 1] that every model takes."""
+    return F.cast(F.take(images, index), dtype="float32") * (1 / 255)
+
+
+def targets(F, labels, index):
+    """The labels at ``index`` as float32, which MXNet's ``pick`` and comparisons want."""
+    return F.cast(F.take(labels, index), dtype="float32")
