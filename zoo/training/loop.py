@@ -15,7 +15,7 @@ from zoo.data import Dataset
 from zoo.errors import DivergenceError, ZooError
 from zoo.recipes import Recipe
 from zoo.runtime import mx
-from zoo.training.evaluation import Evaluation, Evaluator, place
+from zoo.training.evaluation import Evaluation, Predictor, place
 from zoo.training.history import EpochRecord, History
 from zoo.training.interrupt import Interruption
 from zoo.training.session import TrainingSession
@@ -64,13 +64,13 @@ def fit(
     keeper = _Keeper(net, recipe, files.output_directory(out) if out is not None else None)
     mx.random.seed(recipe.seed)
     session = TrainingSession(net, train, recipe, contexts)
-    evaluator = Evaluator(net, validation, contexts) if validation is not None else None
+    predictor = Predictor(net, validation, contexts) if validation is not None else None
     records: list[EpochRecord] = []
     stopped = "finished"
     with Interruption() as interruption, _bar(recipe.epochs * len(train), progress) as bar:
         for epoch in range(1, recipe.epochs + 1):
             trained = _train(session, epoch, interruption, bar)
-            evaluation = evaluator.evaluate() if evaluator is not None and trained is not None else None
+            evaluation = predictor.evaluate() if predictor is not None and trained is not None else None
             if trained is None or interruption.requested and evaluation is None:
                 stopped = "interrupted"
                 break

@@ -60,8 +60,3 @@ def lagging(enqueued: Iterable[Pending]) -> Iterator[Pending]:
 def pixels(F, images, index):
     """The images at ``index`` as the float32 pixels in [0, 1] that every model takes."""
     return F.cast(F.take(images, index), dtype="float32") * (1 / 255)
-
-
-def targets(F, labels, index):
-    """The labels at ``index`` as float32, which MXNet's ``pick`` and comparisons want."""
-    return F.cast(F.take(labels, index), dtype="float32")

@@ -12,7 +12,7 @@ from zoo.errors import UnknownName, ZooError
 from zoo.recipes import Recipe
 from zoo.registry import suggestion
 from zoo.runtime import mx
-from zoo.training.resident import Resident, lagging, pixels, targets
+from zoo.training.resident import Resident, lagging, pixels
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class _TrainStep(mx.gluon.HybridBlock):
         self.cross_entropy = mx.gluon.loss.SoftmaxCrossEntropyLoss()
 
     def hybrid_forward(self, F, images, labels, index):
-        truth = targets(F, labels, index)
+        truth = F.cast(F.take(labels, index), dtype="float32")
         logits = self.net(pixels(F, images, index))
         loss = F.sum(self.cross_entropy(logits, truth))
         correct = F.sum(F.broadcast_equal(F.argmax(logits, axis=1), truth))

@@ -1,0 +1,90 @@
+"""What is measured, and what comes of it: plain facts that travel between processes as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+PHASES = ("train", "infer")
+DTYPES = ("float32",)
+EPOCH = 60_000  # images, in both phases
+
+# Training costs a forward pass, and a backward pass of twice its work: one product for the gradient
+# of the weights and one for the gradient of the inputs.
+_FORWARD_PASSES = {"train": 3, "infer": 1}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of the table."""
+
+    model: str
+    context: str
+    dtype: str
+    batch_size: int
+    phase: str  # one of PHASES
+
+    def __str__(self) -> str:
+        return f"{self.model} on {self.context}, {self.dtype}, batch {self.batch_size}, {self.phase}"
+
+
+@dataclass(frozen=True)
+class Round:
+    """Batches run one after the other as the loop runs them, timed from an idle device to an idle device."""
+
+    images: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The raw samples of a cell, and the figures that follow from them."""
+
+    rounds: tuple[Round, ...]
+    batch_seconds: tuple[float, ...]  # single batches, each waited for before the next is started
+    epoch_run_seconds: float | None  # of a whole epoch; None where that would have taken too long
+    memory_mib: float  # highest resident memory of the process, or the memory in use on the GPUs
+    flops_per_image: int  # of the forward pass
+    warmup_rounds: int
+    steady: bool  # False: the last rounds of the warm-up still differed by more than 10%
+    data: str  # where the images come from
+
+    @property
+    def images_per_second(self) -> float:
+        """Median over the rounds."""
+        return float(np.median([each.images / each.seconds for each in self.rounds]))
+
+    @property
+    def spread(self) -> float:
+        """Interquartile range of the rounds' images per second, relative to their median."""
+        low, high = np.percentile([each.images / each.seconds for each in self.rounds], (25, 75))
+        return float((high - low) / self.images_per_second)
+
+    @property
+    def epoch_seconds(self) -> float:
+        """Measured if an epoch was run, or else extrapolated from the median."""
+        return self.epoch_run_seconds if self.epoch_run_seconds is not None else EPOCH / self.images_per_second
+
+    def batch_milliseconds(self, percentile: float) -> float:
+        return float(np.percentile(self.batch_seconds, percentile)) * 1000
+
+    def gflops(self, phase: str) -> float:
+        """Thousand million floating-point operations a second, of convolutions and dense layers."""
+        return self.images_per_second * self.flops_per_image * _FORWARD_PASSES[phase] / 1e9
+
+    @classmethod
+    def from_json(cls, raw: dict) -> Measurement:
+        return cls(**{**raw, "rounds": tuple(Round(**each) for each in raw["rounds"]), "batch_seconds": tuple(raw["batch_seconds"])})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A cell with its measurement, or with the reason why there is none."""
+
+    cell: Cell
+    measurement: Measurement | None = None
+    error: str | None = None
+
+    def to_json(self) -> dict:
+        return asdict(self)

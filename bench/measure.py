@@ -1,0 +1,124 @@
+"""The measuring itself: warm, synchronised, repeated. ``bench`` and ``benchmarks/`` both call these functions."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from bench.cells import EPOCH, Cell, Measurement, Round
+from zoo import contexts, models
+from zoo.architectures import MODELS
+from zoo.data import Dataset
+from zoo.runtime import mx
+from zoo.training import Predictor, TrainingSession
+
+ROUNDS = 5  # at least
+ROUND_SECONDS = 0.4  # at least, so that starting and waiting for the device do not count
+_STEADY = 0.10  # the last warm-up rounds differ by no more
+_MAX_BATCH_SAMPLES = 500
+
+
+class Workload:
+    """A model in a phase, over real data on a context, ready to process batches as :func:`zoo.fit` does."""
+
+    def __init__(self, cell: Cell, dataset: Dataset) -> None:
+        ctx = contexts.parse(cell.context)
+        net = models.get_model(cell.model, ctx=ctx, seed=0)
+        self.batch_size = cell.batch_size
+        self._run: Callable[[np.ndarray], Iterator] = (
+            TrainingSession(net, dataset, _recipe(cell), ctx).run
+            if cell.phase == "train"
+            else Predictor(net, dataset, ctx, cell.batch_size).run
+        )
+        self._order = np.random.default_rng(0).permutation(len(dataset))
+        self._position = 0
+
+    def run(self, batches: int) -> Round:
+        """Process that many full batches of images in random order, and wait for the last one."""
+        return self._timed(np.concatenate([self._next_batch() for _ in range(batches)]))
+
+    def epoch(self) -> Round:
+        """Process every image once."""
+        return self._timed(self._order)
+
+    def _next_batch(self) -> np.ndarray:
+        if self._position + self.batch_size > len(self._order):
+            self._position = 0
+        self._position += self.batch_size
+        return self._order[self._position - self.batch_size : self._position]
+
+    def _timed(self, order: np.ndarray) -> Round:
+        mx.nd.waitall()
+        start = time.perf_counter()
+        deque(self._run(order), maxlen=0)
+        mx.nd.waitall()
+        return Round(len(order), time.perf_counter() - start)
+
+
+def measure(cell: Cell, dataset: Dataset, seconds: float = 5.0) -> Measurement:
+    """Measure ``cell`` for about ``seconds`` after its warm-up, longer if five rounds take longer."""
+    workload = Workload(cell, dataset)
+    batches, warmup_rounds, steady = _warm_up(workload, seconds)
+    rounds: list[Round] = []
+    while len(rounds) < ROUNDS or sum(each.seconds for each in rounds) < seconds * 0.6:
+        rounds.append(workload.run(batches))
+    return Measurement(
+        rounds=tuple(rounds),
+        batch_seconds=tuple(_batch_seconds(workload, rounds, batches, seconds * 0.2)),
+        epoch_run_seconds=_epoch_seconds(workload, rounds, seconds),
+        memory_mib=_memory_mib(cell),
+        flops_per_image=models.get_card(cell.model).flops,
+        warmup_rounds=warmup_rounds,
+        steady=steady,
+        data=dataset.source,
+    )
+
+
+def _recipe(cell: Cell):
+    """The model's own recipe, its learning rate scaled down with the batch: numbers that overflow have another speed."""
+    recipe = MODELS[cell.model].recipe
+    scale = min(1.0, cell.batch_size / recipe.batch_size)
+    return replace(recipe, batch_size=cell.batch_size, learning_rate=recipe.learning_rate * scale)
+
+
+def _warm_up(workload: Workload, seconds: float) -> tuple[int, int, bool]:
+    """Run until two rounds agree, or for half of ``seconds``; returns batches per round, rounds run, and which of the two."""
+    workload.run(1)  # compiles and allocates
+    batches, spent, rounds = 1, 0.0, [workload.run(1)]
+    while rounds[-1].seconds < ROUND_SECONDS:
+        batches = max(batches + 1, int(batches * min(10.0, 1.2 * ROUND_SECONDS / rounds[-1].seconds)))
+        rounds.append(workload.run(batches))
+    while spent < seconds / 2:
+        rounds.append(workload.run(batches))
+        spent += rounds[-1].seconds
+        before, last = (each.images / each.seconds for each in rounds[-2:])
+        if abs(last - before) <= _STEADY * max(last, before):
+            return batches, len(rounds) + 1, True
+    return batches, len(rounds) + 1, False
+
+
+def _batch_seconds(workload: Workload, rounds: list[Round], batches: int, seconds: float) -> list[float]:
+    """Time single batches; rounds of one batch are that already."""
+    if batches == 1:
+        return [each.seconds for each in rounds]
+    samples: list[float] = []
+    while len(samples) < ROUNDS or (sum(samples) < seconds and len(samples) < _MAX_BATCH_SAMPLES):
+        samples.append(workload.run(1).seconds)
+    return samples
+
+
+def _epoch_seconds(workload: Workload, rounds: list[Round], seconds: float) -> float | None:
+    expected = EPOCH * sum(each.seconds for each in rounds) / sum(each.images for each in rounds)
+    return workload.epoch().seconds if expected <= seconds else None
+
+
+def _memory_mib(cell: Cell) -> float:
+    gpus = [ctx for ctx in contexts.parse(cell.context) if ctx.device_type == "gpu"]
+    if not gpus:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
+    return sum(total - free for free, total in (mx.context.gpu_memory_info(ctx.device_id) for ctx in gpus)) / 2**20

@@ -1,0 +1,36 @@
+"""One cell in a process of its own: ``python -m bench.worker REQUEST RESULT``, two JSON files; run by ``bench.runner``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.cells import Cell
+from zoo.cli import load_data
+from zoo.console import mxnet_reason
+from zoo.errors import ZooError
+
+
+def main(request: Path, result: Path) -> int:
+    """Measure the cell that ``request`` describes; ``result`` gets the measurement, or the error in one sentence."""
+    asked = json.loads(request.read_text())
+    try:
+        from bench.measure import measure
+        from zoo.runtime import mx
+
+        dataset = load_data(asked["data"]).train
+        answer = {"measurement": asdict(measure(Cell(**asked["cell"]), dataset, asked["seconds"]))}
+    except ZooError as error:
+        answer = {"error": str(error)}
+    except MemoryError:
+        answer = {"error": "out of memory"}
+    except mx.base.MXNetError as error:
+        answer = {"error": mxnet_reason(error)}
+    result.write_text(json.dumps(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
