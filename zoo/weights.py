@@ -31,6 +31,9 @@ def state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
     On several contexts the trainable ones are equal; the running statistics, of which each context
     sees its own share of the data, are averaged.
     """
+    # A forward pass in flight moves weights into oneDNN's layout, in place, behind the back of anyone
+    # who waits for the array alone: of networks read right after their first pass, one in eight was garbled.
+    mx.nd.waitall()
     auxiliary = set(net(mx.sym.var("data")).list_auxiliary_states())
     arrays = {}
     for name, parameter in net.collect_params().items():
