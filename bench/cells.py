@@ -75,7 +75,13 @@ class Measurement:
 
     @classmethod
     def from_json(cls, raw: dict) -> Measurement:
-        return cls(**{**raw, "rounds": tuple(Round(**each) for each in raw["rounds"]), "batch_seconds": tuple(raw["batch_seconds"])})
+        return cls(
+            **{
+                **raw,
+                "rounds": tuple(Round(**each) for each in raw["rounds"]),
+                "batch_seconds": tuple(raw["batch_seconds"]),
+            }
+        )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from bench import runner, tables
 from bench.cells import DTYPES, EPOCH, PHASES, Cell, Outcome
 from zoo import files
-from zoo.cli import add_data, load_data
+from zoo.cli.options import add_data, load_data
 from zoo.console import FAILURE, INTERRUPTED, command_line
 from zoo.errors import UnknownName, ZooError
 
@@ -47,13 +47,30 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description="Measure training and inference of the zoo's models on this machine."
     )
-    parser.add_argument("--models", nargs="+", default=["mlp", "cnn7"], metavar="MODEL", help="names or patterns (default: mlp cnn7)")
-    parser.add_argument("--contexts", nargs="+", metavar="CONTEXT", help="cpu, gpu(0), or several as one: 'cpu(0),cpu(1)' (default: every one that works here)")
-    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1, 32, 200, 512], metavar="N", help="(default: 1 32 200 512)")
+    parser.add_argument(
+        "--models", nargs="+", default=["mlp", "cnn7"], metavar="MODEL", help="names or patterns (default: mlp cnn7)"
+    )
+    parser.add_argument(
+        "--contexts",
+        nargs="+",
+        metavar="CONTEXT",
+        help="cpu, gpu(0), or several as one: 'cpu(0),cpu(1)' (default: every one that works here)",
+    )
+    parser.add_argument(
+        "--batch-sizes", nargs="+", type=int, default=[1, 32, 200, 512], metavar="N", help="(default: 1 32 200 512)"
+    )
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=["float32"], help="(default: float32)")
     parser.add_argument("--phases", nargs="+", choices=PHASES, default=list(PHASES), help="(default: train infer)")
-    parser.add_argument("--seconds", type=float, default=5.0, metavar="S", help="time to measure each cell for (default: 5)")
-    parser.add_argument("--format", choices=tables.FORMATS, default="simple", metavar="FORMAT", help="any of tabulate's (github, plain, …), csv or json (default: simple)")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, metavar="S", help="time to measure each cell for (default: 5)"
+    )
+    parser.add_argument(
+        "--format",
+        choices=tables.FORMATS,
+        default="simple",
+        metavar="FORMAT",
+        help="any of tabulate's (github, plain, …), csv or json (default: simple)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write raw samples and environment to FILE")
     add_data(parser)
     return parser
@@ -74,8 +91,12 @@ def _cells(arguments: argparse.Namespace) -> list[Cell]:
     places = [(",".join(map(str, parsed)), len(parsed)) for parsed in map(contexts.parse, asked)]
     for place, ways in places:
         if min(arguments.batch_sizes) < ways:
-            raise UnknownName(f"a batch of {min(arguments.batch_sizes)} cannot be shared by the {ways} contexts {place}")
-    combinations = itertools.product(names, [place for place, _ in places], arguments.dtypes, arguments.batch_sizes, arguments.phases)
+            raise UnknownName(
+                f"a batch of {min(arguments.batch_sizes)} cannot be shared by the {ways} contexts {place}"
+            )
+    combinations = itertools.product(
+        names, [place for place, _ in places], arguments.dtypes, arguments.batch_sizes, arguments.phases
+    )
     return list(dict.fromkeys(Cell(*combination) for combination in combinations))
 
 

@@ -59,6 +59,8 @@ def _revision() -> str | None:
 
     try:
         git("ls-files", "--error-unmatch", "cells.py")  # not a checkout of something around an installed copy
-        return git("rev-parse", "--short=12", "HEAD").strip() + ("+" if git("status", "--porcelain", "-uno").strip() else "")
+        return git("rev-parse", "--short=12", "HEAD").strip() + (
+            "+" if git("status", "--porcelain", "-uno").strip() else ""
+        )
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -80,14 +80,14 @@ def measure(cell: Cell, dataset: Dataset, seconds: float = 5.0) -> Measurement:
 
 
 def _recipe(cell: Cell):
-    """The model's own recipe, its learning rate scaled down with the batch: numbers that overflow have another speed."""
+    """The model's own recipe, its learning rate scaled down with the batch: overflowing numbers have another speed."""
     recipe = MODELS[cell.model].recipe
     scale = min(1.0, cell.batch_size / recipe.batch_size)
     return replace(recipe, batch_size=cell.batch_size, learning_rate=recipe.learning_rate * scale)
 
 
 def _warm_up(workload: Workload, seconds: float) -> tuple[int, int, bool]:
-    """Run until two rounds agree, or for half of ``seconds``; returns batches per round, rounds run, and which of the two."""
+    """Run until two rounds agree, or for half of ``seconds``; gives batches per round, rounds run, and if they agreed."""
     workload.run(1)  # compiles and allocates
     batches, spent, rounds = 1, 0.0, [workload.run(1)]
     while rounds[-1].seconds < ROUND_SECONDS:

@@ -1,4 +1,4 @@
-"""One cell in a process of its own: ``python -m bench.worker REQUEST RESULT``, two JSON files; run by ``bench.runner``."""
+"""One cell in a process of its own, started by ``bench.runner``: ``python -m bench.worker REQUEST RESULT``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.cells import Cell
-from zoo.cli import load_data
+from zoo.cli.options import load_data
 from zoo.console import mxnet_reason
 from zoo.errors import ZooError
 
 
 def main(request: Path, result: Path) -> int:
-    """Measure the cell that ``request`` describes; ``result`` gets the measurement, or the error in one sentence."""
+    """Measure the cell that ``request`` describes; ``result``, JSON as well, gets the measurement or the error."""
     asked = json.loads(request.read_text())
     try:
         from bench.measure import measure

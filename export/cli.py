@@ -13,7 +13,9 @@ from zoo.console import command_line
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m export", description="Write a trained model for other programs.")
     parser.add_argument("model", help="a name from python -m zoo list")
-    parser.add_argument("--params", metavar="FILE", required=True, help="its weights, as python -m zoo train --out writes them")
+    parser.add_argument(
+        "--params", metavar="FILE", required=True, help="its weights, as python -m zoo train --out writes them"
+    )
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="where to write")
     parser.add_argument("--epoch", type=int, default=0, help="number in the name of the .params file (default: 0)")
     arguments = parser.parse_args(argv)

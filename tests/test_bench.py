@@ -35,7 +35,11 @@ def test_a_measurement_has_five_rounds_and_figures_that_fit_together(data):
     cell = Cell("mlp", "cpu", "float32", 50, "train")
     result = measure(cell, data, seconds=0.5)
     assert len(result.rounds) >= 5 and all(each.images % 50 == 0 for each in result.rounds)
-    assert min(r.images / r.seconds for r in result.rounds) <= result.images_per_second <= max(r.images / r.seconds for r in result.rounds)
+    assert (
+        min(r.images / r.seconds for r in result.rounds)
+        <= result.images_per_second
+        <= max(r.images / r.seconds for r in result.rounds)
+    )
     assert result.batch_milliseconds(50) <= result.batch_milliseconds(95)
     assert result.gflops("train") == pytest.approx(3 * result.gflops("infer"))
     assert result.memory_mib > 50 and "synthetic" in result.data
@@ -71,7 +75,20 @@ def test_synthetic_data_is_labelled(run):
 
 
 def test_a_context_of_several_devices(run):
-    done = run("bench", "--models", "mlp", *QUICK, "--phases", "train", "--contexts", "cpu(0),cpu(1)", "--format", "csv", "--data", "synthetic")
+    done = run(
+        "bench",
+        "--models",
+        "mlp",
+        *QUICK,
+        "--phases",
+        "train",
+        "--contexts",
+        "cpu(0),cpu(1)",
+        "--format",
+        "csv",
+        "--data",
+        "synthetic",
+    )
     assert next(csv.DictReader(io.StringIO(done.stdout)))["context"] == "cpu(0),cpu(1)"
 
 
@@ -101,14 +118,18 @@ def test_every_format_shows_results_and_failures(style: str):
     result = Measurement((Round(1000, 0.5),) * 5, (0.05,) * 5, 31.0, 321.0, 10**6, 3, True, "here")
     good = Outcome(Cell("mlp", "cpu(0)", "float32", 100, "train"), result)
     bad = Outcome(Cell("cnn7", "cpu(0)", "float32", 512, "train"), error="out of memory")
-    environment = dict.fromkeys(("processor", "threads", "cpus_usable", "mxnet", "python", "numpy", "date", "revision"), "x")
+    environment = dict.fromkeys(
+        ("processor", "threads", "cpus_usable", "mxnet", "python", "numpy", "date", "revision"), "x"
+    )
     text = tables.render([good, bad], {**environment, "gpus": []}, style)
     assert "out of memory" in text and "cnn7" in text
     if style == "json":
         assert json.loads(text)["results"][1]["error"] == "out of memory"
     elif style == "csv":
         first, second = csv.DictReader(io.StringIO(text))
-        assert float(first["images/s"]) == 2000 and first["epoch is"] == "measured" and second["error"] == "out of memory"
+        assert (
+            float(first["images/s"]) == 2000 and first["epoch is"] == "measured" and second["error"] == "out of memory"
+        )
     else:
         assert "2,000" in text and "measured" in text
 

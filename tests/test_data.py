@@ -92,7 +92,11 @@ DAMAGES = {
     "empty": (TRAIN_LABELS, lambda p: p.write_bytes(b""), "only 0 bytes"),
     "label 10": (TRAIN_LABELS, lambda p: patch(p, 8, b"\x0a"), "labels go from 0 to 10"),
     "other image size": (TEST_IMAGES, lambda p: patch(p, 8, b"\0\0\0\x1c\0\0\0\x1b"), "28×27"),
-    "counts disagree": (TEST_LABELS, lambda p: p.write_bytes(idx.encode(np.zeros(9999, np.uint8))), "do not go together"),
+    "counts disagree": (
+        TEST_LABELS,
+        lambda p: p.write_bytes(idx.encode(np.zeros(9999, np.uint8))),
+        "do not go together",
+    ),
     "an HTML page": (TEST_IMAGES, lambda p: p.write_text("<html>not found</html>"), "not an IDX file"),
     "damaged gzip": (TEST_LABELS, lambda p: p.write_bytes(gzip.compress(p.read_bytes())[:-9]), "damaged gzip"),
     "missing": (TEST_LABELS, lambda p: p.unlink(), "lacks t10k-labels-idx1-ubyte"),
@@ -115,7 +119,7 @@ def test_synthetic_data_says_so():
 
 @pytest.fixture
 def mirror(folder: Path, tmp_path_factory, monkeypatch):
-    """An HTTP mirror on this machine in place of the real ones, no npm, and an empty cache; its files can be changed."""
+    """An HTTP mirror on this machine in place of the real ones, and no npm; what it serves can be changed."""
     served = tmp_path_factory.mktemp("mirror")
     for name in fetch.FILES:
         (served / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes(), 1))
@@ -153,7 +157,12 @@ def test_damaged_cache_files_are_fetched_again(mirror: Path, folder: Path):
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda content: content[: len(content) // 2], lambda content: gzip.compress(b"something else"), lambda content: b""]
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: gzip.compress(b"something else"),
+        lambda content: b"",
+    ],
 )
 def test_what_a_broken_mirror_delivers_is_never_kept(mirror: Path, tmp_path_factory, damage):
     cache = tmp_path_factory.mktemp("cache")
@@ -176,7 +185,10 @@ def test_without_a_network_the_error_lists_what_was_tried(tmp_path: Path, monkey
 
 def test_two_processes_may_fetch_at_once(mirror: Path, tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
-    code = f"from zoo.data import fetch; from pathlib import Path; fetch.MIRRORS = {fetch.MIRRORS!r}; fetch.ensure(Path({str(cache)!r}))"
+    code = (
+        "from pathlib import Path; from zoo.data import fetch\n"
+        f"fetch.MIRRORS = {fetch.MIRRORS!r}; fetch.ensure(Path({str(cache)!r}))"
+    )
     both = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(2)]
     assert [(process.wait(), process.stderr.read(), process.stderr.close())[0] for process in both] == [0, 0]
     assert fetch.is_complete(cache)

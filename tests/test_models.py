@@ -47,9 +47,11 @@ def test_parameters_and_flops_are_those_computed_by_hand(name: str, parameters: 
 def test_cnn7_is_the_report_s_network():
     operators = [(layer.operator, layer.output_shape) for layer in zoo.get_card("cnn7").layers]
     assert operators == [
-        ("Convolution", (64, 26, 26)), ("Activation", (64, 26, 26)), ("Convolution", (64, 24, 24)), ("Activation", (64, 24, 24)),
+        ("Convolution", (64, 26, 26)), ("Activation", (64, 26, 26)),
+        ("Convolution", (64, 24, 24)), ("Activation", (64, 24, 24)),
         ("Dropout", (64, 24, 24)), ("BatchNorm", (64, 24, 24)), ("Pooling", (64, 12, 12)),
-        ("Convolution", (128, 10, 10)), ("Activation", (128, 10, 10)), ("Convolution", (128, 8, 8)), ("Activation", (128, 8, 8)),
+        ("Convolution", (128, 10, 10)), ("Activation", (128, 10, 10)),
+        ("Convolution", (128, 8, 8)), ("Activation", (128, 8, 8)),
         ("Dropout", (128, 8, 8)), ("BatchNorm", (128, 8, 8)), ("Pooling", (128, 4, 4)),
         ("Convolution", (256, 2, 2)), ("Activation", (256, 2, 2)), ("Dropout", (256, 2, 2)), ("BatchNorm", (256, 2, 2)),
         ("FullyConnected", (512,)), ("Activation", (512,)), ("FullyConnected", (10,)), ("Activation", (10,)),

@@ -111,7 +111,9 @@ def test_history_holds_every_epoch(mnist):
 
 
 def test_a_diverging_loss_is_reported_with_epoch_batch_and_learning_rate(mnist):
-    with pytest.raises(zoo.DivergenceError, match=r"loss is (nan|inf) in epoch 1, batch \d+, with the learning rate 1e\+20"):
+    with pytest.raises(
+        zoo.DivergenceError, match=r"loss is (nan|inf) in epoch 1, batch \d+, with the learning rate 1e\+20"
+    ):
         zoo.fit(zoo.get_model("mlp", seed=0), mnist.train[:3000], recipe=replace(SMALL, learning_rate=1e20))
 
 
@@ -119,7 +121,11 @@ def test_training_stops_at_the_target(mnist):
     history = zoo.fit(zoo.get_model("mlp", seed=0), mnist.train[:5000], mnist.test[:500],
                       zoo.Recipe(epochs=50, batch_size=50, stop_at=0.85))  # fmt: skip
     assert history.stopped == "target" and len(history.records) < 50
-    assert history.records[-1].validation_accuracy >= 0.85 > max([0, *(r.validation_accuracy for r in history.records[:-1])])
+    assert (
+        history.records[-1].validation_accuracy
+        >= 0.85
+        > max([0, *(r.validation_accuracy for r in history.records[:-1])])
+    )
 
 
 def test_best_and_final_weights_are_written(mnist, tmp_path: Path):

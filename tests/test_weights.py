@@ -81,7 +81,9 @@ def test_weights_of_another_network_are_refused_and_change_nothing(tmp_path: Pat
     zoo.save_parameters(zoo.get_model("mlp_128_64", seed=1), tmp_path / "other.params")
     net = zoo.get_model("mlp", seed=1)
     before = zoo.parameter_hash(net)
-    with pytest.raises(zoo.WeightsError, match="other.params belong to another network: not part of this one fc3_bias, fc3_weight"):
+    with pytest.raises(
+        zoo.WeightsError, match="other.params belong to another network: not part of this one fc3_bias, fc3_weight"
+    ):
         zoo.load_parameters(net, tmp_path / "other.params")
     wrong = {name: array[:-1] for name, array in weights.state(net).items()}
     with pytest.raises(zoo.WeightsError, match=r"float32 \(127, 784\) and should be float32 \(128, 784\)"):

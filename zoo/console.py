@@ -15,7 +15,7 @@ Main = Callable[[Sequence[str] | None], int] if sys.version_info >= (3, 10) else
 
 
 def command_line(main: Main) -> Main:
-    """Decorate ``main(argv=None)``: what users and machines do wrong ends in a sentence on stderr and a non-zero code."""
+    """Decorate ``main(argv=None)``: what goes wrong ends in a sentence on stderr and a non-zero code."""
 
     @functools.wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +46,10 @@ def command_line(main: Main) -> Main:
 def mxnet_reason(error: Exception) -> str:
     """What an ``MXNetError`` says, without the native stack around it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line.partition(": ")[2] for line in lines if line.startswith(("MXNetError:", "Error"))), lines[0] if lines else "failed")
+    return next(
+        (line.partition(": ")[2] for line in lines if line.startswith(("MXNetError:", "Error"))),
+        lines[0] if lines else "failed",
+    )
 
 
 def _fail(sentence: str, code: int) -> int:

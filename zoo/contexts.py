@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 
 from zoo.errors import UnknownName
 from zoo.runtime import STATUS, gpus, mx
@@ -13,7 +13,7 @@ _NAME = re.compile(r"\s*(cpu|gpu)(?:\((\d+)\))?\s*")
 _MAX_CPU_CONTEXTS = 16  # Context::kMaxDevID in MXNet's base.h
 
 
-@lru_cache(maxsize=None)
+@cache
 def usable() -> tuple[mx.Context, ...]:
     """``cpu(0)`` and every GPU that this MXNet has machine code for."""
     count = 0
@@ -27,7 +27,7 @@ def usable() -> tuple[mx.Context, ...]:
 
 
 def parse(text: str) -> list[mx.Context]:
-    """Contexts from ``"cpu"``, ``"gpu(1)"`` or ``"cpu(0),cpu(1)"``; :class:`UnknownName` where one does not work here."""
+    """Contexts from ``"cpu"``, ``"gpu(1)"`` or ``"cpu(0),cpu(1)"``; :class:`UnknownName` where one cannot be used."""
     contexts = []
     for part in text.split(","):
         match = _NAME.fullmatch(part)
@@ -48,7 +48,9 @@ def check(ctx: mx.Context | Sequence[mx.Context] | str | None) -> list[mx.Contex
         if context not in usable():
             raise UnknownName(f"{context} does not work here{_reason(context)}: {_possible()}")
     if len(set(contexts)) < len(contexts) or not contexts:
-        raise UnknownName(f"{', '.join(map(str, contexts)) or 'an empty list'} does not name one or more distinct contexts")
+        raise UnknownName(
+            f"{', '.join(map(str, contexts)) or 'an empty list'} does not name one or more distinct contexts"
+        )
     return contexts
 
 

@@ -1,13 +1,12 @@
-"""``python -m zoo doctor``: what was found on this machine, what was decided for it, and whether it can train."""
+"""What was found on this machine, what was decided for it, and whether it can train."""
 
 from __future__ import annotations
 
 import os
 import platform
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-
-from tabulate import tabulate
 
 from zoo.console import mxnet_reason
 from zoo.data import fetch, load_mnist
@@ -17,20 +16,20 @@ from zoo.runtime import STATUS, cpus, gpus
 _SPEED_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
-def main() -> int:
-    """Print the findings; 0 if a network can be trained on MNIST here, 1 if not."""
-    problems: list[str] = []
-    rows = [*_software(), *_processor(), *_contexts(problems), *_data(problems)]
-    print(tabulate(rows, tablefmt="plain"))
-    if not problems and STATUS.problem is None:
-        problems += _trial()
-    problems = [STATUS.problem, *problems] if STATUS.problem else problems
-    print()
-    for problem in problems:
-        print(f"problem: {problem}")
+@dataclass(frozen=True)
+class Diagnosis:
+    findings: tuple[tuple[str, str], ...]  # what, and how it is here
+    problems: tuple[str, ...]  # a sentence each; empty if a network can be trained on MNIST here
+
+
+def examine() -> Diagnosis:
+    """Look at everything that training depends on, and if nothing is amiss run a training step."""
+    mnist, problems = _data()
+    if STATUS.problem is not None:
+        problems = [STATUS.problem, *problems]
     if not problems:
-        print("all is well: one training step of cnn7 ran")
-    return 1 if problems else 0
+        problems = _trial()
+    return Diagnosis((*_software(), *_processor(), *_contexts(), *mnist), tuple(problems))
 
 
 def _software() -> Iterator[tuple[str, str]]:
@@ -44,17 +43,23 @@ def _software() -> Iterator[tuple[str, str]]:
     if STATUS.problem is None:
         from zoo.runtime import mx
 
-        yield "MXNet's build", ", ".join(sorted(name for name, feature in mx.runtime.Features().items() if feature.enabled))
+        yield (
+            "MXNet's build",
+            ", ".join(sorted(name for name, feature in mx.runtime.Features().items() if feature.enabled)),
+        )
 
 
 def _processor() -> Iterator[tuple[str, str]]:
     yield "processor", cpus.model_name()
-    yield "instructions", ", ".join(flag for flag in _SPEED_FLAGS if flag in cpus.flags()) or "none of " + ", ".join(_SPEED_FLAGS)
+    yield (
+        "instructions",
+        ", ".join(flag for flag in _SPEED_FLAGS if flag in cpus.flags()) or "none of " + ", ".join(_SPEED_FLAGS),
+    )
     yield "CPUs", f"{cpus.usable()} usable of {os.cpu_count()}"
     yield "OpenMP threads", f"{STATUS.threads} ({STATUS.threads_from})"
 
 
-def _contexts(problems: list[str]) -> Iterator[tuple[str, str]]:
+def _contexts() -> Iterator[tuple[str, str]]:
     for gpu in gpus.installed():
         yield "GPU", str(gpu) if gpu.has_code or not STATUS.is_cuda_wheel else gpu.refusal
     if STATUS.problem is None:
@@ -63,21 +68,21 @@ def _contexts(problems: list[str]) -> Iterator[tuple[str, str]]:
         yield "contexts", ", ".join(map(str, contexts.usable()))
 
 
-def _data(problems: list[str]) -> Iterator[tuple[str, str]]:
-    folder = os.environ.get("MNIST_DIR")
-    where = f"{folder} (MNIST_DIR)" if folder else str(fetch.cache())
-    if not folder and not any((fetch.cache() / name).exists() for name in fetch.FILES):
-        yield "MNIST", f"not fetched yet; the first use puts it into {where}"
-    elif not folder and not fetch.is_complete(fetch.cache()):
-        yield "MNIST", f"incomplete in {where}; the next use fetches it again"
+def _data() -> tuple[list[tuple[str, str]], list[str]]:
+    """What is known of MNIST without fetching anything, and what is wrong with it."""
+    cache, named = fetch.cache(), os.environ.get("MNIST_DIR")
+    findings, problems = [("cache", f"{cache} ({_writable(cache)})")], []
+    if not named and not fetch.is_complete(cache):
+        partly = any((cache / name).exists() for name in fetch.FILES)
+        state = f"not {'wholly ' if partly else ''}in the cache yet; the first use fetches it"
     else:
         try:
             mnist = load_mnist()
-            yield "MNIST", f"{len(mnist.train):,} + {len(mnist.test):,} images in {where}"
+            state = f"{len(mnist.train):,} + {len(mnist.test):,} images in {mnist.source}"
         except ZooError as error:
-            yield "MNIST", "cannot be used"
+            state = "cannot be used"
             problems.append(str(error))
-    yield "cache", f"{fetch.cache()} ({_writable(fetch.cache())})"
+    return [("MNIST", state), *findings], problems
 
 
 def _writable(folder: Path) -> str:

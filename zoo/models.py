@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from zoo import contexts, graph
 from zoo.architectures import MODELS
@@ -34,7 +34,9 @@ class Card:
 def list_models(pattern: str = "*", pretrained: bool | None = None) -> list[str]:
     """Sorted names that match a shell pattern; ``pretrained`` keeps those with weights, or those without."""
     names = MODELS.names(pattern)
-    return names if pretrained is None else [name for name in names if (get_card(name).sha256 is not None) == pretrained]
+    return (
+        names if pretrained is None else [name for name in names if (get_card(name).sha256 is not None) == pretrained]
+    )
 
 
 def get_model(
@@ -52,7 +54,9 @@ def get_model(
     architecture = MODELS[name]
     if pretrained:
         available = list_models(pretrained=True)
-        raise UnknownName(f"there are no pretrained weights for {name}: models with weights are {', '.join(available) or 'none yet'}")
+        raise UnknownName(
+            f"there are no pretrained weights for {name}: models with weights are {', '.join(available) or 'none yet'}"
+        )
     placed = contexts.check(ctx)
     if seed is not None:
         mx.random.seed(seed)
@@ -62,7 +66,7 @@ def get_model(
     return net
 
 
-@lru_cache(maxsize=None)
+@cache
 def get_card(name: str) -> Card:
     """The card of the model ``name``; :class:`zoo.errors.UnknownName` lists close matches."""
     architecture = MODELS[name]

@@ -25,6 +25,14 @@ class Recipe:
     keep_from: float = 0.0  # the best weights are kept once validation accuracy has reached this
     stop_at: float | None = None  # training ends when validation accuracy has reached this
 
+    def __str__(self) -> str:
+        momentum = f", momentum {self.momentum:g}" if self.momentum else ""
+        decay = f", weight decay {self.weight_decay:g}" if self.weight_decay else ""
+        return (
+            f"{self.optimizer}, learning rate {self.learning_rate:g}{momentum}{decay}, "
+            f"batch {self.batch_size}, {self.epochs} epochs, seed {self.seed}"
+        )
+
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with, in one sentence."""
         for name in ("epochs", "batch_size"):

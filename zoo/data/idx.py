@@ -34,7 +34,9 @@ def decode(content: bytes, shape: tuple[int | None, ...], origin: str) -> np.nda
     magic = f"0x{_UINT8 << 8 | len(shape):08x}"
     if content[:4] != struct.pack(">HBB", 0, _UINT8, len(shape)):
         found = f"0x{content[:4].hex()}" if len(content) >= 4 else f"only {len(content)} bytes"
-        raise DataError(f"{origin} is not an IDX file of {len(shape)}-dimensional bytes: it starts with {found}, not {magic}")
+        raise DataError(
+            f"{origin} is not an IDX file of {len(shape)}-dimensional bytes: it starts with {found}, not {magic}"
+        )
     if len(content) < header.size:
         raise DataError(f"{origin} is truncated: it ends within its header")
     _, _, _, *extents = header.unpack_from(content)

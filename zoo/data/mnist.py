@@ -27,11 +27,15 @@ class Dataset:
         if self.images.dtype != np.uint8 or self.images.shape[1:] != (28, 28):
             raise DataError(f"images must be uint8 (n, 28, 28), not {self.images.dtype} {self.images.shape}")
         if self.labels.shape != (len(self.images),):
-            raise DataError(f"{self.source}: {len(self.images)} images and labels of shape {self.labels.shape} do not go together")
+            raise DataError(
+                f"{self.source}: {len(self.images)} images and labels of shape {self.labels.shape} do not go together"
+            )
         if not len(self.labels):
             raise DataError(f"{self.source} holds no images")
         if self.labels.min() < 0 or self.labels.max() > 9:
-            raise DataError(f"{self.source}: labels go from {self.labels.min()} to {self.labels.max()}, not from 0 to 9")
+            raise DataError(
+                f"{self.source}: labels go from {self.labels.min()} to {self.labels.max()}, not from 0 to 9"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)

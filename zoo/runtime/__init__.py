@@ -40,6 +40,9 @@ class Status:
         return self.distribution is not None and self.distribution.startswith("mxnet-cu")
 
 
+_NOT_INSTALLED = "MXNet is not installed: pip install '.[cpu]', or '.[cu112]' for an NVIDIA GPU"
+
+
 def _choose_threads() -> tuple[int, str]:
     chosen = os.environ.get("OMP_NUM_THREADS", "")
     if chosen.isdigit() and int(chosen) > 0:
@@ -61,9 +64,7 @@ def _import_mxnet() -> tuple[ModuleType | None, tuple[str, ...], str | None]:
     """The module, the libraries preloaded for it, and the sentence on why there is none."""
     spec = importlib.util.find_spec("mxnet")
     if spec is None or not spec.submodule_search_locations:
-        return None, (), (
-            "MXNet is not installed: pip install '.[cpu]', or '.[cu112]' for an NVIDIA GPU of compute capability 5.0 to 8.9"
-        )
+        return None, (), _NOT_INSTALLED
     preloaded: tuple[str, ...] = ()
     try:
         if "mxnet" not in sys.modules:

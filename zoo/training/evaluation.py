@@ -21,6 +21,9 @@ class Evaluation:
     logits: np.ndarray  # (n, 10) float32, in the order of the data set
     labels: np.ndarray  # (n,) uint8
 
+    def __str__(self) -> str:
+        return f"{self.accuracy:.2%}, {self.errors:,} errors of {len(self.labels):,}, loss {self.loss:.4f}"
+
     @property
     def predictions(self) -> np.ndarray:
         """Digits ``(n,)`` int64."""

@@ -112,7 +112,9 @@ def _train(
         loss += result.loss
         correct += result.correct
         if not bar.disable:
-            bar.set_postfix_str(f"epoch {epoch}, loss {loss / images:.4f}, accuracy {correct / images:.2%}", refresh=False)
+            bar.set_postfix_str(
+                f"epoch {epoch}, loss {loss / images:.4f}, accuracy {correct / images:.2%}", refresh=False
+            )
             bar.update(result.images)
         if interruption.requested:
             mx.nd.waitall()

@@ -49,7 +49,9 @@ class TrainingSession:
         if recipe.batch_size > len(train):
             raise ZooError(f"the batch size {recipe.batch_size} is larger than the {len(train)} training images")
         if recipe.batch_size < len(contexts):
-            raise ZooError(f"the batch size {recipe.batch_size} does not fill {len(contexts)} contexts: it must be at least that")
+            raise ZooError(
+                f"the batch size {recipe.batch_size} does not fill {len(contexts)} contexts: it must be at least that"
+            )
         self.recipe = recipe
         self.data = Resident(train, contexts)
         self._step = _TrainStep(net)

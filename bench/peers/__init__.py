@@ -1,0 +1,5 @@
+"""The same work done by others, side by side: ``python -m bench peers``.
+
+Each side lives in a process of its own, prepares itself, and then waits. Rounds are interleaved, one
+side working at a time, so that a machine that changes its speed changes it for all of them.
+"""

@@ -1,0 +1,23 @@
+"""``python -m zoo doctor``"""
+
+from __future__ import annotations
+
+import argparse
+
+from tabulate import tabulate
+
+from zoo import doctor
+
+
+def add_arguments(_: argparse.ArgumentParser) -> None:
+    """It takes none."""
+
+
+def run(_: argparse.Namespace) -> int:
+    diagnosis = doctor.examine()
+    print(tabulate(diagnosis.findings, tablefmt="plain"), end="\n\n")
+    for problem in diagnosis.problems:
+        print(f"problem: {problem}")
+    if not diagnosis.problems:
+        print("all is well: one training step of cnn7 ran")
+    return 1 if diagnosis.problems else 0

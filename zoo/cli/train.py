@@ -1,0 +1,86 @@
+"""``python -m zoo train``"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields, replace
+
+from tqdm import tqdm
+
+from zoo import contexts, models, training, weights
+from zoo.architectures import MODELS
+from zoo.cli.options import add_data, add_model, load_data
+from zoo.data import Dataset
+from zoo.errors import ZooError
+from zoo.recipes import Recipe
+from zoo.runtime import STATUS, mx
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    add_data(parser)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--optimizer", help="sgd, nag, adam, or any other in MXNet's registry")
+    parser.add_argument("--lr", type=float, dest="learning_rate", help="learning rate")
+    parser.add_argument("--momentum", type=float)
+    parser.add_argument("--wd", type=float, dest="weight_decay", help="weight decay")
+    parser.add_argument("--seed", type=int, help="of initial weights, shuffling and Dropout (default: 0)")
+    parser.add_argument("--stop-at", type=float, metavar="ACCURACY", help="end once validation accuracy reaches this")
+    parser.add_argument(
+        "--keep-from", type=float, metavar="ACCURACY", help="keep the best weights from this accuracy on"
+    )
+    parser.add_argument(
+        "--holdout", type=int, default=5000, metavar="N",
+        help="validate on the last N training images (default: 5000); 0 trains on all of them",
+    )  # fmt: skip
+    parser.add_argument("--out", metavar="DIR", help="where to write best.params, final.params and history.json")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    given = {field.name: getattr(arguments, field.name) for field in fields(Recipe)}
+    changes = {name: value for name, value in given.items() if value is not None}
+    recipe = replace(MODELS[arguments.model].recipe, **changes)
+    ctx = contexts.check(arguments.ctx)
+    mnist = load_data(arguments.data)
+    train, validation = _split(mnist.train, arguments.holdout)
+    net = models.get_model(arguments.model, ctx=ctx, seed=recipe.seed)
+    _announce(models.get_card(arguments.model), recipe, ctx, train, arguments.holdout)
+
+    def show(record: training.EpochRecord) -> None:
+        tqdm.write(f"{record}, {len(train) / record.seconds:,.0f} img/s, {record.seconds:.1f} s")
+
+    try:
+        history = training.fit(net, train, validation, recipe, ctx, arguments.out, on_epoch=show)
+    except training.TrainingInterrupted as interrupted:
+        print(_kept(interrupted.history, arguments.out), flush=True)
+        raise
+    print(f"test, at the final epoch: {training.evaluate(net, mnist.test)}")
+    print(f"weights: SHA-256 {weights.parameter_hash(net)}")
+    print(_kept(history, arguments.out))
+    return 0
+
+
+def _split(train: Dataset, holdout: int) -> tuple[Dataset, Dataset | None]:
+    if not 0 <= holdout < len(train):
+        raise ZooError(f"--holdout must be at least 0 and below {len(train)}, not {holdout}")
+    split = len(train) - holdout
+    return train[:split], train[split:] if holdout else None
+
+
+def _announce(card: models.Card, recipe: Recipe, ctx: list[mx.Context], train: Dataset, holdout: int) -> None:
+    print(
+        f"{card.name}: {card.parameters:,} parameters, {card.flops / 1e6:.1f} MFLOP per image, "
+        f"on {', '.join(map(str, ctx))} with {STATUS.threads} CPU threads\n"
+        f"data: {len(train):,} images to train on, {holdout:,} held out for validation, from {train.source}\n"
+        f"recipe: {recipe}",
+        flush=True,
+    )
+
+
+def _kept(history: training.History, out: str | None) -> str:
+    if out is None:
+        return "nothing written: --out DIR keeps the weights"
+    names = [f"best.params (epoch {history.best_epoch})"] if history.best_epoch is not None else []
+    names += ["final.params"] if history.stopped != "interrupted" else []
+    return f"written to {out}: {', '.join([*names, 'history.json'])}"
