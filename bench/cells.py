@@ -8,11 +8,6 @@ import numpy as np
 
 PHASES = ("train", "infer")
 DTYPES = ("float32",)
-EPOCH = 60_000  # images, in both phases
-
-# Training costs a forward pass, and a backward pass of twice its work: one product for the gradient
-# of the weights and one for the gradient of the inputs.
-_FORWARD_PASSES = {"train": 3, "infer": 1}
 
 
 @dataclass(frozen=True)
@@ -44,8 +39,9 @@ class Measurement:
     rounds: tuple[Round, ...]
     batch_seconds: tuple[float, ...]  # single batches, each waited for before the next is started
     epoch_run_seconds: float | None  # of a whole epoch; None where that would have taken too long
-    memory_mib: float  # highest resident memory of the process, or the memory in use on the GPUs
-    flops_per_image: int  # of the forward pass
+    epoch_images: int
+    memory_mib: float  # highest resident memory of the process; on GPUs what is in use there in the end
+    flops_per_image: int  # of this phase
     warmup_rounds: int
     steady: bool  # False: the last rounds of the warm-up still differed by more than 10%
     data: str  # where the images come from
@@ -64,14 +60,17 @@ class Measurement:
     @property
     def epoch_seconds(self) -> float:
         """Measured if an epoch was run, or else extrapolated from the median."""
-        return self.epoch_run_seconds if self.epoch_run_seconds is not None else EPOCH / self.images_per_second
+        return (
+            self.epoch_run_seconds if self.epoch_run_seconds is not None else self.epoch_images / self.images_per_second
+        )
 
     def batch_milliseconds(self, percentile: float) -> float:
         return float(np.percentile(self.batch_seconds, percentile)) * 1000
 
-    def gflops(self, phase: str) -> float:
+    @property
+    def gflops(self) -> float:
         """Thousand million floating-point operations a second, of convolutions and dense layers."""
-        return self.images_per_second * self.flops_per_image * _FORWARD_PASSES[phase] / 1e9
+        return self.images_per_second * self.flops_per_image / 1e9
 
     @classmethod
     def from_json(cls, raw: dict) -> Measurement:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import resource
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from bench.cells import EPOCH, Cell, Measurement, Round
+from bench.cells import Cell, Measurement, Round
 from zoo import contexts, models
 from zoo.architectures import MODELS
 from zoo.data import Dataset
+from zoo.errors import ZooError
 from zoo.runtime import mx
 from zoo.training import Predictor, TrainingSession
 
@@ -27,6 +29,8 @@ class Workload:
     """A model in a phase, over real data on a context, ready to process batches as :func:`zoo.fit` does."""
 
     def __init__(self, cell: Cell, dataset: Dataset) -> None:
+        if cell.batch_size > len(dataset):
+            raise ZooError(f"a batch of {cell.batch_size} is larger than the {len(dataset)} images of {dataset.source}")
         ctx = contexts.parse(cell.context)
         net = models.get_model(cell.model, ctx=ctx, seed=0)
         self.batch_size = cell.batch_size
@@ -62,7 +66,7 @@ class Workload:
 
 def measure(cell: Cell, dataset: Dataset, seconds: float = 5.0) -> Measurement:
     """Measure ``cell`` for about ``seconds`` after its warm-up, longer if five rounds take longer."""
-    workload = Workload(cell, dataset)
+    workload, card = Workload(cell, dataset), models.get_card(cell.model)
     batches, warmup_rounds, steady = _warm_up(workload, seconds)
     rounds: list[Round] = []
     while len(rounds) < ROUNDS or sum(each.seconds for each in rounds) < seconds * 0.6:
@@ -70,9 +74,10 @@ def measure(cell: Cell, dataset: Dataset, seconds: float = 5.0) -> Measurement:
     return Measurement(
         rounds=tuple(rounds),
         batch_seconds=tuple(_batch_seconds(workload, rounds, batches, seconds * 0.2)),
-        epoch_run_seconds=_epoch_seconds(workload, rounds, seconds),
+        epoch_run_seconds=_epoch_seconds(workload, rounds, len(dataset), seconds),
+        epoch_images=len(dataset),
         memory_mib=_memory_mib(cell),
-        flops_per_image=models.get_card(cell.model).flops,
+        flops_per_image=card.training_flops if cell.phase == "train" else card.flops,
         warmup_rounds=warmup_rounds,
         steady=steady,
         data=dataset.source,
@@ -87,7 +92,7 @@ def _recipe(cell: Cell):
 
 
 def _warm_up(workload: Workload, seconds: float) -> tuple[int, int, bool]:
-    """Run until two rounds agree, or for half of ``seconds``; gives batches per round, rounds run, and if they agreed."""
+    """Run until two rounds agree, or for half of ``seconds``; gives batches a round, rounds run, and if they agreed."""
     workload.run(1)  # compiles and allocates
     batches, spent, rounds = 1, 0.0, [workload.run(1)]
     while rounds[-1].seconds < ROUND_SECONDS:
@@ -112,13 +117,14 @@ def _batch_seconds(workload: Workload, rounds: list[Round], batches: int, second
     return samples
 
 
-def _epoch_seconds(workload: Workload, rounds: list[Round], seconds: float) -> float | None:
-    expected = EPOCH * sum(each.seconds for each in rounds) / sum(each.images for each in rounds)
+def _epoch_seconds(workload: Workload, rounds: list[Round], images: int, seconds: float) -> float | None:
+    expected = images * sum(each.seconds for each in rounds) / sum(each.images for each in rounds)
     return workload.epoch().seconds if expected <= seconds else None
 
 
 def _memory_mib(cell: Cell) -> float:
     gpus = [ctx for ctx in contexts.parse(cell.context) if ctx.device_type == "gpu"]
     if not gpus:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
+        status = Path("/proc/self/status").read_text()  # getrusage() would include the parent's memory before exec
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
     return sum(total - free for free, total in (mx.context.gpu_memory_info(ctx.device_id) for ctx in gpus)) / 2**20

@@ -1,4 +1,4 @@
-"""Runs cells one after the other, each in a fresh process, and survives what becomes of them."""
+"""Runs a cell in a fresh process, and survives whatever becomes of that."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,23 +15,32 @@ from bench.cells import Cell, Measurement, Outcome
 _LIMIT = 300  # seconds for one cell, beyond the time it is given to measure
 
 
-def run(cells: Iterable[Cell], data: str | None, seconds: float) -> Iterator[Outcome]:
-    """Measure every cell for about ``seconds``; one that fails yields its reason, and the others go on."""
-    for cell in cells:
+def run(cell: Cell, data: str | None, seconds: float) -> Outcome:
+    """Measure ``cell`` for about ``seconds``; if that fails, the outcome holds the reason."""
+    try:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            yield _run_one(cell, data, seconds, Path(folder))
+            return _run_in(Path(folder), cell, data, seconds)
+    except OSError as error:
+        return Outcome(cell, error=f"could not be started: {error.strerror or error} {error.filename or ''}".strip())
 
 
-def _run_one(cell: Cell, data: str | None, seconds: float, folder: Path) -> Outcome:
+def _run_in(folder: Path, cell: Cell, data: str | None, seconds: float) -> Outcome:
     request, result = folder / "request.json", folder / "result.json"
     request.write_text(json.dumps({"cell": asdict(cell), "data": data, "seconds": seconds}))
     command = [sys.executable, "-m", "bench.worker", str(request), str(result)]
     limit = _LIMIT + 10 * seconds
-    # A session of its own keeps the terminal's Ctrl-C from it; run() kills it when it comes here.
     with open(folder / "log", "w+b") as log:
         try:
-            done = subprocess.run(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, timeout=limit,
-                                  start_new_session=True, check=False)  # fmt: skip
+            # A session of its own keeps the terminal's Ctrl-C from it; subprocess.run kills it when it comes here.
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                timeout=limit,
+                start_new_session=True,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
             return Outcome(cell, error=f"not done after {limit:.0f} s")
         log.seek(0)

@@ -13,6 +13,7 @@ from bench.cells import Outcome
 from bench.environment import summary
 
 SCHEMA = 1
+_ENOUGH_FOR_P95 = 20  # samples; with fewer it is little more than their maximum
 FORMATS = sorted({*tabulate_formats, "csv", "json"})
 
 _COLUMNS = (
@@ -28,7 +29,7 @@ def render(outcomes: Sequence[Outcome], environment: dict, style: str) -> str:
         return json.dumps(document(outcomes, environment), indent=1)
     if style == "csv":
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([(*_COLUMNS, "error"), *map(_exact, outcomes)])
+        csv.writer(text, lineterminator="\n").writerows([(*_COLUMNS, "data", "error"), *map(_exact, outcomes)])
         return text.getvalue().rstrip("\n")
     alignment = ["left" if column in _LEFT else "right" for column in _COLUMNS]
     table = tabulate(
@@ -52,11 +53,11 @@ def _rounded(outcome: Outcome) -> tuple[str, ...]:
         f"{result.images_per_second:,.0f}",
         f"{result.spread:.1%}" + ("" if result.steady else "*"),
         f"{result.batch_milliseconds(50):,.2f}",
-        f"{result.batch_milliseconds(95):,.2f}",
+        f"{result.batch_milliseconds(95):,.2f}" + ("" if len(result.batch_seconds) >= _ENOUGH_FOR_P95 else "~"),
         f"{result.epoch_seconds:,.1f}",
         "measured" if result.epoch_run_seconds is not None else "extrapolated",
         f"{result.memory_mib:,.0f}",
-        f"{result.gflops(cell.phase):,.1f}",
+        f"{result.gflops:,.1f}",
     )
 
 
@@ -64,7 +65,7 @@ def _exact(outcome: Outcome) -> tuple:
     cell, result = outcome.cell, outcome.measurement
     facts = (cell.model, cell.context, cell.dtype, cell.batch_size, cell.phase)
     if result is None:
-        return (*facts, *[""] * (len(_COLUMNS) - len(facts)), outcome.error)
+        return (*facts, *[""] * (len(_COLUMNS) - len(facts)), "", outcome.error)
     return (
         *facts,
         result.images_per_second,
@@ -74,7 +75,8 @@ def _exact(outcome: Outcome) -> tuple:
         result.epoch_seconds,
         "measured" if result.epoch_run_seconds is not None else "extrapolated",
         result.memory_mib,
-        result.gflops(cell.phase),
+        result.gflops,
+        result.data,
         "",
     )
 
@@ -84,10 +86,18 @@ def _notes(outcomes: Sequence[Outcome]) -> list[str]:
     measured = [outcome.measurement for outcome in outcomes if outcome.measurement is not None]
     if not all(result.steady for result in measured):
         notes.append("* still unsteady after its warm-up: other work on this machine, most likely")
+    if any(len(result.batch_seconds) < _ENOUGH_FOR_P95 for result in measured):
+        notes.append(f"~ from fewer than {_ENOUGH_FOR_P95} batches")
     if measured:
         notes.append(
-            "images/s: median of 5 or more rounds, spread: their interquartile range; ms/batch: each batch waited for; "
-            "epoch: 60,000 images; GFLOP/s: convolutions and dense layers, training counted as 3 forward passes"
+            "images/s: median of 5 or more rounds; spread: their interquartile range; ms/batch: each batch waited for\n"
+            f"epoch: {measured[0].epoch_images:,} images; peak MiB: of the whole process, MXNet and data included"
+            + (
+                "; on a GPU: in use at the end\n"
+                if any("gpu" in outcome.cell.context for outcome in outcomes)
+                else "\n"
+            )
+            + "GFLOP/s: convolutions and dense layers, forward and in training backward\n"
         )
     return notes
 

@@ -8,18 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.cells import Cell
+from bench.measure import measure
 from zoo.cli.options import load_data
 from zoo.console import mxnet_reason
 from zoo.errors import ZooError
+from zoo.runtime import mx
 
 
-def main(request: Path, result: Path) -> int:
-    """Measure the cell that ``request`` describes; ``result``, JSON as well, gets the measurement or the error."""
+def main(request: Path, result: Path) -> None:
+    """Measure the cell that ``request`` describes in JSON; ``result`` gets the measurement or the error."""
     asked = json.loads(request.read_text())
     try:
-        from bench.measure import measure
-        from zoo.runtime import mx
-
         dataset = load_data(asked["data"]).train
         answer = {"measurement": asdict(measure(Cell(**asked["cell"]), dataset, asked["seconds"]))}
     except ZooError as error:
@@ -29,8 +28,7 @@ def main(request: Path, result: Path) -> int:
     except mx.base.MXNetError as error:
         answer = {"error": mxnet_reason(error)}
     result.write_text(json.dumps(answer))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

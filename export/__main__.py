@@ -1,5 +1,5 @@
 import sys
 
-from export.cli import main
+from zoo.console import run_command
 
-sys.exit(main())
+sys.exit(run_command("export.cli", "python -m export", "Write a trained model for other programs."))

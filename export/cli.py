@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from zoo.console import command_line
+from export.symbol import to_symbol
+from zoo import files, models, weights
 
 
-@command_line
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m export", description="Write a trained model for other programs.")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a name from python -m zoo list")
     parser.add_argument(
-        "--params", metavar="FILE", required=True, help="its weights, as python -m zoo train --out writes them"
+        "--params", metavar="FILE", required=True, help="its weights, as python -m zoo train writes them"
     )
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="where to write")
     parser.add_argument("--epoch", type=int, default=0, help="number in the name of the .params file (default: 0)")
-    arguments = parser.parse_args(argv)
 
-    from export import to_symbol
-    from zoo import files, models, weights
 
+def run(arguments: argparse.Namespace) -> int:
     net = models.get_model(arguments.model)
     weights.load_parameters(net, arguments.params)
     for path in to_symbol(net, arguments.out / arguments.model, arguments.epoch):

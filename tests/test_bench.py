@@ -41,17 +41,18 @@ def test_a_measurement_has_five_rounds_and_figures_that_fit_together(data):
         <= max(r.images / r.seconds for r in result.rounds)
     )
     assert result.batch_milliseconds(50) <= result.batch_milliseconds(95)
-    assert result.gflops("train") == pytest.approx(3 * result.gflops("infer"))
+    assert result.flops_per_image == 2 * (2 * 784 * 128 + 3 * 128 * 10)  # the pixels need no gradient
+    assert result.epoch_images == 2000
     assert result.memory_mib > 50 and "synthetic" in result.data
 
 
 def test_figures_follow_from_the_samples():
     rounds = tuple(Round(1000, seconds) for seconds in (1.0, 2.0, 4.0, 5.0, 0.5))
-    result = Measurement(rounds, (0.01, 0.02, 0.03), None, 100.0, 10**9, 3, True, "test")
+    result = Measurement(rounds, (0.01, 0.02, 0.03), None, 60_000, 100.0, 10**9, 3, True, "test")
     assert result.images_per_second == 500
     assert result.spread == pytest.approx((1000 - 250) / 500)
     assert result.epoch_seconds == 120 and result.batch_milliseconds(50) == 20
-    assert result.gflops("train") == 1500
+    assert result.gflops == 500
     assert Measurement.from_json(json.loads(json.dumps(asdict(result)))) == result
 
 
@@ -89,12 +90,13 @@ def test_a_context_of_several_devices(run):
         "--data",
         "synthetic",
     )
-    assert next(csv.DictReader(io.StringIO(done.stdout)))["context"] == "cpu(0),cpu(1)"
+    row = next(csv.DictReader(io.StringIO(done.stdout)))
+    assert row["context"] == "cpu(0),cpu(1)" and "synthetic" in row["data"]
 
 
 def test_a_cell_that_fails_leaves_the_others_alone():
     cells = [Cell("nosuch", "cpu", "float32", 10, "infer"), Cell("mlp", "cpu", "float32", 10, "infer")]
-    failed, measured = runner.run(cells, "synthetic", 0.1)
+    failed, measured = (runner.run(cell, "synthetic", 0.1) for cell in cells)
     assert failed.measurement is None and "there is no model 'nosuch'" in failed.error
     assert measured.error is None and measured.measurement.images_per_second > 0
 
@@ -109,13 +111,18 @@ def test_a_process_that_dies_is_reported(script: str, reason: str, tmp_path: Pat
     interpreter.write_text(f"#!/bin/sh\n{script}\n")
     interpreter.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(interpreter))
-    (outcome,) = runner.run([Cell("mlp", "cpu", "float32", 10, "infer")], None, 0.1)
-    assert outcome.error == reason
+    assert runner.run(Cell("mlp", "cpu", "float32", 10, "infer"), None, 0.1).error == reason
+
+
+def test_memory_is_the_cell_s_own():
+    ballast = bytearray(10**9)
+    outcome = runner.run(Cell("mlp", "cpu", "float32", 10, "infer"), "synthetic", 0.1)
+    assert outcome.measurement.memory_mib < 700 < len(ballast) / 2**20
 
 
 @pytest.mark.parametrize("style", tables.FORMATS)
 def test_every_format_shows_results_and_failures(style: str):
-    result = Measurement((Round(1000, 0.5),) * 5, (0.05,) * 5, 31.0, 321.0, 10**6, 3, True, "here")
+    result = Measurement((Round(1000, 0.5),) * 5, (0.05,) * 5, 31.0, 60_000, 321.0, 10**6, 3, True, "here")
     good = Outcome(Cell("mlp", "cpu(0)", "float32", 100, "train"), result)
     bad = Outcome(Cell("cnn7", "cpu(0)", "float32", 512, "train"), error="out of memory")
     environment = dict.fromkeys(
@@ -147,6 +154,7 @@ def test_every_format_shows_results_and_failures(style: str):
         (["--format", "word"], ["invalid choice: 'word'"]),
         (["--seconds", "0"], ["--seconds must be above 0"]),
         (["--json", "/dev/null/x.json"], ["cannot write into /dev/null"]),
+        (["--json", "tests"], ["cannot write tests: it is a directory"]),
         (["--data", "/nowhere"], ["/nowhere lacks"]),
     ],
 )

@@ -90,12 +90,12 @@ DAMAGES = {
     "truncated header": (TEST_LABELS, lambda p: p.write_bytes(p.read_bytes()[:6]), "truncated"),
     "too long": (TEST_LABELS, lambda p: p.write_bytes(p.read_bytes() + b"\0"), "wrong size"),
     "empty": (TRAIN_LABELS, lambda p: p.write_bytes(b""), "only 0 bytes"),
-    "label 10": (TRAIN_LABELS, lambda p: patch(p, 8, b"\x0a"), "labels go from 0 to 10"),
+    "label 10": (TRAIN_LABELS, lambda p: patch(p, 8, b"\x0a"), "labels go up to 10"),
     "other image size": (TEST_IMAGES, lambda p: patch(p, 8, b"\0\0\0\x1c\0\0\0\x1b"), "28×27"),
     "counts disagree": (
         TEST_LABELS,
         lambda p: p.write_bytes(idx.encode(np.zeros(9999, np.uint8))),
-        "do not go together",
+        "holds 10000 images and",
     ),
     "an HTML page": (TEST_IMAGES, lambda p: p.write_text("<html>not found</html>"), "not an IDX file"),
     "damaged gzip": (TEST_LABELS, lambda p: p.write_bytes(gzip.compress(p.read_bytes())[:-9]), "damaged gzip"),
@@ -109,7 +109,24 @@ def test_damaged_files_are_refused_by_name(folder: Path, damage: str):
     inflict(folder / name)
     with pytest.raises(zoo.DataError, match=words) as refusal:
         zoo.load_mnist(folder)
-    assert str(folder) in str(refusal.value)
+    assert str(folder if damage == "missing" else folder / name) in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "images, labels, words",
+    [
+        (np.zeros((2, 28, 28), np.float32), np.zeros(2, np.uint8), "images must be uint8"),
+        (np.zeros((2, 1, 28, 28), np.uint8), np.zeros(2, np.uint8), "images must be uint8"),
+        (np.zeros((2, 28, 28), np.uint8), np.zeros((2, 1), np.uint8), "labels must be uint8"),
+        (np.zeros((2, 28, 28), np.uint8), np.full(2, np.nan), "labels must be uint8"),
+        (np.zeros((2, 28, 28), np.uint8), np.zeros(3, np.uint8), "2 images and 3 labels"),
+        (np.zeros((2, 28, 28), np.uint8), np.full(2, 10, np.uint8), "labels go up to 10"),
+        (np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.uint8), "holds no images"),
+    ],
+)
+def test_arrays_that_are_no_data_set_are_refused(images: np.ndarray, labels: np.ndarray, words: str):
+    with pytest.raises(zoo.DataError, match=words):
+        zoo.Dataset(images, labels)
 
 
 def test_synthetic_data_says_so():
@@ -154,6 +171,14 @@ def test_damaged_cache_files_are_fetched_again(mirror: Path, folder: Path):
     patch(folder / TEST_LABELS, 100, b"\x09\x09\x09")  # still well-formed
     fetch.ensure(folder)
     assert fetch.is_complete(folder)
+
+
+def test_the_cache_may_hold_gzipped_files(mirror: Path, monkeypatch):
+    before = {path.name: path.stat().st_mtime_ns for path in mirror.iterdir()}
+    monkeypatch.setattr(fetch, "MIRRORS", ())
+    paths = fetch.ensure(mirror)
+    assert paths[TEST_LABELS] == mirror / f"{TEST_LABELS}.gz"
+    assert {path.name: path.stat().st_mtime_ns for path in mirror.iterdir()} == before
 
 
 @pytest.mark.parametrize(

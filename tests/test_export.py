@@ -50,6 +50,13 @@ def test_module_loads_it(name: str, tmp_path: Path, pixels):
     assert np.abs(module.get_outputs()[0].asnumpy() - expected.asnumpy()).max() < 1e-5
 
 
+def test_networks_that_are_not_finite_are_refused_by_name(tmp_path: Path):
+    net = zoo.get_model("mlp", seed=0)
+    net.collect_params()["fc2_bias"].set_data(mx.nd.full(10, float("nan")))
+    with pytest.raises(zoo.ZooError, match="fc2_bias holds values that are not finite"):
+        export.to_symbol(net, tmp_path / "model")
+
+
 def test_a_failed_export_leaves_nothing(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("export.symbol.weights.state", lambda net: {n: 2 * v for n, v in state(net).items()})
     with pytest.raises(zoo.ZooError, match="nothing was written"):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import assert_refused
 
 from zoo.runtime import STATUS, cpus, gpus, libraries, mx
 from zoo.runtime.gpus import Gpu
@@ -18,8 +19,14 @@ from zoo.runtime.gpus import Gpu
 def python(code: str, **environment: str) -> str:
     """What a fresh interpreter prints for ``code``."""
     clean = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    done = subprocess.run([sys.executable, "-c", code], env={**clean, **environment}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**clean, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
     return done.stdout.strip()
 
 
@@ -36,8 +43,13 @@ def test_threads_follow_the_affinity_mask():
     assert python(code) == "1 1"
 
 
-def test_threads_the_user_chose_stay():
-    assert python("import zoo.runtime as r; print(r.STATUS.threads)", OMP_NUM_THREADS="3") == "3"
+@pytest.mark.parametrize("chosen, threads", [("3", "3"), (" 1", "1"), ("3,1", "3")])
+def test_threads_the_user_chose_stay(chosen: str, threads: str):
+    assert python("import zoo.runtime as r; print(r.STATUS.threads)", OMP_NUM_THREADS=chosen) == threads
+
+
+def test_a_thread_count_that_is_none_is_said():
+    assert "OMP_NUM_THREADS=many is not a number" in python("import zoo.runtime", OMP_NUM_THREADS="many")
 
 
 def test_importing_the_zoo_does_not_load_mxnet():
@@ -54,15 +66,17 @@ def test_mxnet_imported_first_is_said():
     assert python(code) == "[True] True"
 
 
-def test_without_mxnet_there_is_one_sentence():
+@pytest.mark.parametrize(
+    "command", [["zoo", "list"], ["zoo", "train", "mlp"], ["bench"], ["bench", "peers"], ["export", "mlp"]]
+)
+def test_without_mxnet_there_is_one_sentence(command: list):
     code = (
-        "import importlib.util as u; real = u.find_spec\n"
+        "import importlib.util as u, runpy, sys; real = u.find_spec\n"
         "u.find_spec = lambda name, *rest: None if name == 'mxnet' else real(name, *rest)\n"
-        "import zoo\n"
-        "try: zoo.get_model('mlp')\n"
-        "except zoo.MXNetUnavailable as error: print(error)"
+        f"sys.argv = {command!r}; runpy.run_module({command[0]!r}, run_name='__main__')"
     )
-    assert python(code).startswith("MXNet is not installed: pip install '.[cpu]'")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert_refused(done, "MXNet is not installed: pip install '.[cpu]'")
 
 
 @pytest.mark.parametrize(
@@ -102,8 +116,20 @@ def test_a_gpu_without_code_is_refused_in_one_sentence():
     assert "gpu(0) NVIDIA H100, compute capability 9.0 cannot run mxnet-cu112" in Gpu(0, "NVIDIA H100", (9, 0)).refusal
 
 
-def test_asking_for_gpus_without_a_driver_is_harmless():
-    assert isinstance(gpus.installed(), tuple)
+def test_gpus_are_those_that_the_driver_shows(monkeypatch):
+    class Driver:
+        """Stands in for libcuda.so.1 on a machine with one GPU of compute capability 9.0."""
+
+        cuInit = staticmethod(lambda flags: 0)
+        cuDeviceGetCount = staticmethod(lambda count: setattr(count._obj, "value", 1) or 0)
+        cuDeviceGet = staticmethod(lambda device, index: 0)
+        cuDeviceGetName = staticmethod(lambda name, size, device: setattr(name, "value", b"NVIDIA H100") or 0)
+        cuDeviceGetAttribute = staticmethod(
+            lambda value, attribute, device: setattr(value._obj, "value", {75: 9, 76: 0}[attribute]) or 0
+        )
+
+    monkeypatch.setattr("zoo.runtime.gpus.ctypes.CDLL", lambda name: Driver)
+    assert gpus.installed() == (Gpu(0, "NVIDIA H100", (9, 0)),)
 
 
 @pytest.fixture
@@ -127,6 +153,19 @@ def test_libraries_that_pip_installed_are_found(linked, monkeypatch):
     monkeypatch.syspath_prepend(str(needed.parents[3]))
     monkeypatch.delitem(sys.modules, "nvidia", raising=False)
     assert libraries.preload_for(library) == (needed.name,)
+
+
+def test_libraries_that_need_each_other_across_folders_are_found(linked, monkeypatch):
+    library, needed = linked
+    deeper = needed.parents[2] / "other/lib/libdeeper.so.1"
+    deeper.parent.mkdir(parents=True)
+    source = library.with_name("empty.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", deeper, "-Wl,-soname,libdeeper.so.1", source], check=True)
+    link = ["gcc", "-shared", "-fPIC", "-Wl,--no-as-needed", "-o", needed, f"-Wl,-soname,{needed.name}", source, deeper]
+    subprocess.run(link, check=True)
+    monkeypatch.syspath_prepend(str(needed.parents[3]))
+    monkeypatch.delitem(sys.modules, "nvidia", raising=False)
+    assert libraries.preload_for(library) == ("libdeeper.so.1", needed.name)
 
 
 def test_a_library_that_is_nowhere_is_named(linked):

@@ -11,6 +11,7 @@ import pytest
 
 import zoo
 from zoo import weights
+from zoo.architectures import MODELS
 from zoo.runtime import mx
 
 
@@ -50,6 +51,20 @@ def test_what_mxnet_writes_is_read_here(tmp_path: Path):
     net.export(str(tmp_path / "net"), epoch=13)
     zoo.load_parameters(other, tmp_path / "net-0013.params")
     assert zoo.parameter_hash(other) == zoo.parameter_hash(net)
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_gluon_s_own_parameter_files_are_read(name: str, tmp_path: Path):
+    net, other = zoo.get_model(name, seed=1), zoo.get_model(name, seed=2)
+    net.save_parameters(str(tmp_path / "net.params"))  # names by structure: "0.weight"
+    zoo.load_parameters(other, tmp_path / "net.params")
+    assert zoo.parameter_hash(other) == zoo.parameter_hash(net)
+
+
+def test_a_network_without_weights_is_refused():
+    net = MODELS["cnn7"].build()
+    with pytest.raises(zoo.ZooError, match="no weights yet"):
+        zoo.parameter_hash(net)
 
 
 @pytest.fixture(scope="module")

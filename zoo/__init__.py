@@ -21,6 +21,7 @@ _HOMES = {
     "load_mnist": "zoo.data",
     "synthetic": "zoo.data",
     "Recipe": "zoo.recipes",
+    "EpochRecord": "zoo.training",
     "Evaluation": "zoo.training",
     "History": "zoo.training",
     "TrainingInterrupted": "zoo.training",

@@ -2,54 +2,69 @@
 
 from __future__ import annotations
 
-import functools
+import argparse
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from zoo.errors import ZooError
 
 USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 
-Main = Callable[[Sequence[str] | None], int] if sys.version_info >= (3, 10) else Callable
+
+def run_command(module: str, prog: str, description: str, argv: Sequence[str] | None = None) -> int:
+    """Import ``module`` and run it: ``add_arguments(parser)`` declares its options, ``run(arguments)`` does the work.
+
+    What goes wrong, the import included, ends in a sentence on stderr and a non-zero exit code.
+    """
+
+    def command() -> int:
+        loaded = import_module(module)
+        parser = argparse.ArgumentParser(prog=prog, description=description)
+        loaded.add_arguments(parser)
+        return loaded.run(parser.parse_args(argv))
+
+    return guarded(command)
 
 
-def command_line(main: Main) -> Main:
-    """Decorate ``main(argv=None)``: what goes wrong ends in a sentence on stderr and a non-zero code."""
-
-    @functools.wraps(main)
-    def guarded(argv: Sequence[str] | None = None) -> int:
-        try:
-            code = main(argv)
-            sys.stdout.flush()
-            return code
-        except ZooError as error:
-            return _fail(str(error), USAGE_ERROR)
-        except KeyboardInterrupt:
-            return _fail("interrupted", INTERRUPTED)
-        except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return FAILURE
-        except OSError as error:
-            where = f" {error.filename}" if error.filename else ""
-            return _fail(f"the system refused{where}: {error.strerror or error}", FAILURE)
-        except MemoryError:
-            return _fail("not enough memory: try a smaller batch size", FAILURE)
-        except Exception as error:
-            if type(error).__name__ != "MXNetError":  # not imported: MXNet may be what is missing
-                raise
-            return _fail(f"MXNet: {mxnet_reason(error)}", FAILURE)
-
-    return guarded
+def guarded(command: Callable[[], int]) -> int:
+    """The exit code of ``command``; SIGTERM counts as Ctrl-C."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        code = command()
+        sys.stdout.flush()
+        return code
+    except ZooError as error:
+        return _fail(str(error), USAGE_ERROR)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        _abandon_stdout()
+        return FAILURE
+    except OSError as error:
+        _abandon_stdout()  # it may be what refused, and would again when Python exits
+        where = f" {error.filename}" if error.filename else ""
+        return _fail(f"the system refused{where}: {error.strerror or error}", FAILURE)
+    except MemoryError:
+        return _fail("not enough memory: try a smaller batch size", FAILURE)
+    except Exception as error:
+        if type(error).__name__ != "MXNetError":  # not imported: MXNet may be what is missing
+            raise
+        return _fail(f"MXNet: {mxnet_reason(error)}", FAILURE)
 
 
 def mxnet_reason(error: Exception) -> str:
     """What an ``MXNetError`` says, without the native stack around it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next(
-        (line.partition(": ")[2] for line in lines if line.startswith(("MXNetError:", "Error"))),
-        lines[0] if lines else "failed",
-    )
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["it failed"]
+    return next((line.partition(": ")[2] for line in lines if line.startswith("MXNetError:")), lines[0])
+
+
+def _abandon_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(sentence: str, code: int) -> int:

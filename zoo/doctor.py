@@ -6,10 +6,11 @@ import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
+from zoo import files
 from zoo.console import mxnet_reason
 from zoo.data import fetch, load_mnist
+from zoo.data.mnist import named_folder
 from zoo.errors import ZooError
 from zoo.runtime import STATUS, cpus, gpus
 
@@ -70,11 +71,13 @@ def _contexts() -> Iterator[tuple[str, str]]:
 
 def _data() -> tuple[list[tuple[str, str]], list[str]]:
     """What is known of MNIST without fetching anything, and what is wrong with it."""
-    cache, named = fetch.cache(), os.environ.get("MNIST_DIR")
-    findings, problems = [("cache", f"{cache} ({_writable(cache)})")], []
-    if not named and not fetch.is_complete(cache):
-        partly = any((cache / name).exists() for name in fetch.FILES)
-        state = f"not {'wholly ' if partly else ''}in the cache yet; the first use fetches it"
+    cache, problems = fetch.cache(), []
+    if named_folder() is None and not fetch.is_complete(cache):
+        state = "not in the cache yet; the first use fetches it"
+        try:
+            files.output_directory(cache)
+        except ZooError as error:
+            problems.append(f"MNIST is not here and has nowhere to go: {error}")
     else:
         try:
             mnist = load_mnist()
@@ -82,13 +85,7 @@ def _data() -> tuple[list[tuple[str, str]], list[str]]:
         except ZooError as error:
             state = "cannot be used"
             problems.append(str(error))
-    return [("MNIST", state), *findings], problems
-
-
-def _writable(folder: Path) -> str:
-    while not folder.exists():
-        folder = folder.parent
-    return "writable" if os.access(folder, os.W_OK) else "not writable"
+    return [("MNIST", state), ("cache", str(cache))], problems
 
 
 def _trial() -> list[str]:

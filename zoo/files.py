@@ -17,12 +17,17 @@ from zoo.errors import ZooError
 def atomic(path: Path) -> Iterator[BinaryIO]:
     """A binary file that takes the name ``path`` once the block ends, and vanishes if the block fails.
 
-    Whatever goes wrong with the file system (no space, no permission, a read-only disk) is raised as a
-    :class:`ZooError` that names the path; what stood at ``path`` before is then still there.
+    A link is followed; a device or a pipe is written to as it is. Whatever goes wrong with the file
+    system (no space, no permission, a read-only disk) is raised as a :class:`ZooError` that names the
+    path; what stood at ``path`` before is then still there.
     """
-    path = Path(path)
+    path = Path(path).resolve()
     temporary = None
     try:
+        if path.exists() and not path.is_file():
+            with open(path, "wb") as file:
+                yield file
+            return
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
             yield file
@@ -56,6 +61,15 @@ def output_directory(path: Path) -> Path:
             return path
     except OSError as error:
         raise ZooError(f"cannot write into {path}: {error.strerror or error}") from error
+
+
+def output_file(path: Path) -> Path:
+    """``path`` as a file that can be written, checked before any long work."""
+    path = Path(path)
+    if path.is_dir():
+        raise ZooError(f"cannot write {path}: it is a directory")
+    output_directory(path.resolve().parent)
+    return path
 
 
 def _umask() -> int:

@@ -24,6 +24,7 @@ class Card:
     recipe: Recipe
     parameters: int  # trainable
     flops: int  # forward, per image, two per multiply-accumulate of convolutions and dense layers
+    training_flops: int  # forward and backward: three times that, but for the input's gradient, which nobody needs
     layers: tuple[graph.Layer, ...]
     dataset: str = "MNIST"
     licence: str = "Apache-2.0"
@@ -71,6 +72,7 @@ def get_card(name: str) -> Card:
     """The card of the model ``name``; :class:`zoo.errors.UnknownName` lists close matches."""
     architecture = MODELS[name]
     layers = graph.layers(architecture.build())
+    flops = sum(layer.flops for layer in layers)
     return Card(
         name=name,
         kind=architecture.kind,
@@ -78,6 +80,7 @@ def get_card(name: str) -> Card:
         source=architecture.source,
         recipe=architecture.recipe,
         parameters=sum(layer.parameters for layer in layers),
-        flops=sum(layer.flops for layer in layers),
+        flops=flops,
+        training_flops=3 * flops - next(layer.flops for layer in layers if layer.flops),
         layers=layers,
     )

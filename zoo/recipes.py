@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from zoo.errors import ZooError
+from zoo.errors import UnknownName, ZooError
+from zoo.registry import suggestion
+
+# Those of MXNet 1.9.1 that train the zoo's models with their defaults; the first two take a momentum.
+OPTIMIZERS = ("sgd", "nag", "adadelta", "adagrad", "adam", "ftml", "lamb", "nadam", "rmsprop")
+_WITH_MOMENTUM = OPTIMIZERS[:2]
 
 
 @dataclass(frozen=True)
@@ -17,7 +22,7 @@ class Recipe:
 
     epochs: int = 10
     batch_size: int = 200
-    optimizer: str = "sgd"  # a name in MXNet's optimizer registry
+    optimizer: str = "sgd"  # one of OPTIMIZERS
     learning_rate: float = 0.1
     momentum: float = 0.0
     weight_decay: float = 0.0
@@ -48,5 +53,7 @@ class Recipe:
                 raise ZooError(f"{name} is an accuracy between 0 and 1, not {getattr(self, name)}")
         if not 0 <= self.seed < 2**31:
             raise ZooError(f"seed must be between 0 and {2**31 - 1}, not {self.seed}")
-        if self.momentum and self.optimizer not in ("sgd", "nag"):
-            raise ZooError(f"momentum belongs to the optimizers sgd and nag, not to {self.optimizer}")
+        if self.optimizer not in OPTIMIZERS:
+            raise UnknownName(f"there is no optimizer {self.optimizer!r}: {suggestion(self.optimizer, OPTIMIZERS)}")
+        if self.momentum and self.optimizer not in _WITH_MOMENTUM:
+            raise ZooError(f"{self.optimizer} takes no momentum: {' and '.join(_WITH_MOMENTUM)} do")

@@ -2,8 +2,8 @@
 
 MXNet loads damaged files without a word, or crashes on them, and its writer does not notice a full
 disk. This reader checks every length against the file and every array against the network before
-anything reaches MXNet; files written here load in ``net.load_parameters``, ``mx.model.load_checkpoint``
-and ``mx.mod.Module``, and files of those load here.
+anything reaches MXNet. Files written here load in ``net.load_parameters``, ``mx.model.load_checkpoint``
+and ``mx.mod.Module``; files of ``net.save_parameters``, ``net.export`` and Module load here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo import files
-from zoo.errors import WeightsError
+from zoo.errors import WeightsError, ZooError
 from zoo.runtime import mx
 
 # src/ndarray/ndarray.cc and src/c_api of MXNet 1.9.1
@@ -26,28 +26,35 @@ _CODES = {np.dtype(name): code for code, name in _DTYPES.items()}
 
 
 def state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
-    """The parameters of ``net`` by name, ``arg:`` before trainable and ``aux:`` before running statistics.
-
-    On several contexts the trainable ones are equal; the running statistics, of which each context
-    sees its own share of the data, are averaged.
-    """
+    """The parameters of ``net`` by name, ``arg:`` before trainable and ``aux:`` before running statistics."""
     # A forward pass in flight moves weights into oneDNN's layout, in place, behind the back of anyone
     # who waits for the array alone: of networks read right after their first pass, one in eight was garbled.
     mx.nd.waitall()
+    parameters = net.collect_params()
+    try:
+        arrays = {name: parameter.list_data()[0].asnumpy() for name, parameter in parameters.items()}
+    except RuntimeError:  # Gluon's own for parameters without a shape or without values
+        raise ZooError("the network has no weights yet: initialize it and run it once") from None
     auxiliary = set(net(mx.sym.var("data")).list_auxiliary_states())
-    arrays = {}
-    for name, parameter in net.collect_params().items():
-        copies = [copy.asnumpy() for copy in parameter.list_data()]
-        arrays[f"aux:{name}" if name in auxiliary else f"arg:{name}"] = (
-            np.mean(copies, axis=0, dtype=copies[0].dtype) if name in auxiliary else copies[0]
-        )
-    return arrays
+    return {f"aux:{name}" if name in auxiliary else f"arg:{name}": array for name, array in arrays.items()}
+
+
+def merge_statistics(net: mx.gluon.HybridBlock) -> None:
+    """Give all contexts of ``net`` the mean of their running statistics, of which each saw its share of the data."""
+    for parameter in net.collect_params().values():
+        copies = parameter.list_data()
+        if parameter.grad_req == "null" and len(copies) > 1:
+            parameter.set_data(sum(copy.as_in_context(copies[0].ctx) for copy in copies) / len(copies))
 
 
 def restore(net: mx.gluon.HybridBlock, arrays: dict[str, np.ndarray], origin: str = "these weights") -> None:
     """Put ``arrays`` into an initialized ``net``, all or none: names, shapes and dtypes must be the network's."""
-    given = {name.split(":", 1)[-1]: value for name, value in arrays.items()}
     parameters = net.collect_params()
+    structural = {path: parameter.name for path, parameter in net._collect_params_with_prefix().items()}
+    names = {name: name.split(":", 1)[-1] for name in arrays}
+    if set(names.values()) == set(structural):  # as net.save_parameters writes them: "0.weight"
+        names = {name: structural[path] for name, path in names.items()}
+    given = {names[name]: value for name, value in arrays.items()}
     missing, foreign = sorted(set(parameters) - set(given)), sorted(set(given) - set(parameters))
     if missing or foreign:
         raise WeightsError(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 
-from zoo.console import command_line
+from zoo.console import run_command
 
 COMMANDS = {
     "list": "list the models, or the layers of some",
@@ -18,21 +17,14 @@ COMMANDS = {
 }
 
 
-@command_line
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] not in COMMANDS:
-        _overview().parse_args(arguments)
-        return 0
-    name, *rest = arguments
-    command = import_module(f"zoo.cli.{name}")
-    parser = argparse.ArgumentParser(prog=f"python -m zoo {name}", description=f"{COMMANDS[name].capitalize()}.")
-    command.add_arguments(parser)
-    return command.run(parser.parse_args(rest))
+    name, *rest = list(sys.argv[1:] if argv is None else argv) or [""]
+    if name not in COMMANDS:
+        _overview().parse_args([name] if name else [])  # answers --help; anything else is no command
+    return run_command(f"zoo.cli.{name}", f"python -m zoo {name}", f"{COMMANDS[name].capitalize()}.", rest)
 
 
 def _overview() -> argparse.ArgumentParser:
-    """Answers ``--help``, and whatever is no command."""
     parser = argparse.ArgumentParser(prog="python -m zoo", description="MNIST model zoo for Apache MXNet.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():

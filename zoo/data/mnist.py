@@ -26,16 +26,16 @@ class Dataset:
         """Refuse arrays that are not what the fields promise."""
         if self.images.dtype != np.uint8 or self.images.shape[1:] != (28, 28):
             raise DataError(f"images must be uint8 (n, 28, 28), not {self.images.dtype} {self.images.shape}")
-        if self.labels.shape != (len(self.images),):
-            raise DataError(
-                f"{self.source}: {len(self.images)} images and labels of shape {self.labels.shape} do not go together"
-            )
+        if self.labels.dtype != np.uint8 or self.labels.ndim != 1:
+            raise DataError(f"labels must be uint8 (n,), not {self.labels.dtype} {self.labels.shape}")
         if not len(self.labels):
             raise DataError(f"{self.source} holds no images")
-        if self.labels.min() < 0 or self.labels.max() > 9:
+        if len(self.images) != len(self.labels):
             raise DataError(
-                f"{self.source}: labels go from {self.labels.min()} to {self.labels.max()}, not from 0 to 9"
+                f"{self.source}: {len(self.images)} images and {len(self.labels)} labels do not go together"
             )
+        if self.labels.max() > 9:
+            raise DataError(f"{self.source}: labels go up to {self.labels.max()}, not from 0 to 9")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -80,9 +80,11 @@ def load_mnist(root: str | os.PathLike | None = None) -> MNIST:
     the same format, Fashion-MNIST say, and ``source`` then says that it is not MNIST; in the cache only
     the canonical files count, by their SHA-256. Raises :class:`DataError` for what is missing or damaged.
     """
-    named = os.fspath(root) if root is not None else os.environ.get("MNIST_DIR")
-    if named is not None:
-        folder = Path(named)
+    folder = Path(root) if root is not None else named_folder()
+    if folder is None:
+        folder = fetch.cache()
+        paths = fetch.ensure(folder)
+    else:
         paths = {name: fetch.find(folder, name) for name in fetch.FILES}
         missing = [name for name, path in paths.items() if path is None]
         if missing:
@@ -90,24 +92,28 @@ def load_mnist(root: str | os.PathLike | None = None) -> MNIST:
                 f"{folder}{'' if root is not None else ' (MNIST_DIR)'} lacks {', '.join(missing)}, raw or as .gz: "
                 "name a folder that has all four, or none for the cache"
             )
-    else:
-        folder = fetch.cache()
-        paths = fetch.ensure(folder)
     contents = {name: idx.read(path) for name, path in paths.items()}
     canonical = all(hexdigest(content) == fetch.FILES[name] for name, content in contents.items())
     source = str(folder) if canonical else f"{folder} (not the canonical MNIST files)"
 
     def dataset(images: str, labels: str) -> Dataset:
-        return Dataset(
-            idx.decode(contents[images], (None, 28, 28), str(paths[images])),
-            idx.decode(contents[labels], (None,), str(paths[labels])),
-            source,
-        )
+        pixels = idx.decode(contents[images], (None, 28, 28), str(paths[images]))
+        digits = idx.decode(contents[labels], (None,), str(paths[labels]))
+        if digits.size and digits.max() > 9:
+            raise DataError(f"{paths[labels]} is damaged: its labels go up to {digits.max()}, not from 0 to 9")
+        if len(pixels) != len(digits):
+            raise DataError(f"{paths[images]} holds {len(pixels)} images and {paths[labels]} {len(digits)} labels")
+        return Dataset(pixels, digits, source)
 
     return MNIST(
         dataset("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
         dataset("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
     )
+
+
+def named_folder() -> Path | None:
+    """The folder that ``MNIST_DIR`` names, None where it is not set."""
+    return Path(os.environ["MNIST_DIR"]) if os.environ.get("MNIST_DIR") else None
 
 
 def synthetic(train: int = 60_000, test: int = 10_000, seed: int = 0) -> MNIST:

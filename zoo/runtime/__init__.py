@@ -44,18 +44,23 @@ _NOT_INSTALLED = "MXNet is not installed: pip install '.[cpu]', or '.[cu112]' fo
 
 
 def _choose_threads() -> tuple[int, str]:
-    chosen = os.environ.get("OMP_NUM_THREADS", "")
+    chosen = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # OpenMP allows a list, one for each nesting
     if chosen.isdigit() and int(chosen) > 0:
+        os.environ["OMP_NUM_THREADS"] = chosen  # MXNet aborts on anything but a plain number
         return int(chosen), "OMP_NUM_THREADS, as it was set"
     usable = cpus.usable()
+    if chosen:
+        warnings.warn(
+            f"OMP_NUM_THREADS={chosen} is not a number of threads; using {usable}", RuntimeWarning, stacklevel=2
+        )
     if "mxnet" in sys.modules:
         warnings.warn(
-            "mxnet was imported before zoo, so its thread count can no longer be set; import zoo first "
-            f"or set OMP_NUM_THREADS={usable} for up to twice the speed",
+            "mxnet was imported before zoo.runtime, so its thread count can no longer be set; import zoo.runtime "
+            f"first, or set OMP_NUM_THREADS={usable}, for up to twice the speed",
             RuntimeWarning,
             stacklevel=2,
         )
-        return max(1, (os.cpu_count() or 1) // 2), "MXNet's own default: it was imported before zoo"
+        return max(1, (os.cpu_count() or 1) // 2), "MXNet's own default: it was imported before zoo.runtime"
     os.environ["OMP_NUM_THREADS"] = str(usable)
     return usable, "the CPUs this process may use"
 
@@ -75,7 +80,7 @@ def _import_mxnet() -> tuple[ModuleType | None, tuple[str, ...], str | None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MXNet's own deprecations: nothing its users could change
             return importlib.import_module("mxnet"), preloaded, None
-    except libraries.MissingLibrary as error:
+    except (MXNetUnavailable, libraries.MissingLibrary) as error:
         return None, preloaded, str(error)
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         return None, preloaded, f"MXNet is installed but cannot be imported ({type(error).__name__}: {error})"

@@ -36,25 +36,40 @@ def preload_for(library: Path) -> tuple[str, ...]:
     Loaded globally by path, a library satisfies those that link to it by name. Returns the names
     preloaded, in order; raises :class:`MissingLibrary` for the first one that is nowhere.
     """
-    try:
-        ctypes.CDLL(str(library))
+    missing = _missing(library)
+    if missing is None:
         return ()
-    except OSError:
-        pass
-    preloaded = []
+    preloaded: list[str] = []
     for name in _unresolved(library):
-        found = _pip_installed(name)
-        if found is not None:
-            ctypes.CDLL(str(found), mode=ctypes.RTLD_GLOBAL)
-            preloaded.append(name)
+        _preload(name, preloaded)
+    missing = _missing(library)
+    if missing is not None:
+        raise MissingLibrary(_advice(missing, len(preloaded)))
+    return tuple(preloaded)
+
+
+def _missing(library: Path, mode: int = ctypes.DEFAULT_MODE) -> str | None:
+    """Load ``library``; the name of the library that this lacks, None where it worked."""
     try:
-        ctypes.CDLL(str(library))
+        ctypes.CDLL(str(library), mode=mode)
+        return None
     except OSError as error:
         match = _CANNOT_OPEN.search(str(error))
         if match is None:
             raise
-        raise MissingLibrary(_advice(match["name"], len(preloaded))) from None
-    return tuple(preloaded)
+        return match["name"]
+
+
+def _preload(name: str, preloaded: list[str]) -> bool:
+    """Load the pip-installed library ``name``, and before it what it lacks itself; False where that is not possible."""
+    found = _pip_installed(name)
+    if found is None:
+        return False
+    while (lacking := _missing(found, ctypes.RTLD_GLOBAL)) is not None:
+        if lacking == name or lacking in preloaded or not _preload(lacking, preloaded):
+            return False
+    preloaded.append(name)
+    return True
 
 
 def _unresolved(library: Path) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from zoo import contexts
 from zoo.data import Dataset
 from zoo.errors import ZooError
+from zoo.graph import INPUT_SHAPE
 from zoo.runtime import mx
 from zoo.training.resident import Resident, lagging, pixels
 
@@ -40,8 +41,9 @@ class Evaluation:
 
     @property
     def loss(self) -> float:
-        """Mean cross-entropy in nats."""
-        shifted = self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True)
+        """Mean cross-entropy in nats; not a number if a logit is not."""
+        with np.errstate(invalid="ignore"):  # infinite logits: the result is no number then, and says enough
+            shifted = self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True)
         log_likelihood = shifted[np.arange(len(shifted)), self.labels] - np.log(np.exp(shifted).sum(axis=1))
         return float(-log_likelihood.mean())
 
@@ -86,8 +88,8 @@ class Predictor:
         return Evaluation(np.concatenate(list(self.run(np.arange(len(self._dataset))))), self._dataset.labels)
 
     def _enqueue(self, order: np.ndarray) -> Iterator[list[mx.nd.NDArray]]:
-        for images, shards in self._data.batches(order, self._batch_size):
-            yield [self._step(*inputs) for inputs in zip(self._data.images, shards[:images])]
+        for _, shards in self._data.batches(order, self._batch_size):
+            yield [self._step(*inputs) for inputs in zip(self._data.images, shards)]
 
 
 def evaluate(
@@ -96,7 +98,10 @@ def evaluate(
     ctx: mx.Context | Sequence[mx.Context] | str | None = None,
     batch_size: int = 500,
 ) -> Evaluation:
-    """Accuracy, loss and confusion matrix of ``net`` on ``data``; ``ctx`` is where the network already is if None."""
+    """Accuracy, loss and confusion matrix of ``net`` on ``data``; ``ctx`` is where the network already is if None.
+
+    Runs ``batch_size`` images at a time, and leaves ``net`` hybridized.
+    """
     return Predictor(net, data, place(net, ctx), batch_size).evaluate()
 
 
@@ -107,6 +112,8 @@ def place(net: mx.gluon.HybridBlock, ctx: mx.Context | Sequence[mx.Context] | st
         current = next(iter(parameters.values())).list_ctx()
     except (RuntimeError, StopIteration):
         raise ZooError("the network is not initialized: call net.initialize() before training it") from None
+    if any(parameter.grad_req != "null" and 0 in (parameter.shape or (0,)) for parameter in parameters.values()):
+        net(mx.nd.zeros((1, *INPUT_SHAPE), ctx=current[0]))  # Gluon draws weights once it has seen the shapes
     if ctx is None:
         return current
     wanted = contexts.check(ctx)

@@ -32,9 +32,12 @@ class History:
     """A run of :func:`zoo.fit`, epoch by epoch."""
 
     recipe: Recipe
-    records: tuple[EpochRecord, ...]
-    best_epoch: int | None  # whose weights were kept as the best, None where none reached ``recipe.keep_from``
-    stopped: str  # "finished", "target" (``recipe.stop_at`` reached) or "interrupted"
+    data: str  # where the training images come from
+    contexts: tuple[str, ...]
+    threads: int  # of the CPU
+    records: tuple[EpochRecord, ...] = ()
+    best_epoch: int | None = None  # whose weights were kept as the best
+    stopped: str = "running"  # then "finished", "target" (``recipe.stop_at`` reached), "interrupted" or "diverged"
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2) + "\n"
+        return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 import threading
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interruption:
-    """While entered, the first Ctrl-C sets ``requested`` instead of raising; a second one raises at once.
+    """While entered, the first Ctrl-C (or SIGTERM) sets ``requested`` instead of raising; a second one raises at once.
 
     An exception raised inside one of MXNet's callbacks is swallowed or turned into another; a flag is not.
     Signals reach the main thread only; elsewhere this does nothing.
@@ -15,17 +17,18 @@ class Interruption:
 
     def __init__(self) -> None:
         self.requested = False
-        self._previous = None
+        self._previous: dict = {}
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._request)
+            self._previous = {number: signal.signal(number, self._request) for number in _SIGNALS}
         return self
 
     def _request(self, *_) -> None:
         self.requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in _SIGNALS:
+            signal.signal(number, signal.default_int_handler)
 
     def __exit__(self, *_) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)

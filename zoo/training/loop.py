@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from zoo import files, weights
+from zoo import weights
 from zoo.data import Dataset
 from zoo.errors import DivergenceError, ZooError
 from zoo.recipes import Recipe
-from zoo.runtime import mx
-from zoo.training.evaluation import Evaluation, Predictor, place
+from zoo.runtime import STATUS, mx
+from zoo.training.evaluation import Predictor, place
 from zoo.training.history import EpochRecord, History
 from zoo.training.interrupt import Interruption
+from zoo.training.keeper import Keeper
 from zoo.training.session import TrainingSession
+
+_SAMPLE = 500  # training images that stand in for validation data where only divergence is looked for
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -43,144 +47,115 @@ def fit(
 
     The data stay on the devices; nothing waits for a device within an epoch. Several contexts share
     every batch. On the CPU, the same weights, data, recipe and number of threads give the same result
-    bit for bit. ``net`` holds the final weights afterwards.
+    bit for bit. Afterwards ``net`` holds the final weights, and is hybridized.
 
     Args:
         validation: evaluated after every epoch; decides which weights are the best and when to stop.
         ctx: one context or several; None for where the network is.
         out: directory for ``final.params``, ``best.params`` (the epoch with the highest validation
-            accuracy, if that reached ``recipe.keep_from``) and ``history.json``.
+            accuracy, if that reached ``recipe.keep_from``) and ``history.json``; one for each run.
         on_epoch: called with every epoch's record.
         progress: a progress bar on stderr; None shows it on terminals only.
 
     Raises:
         DivergenceError: the loss is no longer finite; names epoch, batch and learning rate.
-        TrainingInterrupted: Ctrl-C. ``net`` then holds the best weights so far, if there are any.
-        ZooError: the recipe does not fit the data, or ``out`` cannot be written.
+        TrainingInterrupted: Ctrl-C or SIGTERM.
+        ZooError: the recipe does not fit the data, or ``out`` cannot be written or holds another run.
+
+    After the first two, ``net`` holds the best weights of a completed epoch, and so does ``best.params``
+    whatever their accuracy.
     """
     contexts = place(net, ctx)
     if recipe.stop_at is not None and validation is None:
         raise ZooError("stop_at needs validation data to stop at")
-    keeper = _Keeper(net, recipe, files.output_directory(out) if out is not None else None)
     mx.random.seed(recipe.seed)
     session = TrainingSession(net, train, recipe, contexts)
-    predictor = Predictor(net, validation, contexts) if validation is not None else None
-    records: list[EpochRecord] = []
-    stopped = "finished"
+    predictor = Predictor(net, validation if validation is not None else train[:_SAMPLE], contexts)
+    keeper = Keeper(net, recipe, Path(out) if out is not None else None)
+    history = History(recipe, train.source, tuple(map(str, contexts)), STATUS.threads)
+
     with Interruption() as interruption, _bar(recipe.epochs * len(train), progress) as bar:
-        for epoch in range(1, recipe.epochs + 1):
-            trained = _train(session, epoch, interruption, bar)
-            evaluation = predictor.evaluate() if predictor is not None and trained is not None else None
-            if trained is None or interruption.requested and evaluation is None:
-                stopped = "interrupted"
-                break
-            records.append(_record(epoch, session.learning_rate, trained, evaluation))
-            keeper.consider(records[-1])
-            if on_epoch is not None:
-                on_epoch(records[-1])
-            if recipe.stop_at is not None and evaluation.accuracy >= recipe.stop_at:
-                stopped = "target"
-                break
-            if interruption.requested:
-                stopped = "interrupted"
-                break
-    history = History(recipe, tuple(records), keeper.best_epoch, stopped)
-    if stopped == "interrupted":
-        keeper.restore_best()
-    keeper.finish(history)
-    if stopped == "interrupted":
-        raise TrainingInterrupted(history)
-    return history
+        try:
+            for epoch in range(1, recipe.epochs + 1):
+                record = _train(session, epoch, interruption, bar)
+                record = _validate(net, predictor, record, validation is not None)
+                history = replace(history, records=(*history.records, record))
+                keeper.consider(record)
+                if on_epoch is not None:
+                    on_epoch(record)
+                if recipe.stop_at is not None and record.validation_accuracy >= recipe.stop_at:
+                    history = replace(history, stopped="target")
+                    break
+                if interruption.requested:
+                    raise _Interrupted
+            else:
+                history = replace(history, stopped="finished")
+        except (DivergenceError, _Interrupted) as error:
+            mx.nd.waitall()
+            keeper.salvage()
+            stopped = "interrupted" if isinstance(error, _Interrupted) else "diverged"
+            history = replace(history, stopped=stopped, best_epoch=keeper.best_epoch)
+            keeper.finish(history)
+            if isinstance(error, _Interrupted):
+                raise TrainingInterrupted(history) from None
+            raise
+        history = replace(history, best_epoch=keeper.best_epoch)
+        keeper.finish(history)
+        return history
 
 
-def _train(
-    session: TrainingSession, epoch: int, interruption: Interruption, bar: tqdm
-) -> tuple[float, float, float] | None:
-    """One epoch: mean loss, accuracy and seconds; None where it was interrupted."""
+class _Interrupted(Exception):
+    """Leaves the epochs where Ctrl-C was asked for."""
+
+
+def _train(session: TrainingSession, epoch: int, interruption: Interruption, bar: tqdm) -> EpochRecord:
+    """One epoch, not validated yet."""
     images = correct = 0
     loss = 0.0
     mx.nd.waitall()
     start = time.perf_counter()
     for number, result in enumerate(session.epoch(), start=1):
         if not math.isfinite(result.loss):
-            mx.nd.waitall()
-            raise DivergenceError(
-                f"training diverged: the loss is {result.loss} in epoch {epoch}, batch {number}, "
-                f"with the learning rate {session.learning_rate:g}; a lower one may help"
-            )
+            raise _diverged(f"the loss is {result.loss}", epoch, f", batch {number},", session.learning_rate)
         images += result.images
         loss += result.loss
         correct += result.correct
         if not bar.disable:
-            bar.set_postfix_str(
-                f"epoch {epoch}, loss {loss / images:.4f}, accuracy {correct / images:.2%}", refresh=False
-            )
+            running = f"epoch {epoch}, loss {loss / images:.4f}, accuracy {correct / images:.2%}"
+            bar.set_postfix_str(running, refresh=False)
             bar.update(result.images)
         if interruption.requested:
-            mx.nd.waitall()
-            return None
+            raise _Interrupted
     mx.nd.waitall()
-    return loss / images, correct / images, time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    return EpochRecord(epoch, session.learning_rate, loss / images, correct / images, None, None, seconds)
 
 
-def _record(
-    epoch: int, learning_rate: float, trained: tuple[float, float, float], evaluation: Evaluation | None
+def _validate(
+    net: mx.gluon.HybridBlock, predictor: Predictor, record: EpochRecord, has_validation: bool
 ) -> EpochRecord:
-    loss, accuracy, seconds = trained
-    return EpochRecord(
-        epoch=epoch,
-        learning_rate=learning_rate,
-        train_loss=loss,
-        train_accuracy=accuracy,
-        validation_loss=evaluation.loss if evaluation else None,
-        validation_accuracy=evaluation.accuracy if evaluation else None,
-        seconds=seconds,
+    """Complete the record, once it is sure that the epoch's last update left a network that works.
+
+    Its own loss comes from before the update, and ReLU turns what is not a number into 0 without a trace.
+    """
+    weights.merge_statistics(net)
+    evaluation = predictor.evaluate()
+    parameters = net.collect_params().values()
+    if not (math.isfinite(evaluation.loss) and all(np.isfinite(each.data().asnumpy()).all() for each in parameters)):
+        raise _diverged(
+            "the network is no longer finite", record.epoch, ", after its last batch,", record.learning_rate
+        )
+    if not has_validation:
+        return record
+    return replace(record, validation_loss=evaluation.loss, validation_accuracy=evaluation.accuracy)
+
+
+def _diverged(what: str, epoch: int, where: str, learning_rate: float) -> DivergenceError:
+    return DivergenceError(
+        f"training diverged: {what} in epoch {epoch}{where} with the learning rate {learning_rate:g}; try a lower one"
     )
 
 
 def _bar(images: int, progress: bool | None) -> tqdm:
-    return tqdm(
-        total=images, unit="img", unit_scale=True, leave=False, dynamic_ncols=True,
-        disable=None if progress is None else not progress,
-    )  # fmt: skip
-
-
-class _Keeper:
-    """Holds on to the best weights, in memory and on disk."""
-
-    def __init__(self, net: mx.gluon.HybridBlock, recipe: Recipe, out: Path | None) -> None:
-        self._net, self._recipe, self._out = net, recipe, out
-        self._best: dict | None = None
-        self._best_accuracy = -1.0
-        self._unwritten = False
-        self.best_epoch: int | None = None
-
-    def consider(self, record: EpochRecord) -> None:
-        """Keep the weights if this epoch's validation accuracy is the highest and high enough."""
-        accuracy = record.validation_accuracy
-        if accuracy is None or accuracy < self._recipe.keep_from or accuracy <= self._best_accuracy:
-            return
-        self._best, self._best_accuracy, self.best_epoch = weights.state(self._net), accuracy, record.epoch
-        self._unwritten = self._out is not None
-        try:
-            self._write_best()
-        except ZooError as error:  # hours of training should not end with a disk that is full for a moment
-            warnings.warn(f"{error}; training goes on and they are written again later", RuntimeWarning, stacklevel=3)
-
-    def restore_best(self) -> None:
-        if self._best is not None:
-            weights.restore(self._net, self._best)
-
-    def finish(self, history: History) -> None:
-        """Write what is still to be written."""
-        if self._out is None:
-            return
-        self._write_best()
-        if history.stopped != "interrupted":
-            weights.save_parameters(self._net, self._out / "final.params")
-        files.write_text(self._out / "history.json", history.to_json())
-
-    def _write_best(self) -> None:
-        if self._unwritten:
-            weights.save_state(self._best, self._out / "best.params")
-            self._unwritten = False
+    hidden = None if progress is None else not progress
+    return tqdm(total=images, unit="img", unit_scale=True, leave=False, dynamic_ncols=True, disable=hidden)

@@ -30,9 +30,8 @@ class Resident:
     def batches(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[int, list[mx.nd.NDArray]]]:
         """Cut ``order``, indices into the data set, into batches, the last one possibly smaller.
 
-        Yields the number of images and one index array per context. Contexts share a batch as evenly
-        as possible; where it has fewer images than there are contexts, the last arrays are empty
-        shards and stand there as the batch's first image, which the caller must not count.
+        Yields the number of images and an index array for each context. Contexts share a batch as evenly
+        as possible; where it has fewer images than there are contexts, the last contexts get none.
         """
         orders = [mx.nd.array(order, ctx=ctx, dtype="int32") for ctx in self.contexts]
         ways = len(orders)
@@ -42,7 +41,8 @@ class Resident:
             shards, low = [], start
             for way, indices in enumerate(orders):
                 high = low + share + (way < extra)
-                shards.append(indices[low:high] if high > low else indices[start : start + 1])
+                if high > low:
+                    shards.append(indices[low:high])
                 low = high
             yield images, shards
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.data import Dataset
-from zoo.errors import UnknownName, ZooError
+from zoo.errors import ZooError
 from zoo.recipes import Recipe
-from zoo.registry import suggestion
 from zoo.runtime import mx
 from zoo.training.resident import Resident, lagging, pixels
 
@@ -56,7 +55,16 @@ class TrainingSession:
         self.data = Resident(train, contexts)
         self._step = _TrainStep(net)
         self._step.hybridize(static_alloc=True, static_shape=True)
-        self._trainer = mx.gluon.Trainer(net.collect_params(), recipe.optimizer, _optimizer_parameters(recipe))
+        # Without the running statistics: a trainer on several contexts would set them back after its first step.
+        trainable = [parameter for parameter in net.collect_params().values() if parameter.grad_req != "null"]
+        self._gradients = [parameter.list_grad() for parameter in trainable]
+        self._trainer = mx.gluon.Trainer(
+            trainable,
+            recipe.optimizer,
+            _optimizer_parameters(recipe),
+            # Several contexts: updated in one place and sent to all, so that they agree to the last bit.
+            update_on_kvstore=True if len(contexts) > 1 else None,
+        )
         self._shuffle = np.random.default_rng(recipe.seed)
 
     @property
@@ -77,20 +85,15 @@ class TrainingSession:
         for images, shards in self.data.batches(order, self.recipe.batch_size):
             with mx.autograd.record():
                 outputs = [self._step(*inputs) for inputs in zip(self.data.images, self.data.labels, shards)]
-            losses = [loss for loss, _ in outputs]
-            if images < len(shards):  # a shard that stands in for none has no say
-                heads = [mx.nd.full(loss.shape, way < images, ctx=loss.ctx) for way, loss in enumerate(losses)]
-                mx.autograd.backward(losses, heads)
-            else:
-                mx.autograd.backward(losses)
-            self._trainer.step(images)
-            yield images, [metrics for _, metrics in outputs[:images]]
+            mx.autograd.backward([loss for loss, _ in outputs])
+            for idle in range(len(shards), len(self.data.contexts)):  # a last batch of fewer images than contexts
+                for gradient in self._gradients:
+                    gradient[idle][:] = 0
+            self._trainer.step(images, ignore_stale_grad=len(shards) < len(self.data.contexts))
+            yield images, [metrics for _, metrics in outputs]
 
 
 def _optimizer_parameters(recipe: Recipe) -> dict[str, float]:
-    known = mx.optimizer.Optimizer.opt_registry
-    if recipe.optimizer not in known:
-        raise UnknownName(f"there is no optimizer {recipe.optimizer!r}: {suggestion(recipe.optimizer, known)}")
     parameters = {"learning_rate": recipe.learning_rate, "wd": recipe.weight_decay}
     if recipe.momentum:
         parameters["momentum"] = recipe.momentum

@@ -4,34 +4,28 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 
 import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
+from bench import environment
 from bench.peers.comparison import Comparison, compare
 from zoo.cli.options import add_data, load_data
-from zoo.console import command_line
 from zoo.errors import ZooError
 
 _BATCH_SIZE = 200  # the report's
 
 
-@command_line
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench peers",
-        description="Train cnn7 here and by the CNN report's own loop, in interleaved rounds.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=9, help="of each side (default: 9)")
     parser.add_argument("--batches", type=int, default=5, help=f"of {_BATCH_SIZE} images in a round (default: 5)")
     add_data(parser)
-    arguments = parser.parse_args(argv)
+
+
+def run(arguments: argparse.Namespace) -> int:
     if arguments.rounds < 5 or arguments.batches < 1:
         raise ZooError("a comparison takes at least 5 rounds of at least 1 batch")
-    from bench import environment
-
     source = load_data(arguments.data).source
     captured = environment.capture()
     request = {"model": "cnn7", "batch_size": _BATCH_SIZE, "data": arguments.data}

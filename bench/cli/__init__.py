@@ -1,0 +1,17 @@
+"""``python -m bench`` and ``python -m bench peers``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from zoo.console import run_command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["peers"]:
+        summary = "Train cnn7 here and by the CNN report's own loop, in interleaved rounds."
+        return run_command("bench.cli.peers", "python -m bench peers", summary, arguments[1:])
+    summary = "Measure training and inference of the zoo's models on this machine. 'python -m bench peers' compares."
+    return run_command("bench.cli.table", "python -m bench", summary, arguments)
