@@ -81,7 +81,8 @@ def _cells(arguments: argparse.Namespace, images: int) -> list[Cell]:
 def _measured(cells: list[Cell], arguments: argparse.Namespace) -> Iterator[Outcome]:
     """Measure cell by cell, showing which one it is and how long the rest will take."""
     expected = len(cells) * (_STARTUP + arguments.seconds)
-    print(f"measuring {len(cells)} cells, about {expected / 60:.0f} min", file=sys.stderr)
+    duration = f"{expected / 60:.0f} min" if expected > 90 else f"{expected:.0f} s"
+    print(f"measuring {len(cells)} cells, about {duration}", file=sys.stderr)
     with tqdm(total=len(cells), unit="cell", leave=False, disable=None, dynamic_ncols=True) as bar:
         for cell in cells:
             bar.set_description_str(str(cell))
