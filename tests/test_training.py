@@ -250,6 +250,22 @@ def test_an_impossible_recipe_cannot_be_made(changes: dict):
         zoo.Recipe(**changes)
 
 
+def test_a_recipe_takes_numpy_s_numbers():
+    recipe = zoo.Recipe(epochs=np.int64(3), learning_rate=np.float32(0.5))
+    assert type(recipe.epochs) is int and type(recipe.learning_rate) is float
+    with pytest.raises(zoo.ZooError, match="epochs must be a int, not 1.5"):
+        zoo.Recipe(epochs=1.5)
+
+
+def test_what_is_no_data_set_and_what_is_no_classifier_of_digits_is_refused(mnist):
+    with pytest.raises(zoo.ZooError, match="must be a zoo.Dataset, such as .*, not a tuple"):
+        zoo.fit(zoo.get_model("mlp"), (mnist.train_images, mnist.train_labels))
+    five = mx.gluon.nn.Dense(5)
+    five.initialize()
+    with pytest.raises(zoo.ZooError, match=r"must put out 10 logits for an image, \(1, 10\), and puts out \(1, 5\)"):
+        zoo.fit(five, mnist.train[:500])
+
+
 def test_an_uninitialized_network_is_refused(mnist):
     with pytest.raises(zoo.ZooError, match=r"call net.initialize\(\)"):
         zoo.fit(MODELS["mlp"].build(), mnist.train[:500])
@@ -278,7 +294,12 @@ def test_ctrl_c_keeps_the_best_weights(tmp_path: Path, mnist):
                 process.send_signal(signal.SIGINT)
                 break
         out, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and err.strip() == "error: interrupted"
+    assert process.returncode == 130
+    assert err.split("\n")[1:] == [
+        "stopping after the batches under way; Ctrl-C again aborts at once",
+        "error: interrupted",
+        "",
+    ]
     assert f"written to {tmp_path}: best.params (epoch" in out
     net = zoo.get_model("mlp")
     zoo.load_parameters(net, tmp_path / "best.params")

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
@@ -31,9 +32,11 @@ def run_command(module: str, prog: str, description: str, argv: Sequence[str] | 
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """The exit code of ``command``; SIGTERM counts as Ctrl-C."""
+    """The exit code of ``command``; SIGTERM and SIGHUP count as Ctrl-C."""
+    _prepare_streams()
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
     try:
         code = command()
         sys.stdout.flush()
@@ -47,8 +50,8 @@ def guarded(command: Callable[[], int]) -> int:
         return FAILURE
     except OSError as error:
         _abandon_stdout()  # it may be what refused, and would again when Python exits
-        where = f" {error.filename}" if error.filename else ""
-        return _fail(f"the system refused{where}: {error.strerror or error}", FAILURE)
+        where = error.filename if error.filename else "to write the output"
+        return _fail(f"the system refused {where}: {error.strerror or error}", FAILURE)
     except MemoryError:
         return _fail("not enough memory: try a smaller batch size", FAILURE)
     except Exception as error:
@@ -61,6 +64,17 @@ def mxnet_reason(error: Exception) -> str:
     """What an ``MXNetError`` says, without the native stack around it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["it failed"]
     return next((line.partition(": ")[2] for line in lines if line.startswith("MXNetError:")), lines[0])
+
+
+def _prepare_streams() -> None:
+    """Make printing work on terminals without Unicode and on streams that were closed; show warnings as sentences."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
 
 
 def _abandon_stdout() -> None:

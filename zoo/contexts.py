@@ -43,6 +43,8 @@ def check(ctx: mx.Context | Sequence[mx.Context] | str | None) -> list[mx.Contex
         return parse(ctx)
     contexts = [mx.cpu(0)] if ctx is None else [ctx] if isinstance(ctx, mx.Context) else list(ctx)
     for context in contexts:
+        if not isinstance(context, mx.Context):
+            raise UnknownName(f"{context!r} is not a context such as mx.cpu(0): {_possible()}")
         if context.device_type == "cpu" and context.device_id < _MAX_CPU_CONTEXTS:
             continue
         if context not in usable():

@@ -33,7 +33,8 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())  # temporary files are private, results are not
+        # Temporary files are private; a result is what it was before, or what any new file would be.
+        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         raise ZooError(f"cannot write {path}: {error.strerror or error}") from error

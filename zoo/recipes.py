@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import operator
+from dataclasses import dataclass, fields
 
 from zoo.errors import UnknownName, ZooError
 from zoo.registry import suggestion
@@ -11,6 +11,7 @@ from zoo.registry import suggestion
 # Those of MXNet 1.9.1 that train the zoo's models with their defaults; the first two take a momentum.
 OPTIMIZERS = ("sgd", "nag", "adadelta", "adagrad", "adam", "ftml", "lamb", "nadam", "rmsprop")
 _WITH_MOMENTUM = OPTIMIZERS[:2]
+_FLOAT32_MAX = 3.4e38
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,19 @@ class Recipe:
         )
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained with, in one sentence."""
+        """Refuse what cannot be trained with, in one sentence; NumPy's numbers become Python's."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            convert = {"int": operator.index, "float": float, "str": str}[field.type.split(" ")[0]]
+            if value is not None:
+                try:
+                    object.__setattr__(self, field.name, convert(value))
+                except (TypeError, ValueError):
+                    raise ZooError(f"{field.name} must be a {field.type}, not {value!r}") from None
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ZooError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+        if not 0 < self.learning_rate < _FLOAT32_MAX:
             raise ZooError(f"learning_rate must be a positive number, not {self.learning_rate}")
         for name in ("momentum", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:

@@ -15,7 +15,7 @@ Entry = TypeVar("Entry")
 def suggestion(name: object, known: Iterable[str]) -> str:
     """What to say to someone who asked for ``name``: the close matches among ``known``, or else all of them."""
     known = sorted(known)
-    close = difflib.get_close_matches(str(name), known, n=3)
+    close = difflib.get_close_matches(str(name).lower(), known, n=3)
     return f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
 
 

@@ -90,6 +90,8 @@ def save_state(arrays: dict[str, np.ndarray], path: Path) -> str:
 
 def load_parameters(net: mx.gluon.HybridBlock, path: Path) -> str:
     """Read the parameters of an initialized ``net`` from ``path``; returns the SHA-256 of the file."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise WeightsError(f"cannot read {path}: it is not a file")
     try:
         content = Path(path).read_bytes()
     except OSError as error:

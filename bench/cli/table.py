@@ -7,7 +7,6 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -15,7 +14,7 @@ from bench import environment, runner, tables
 from bench.cells import DTYPES, PHASES, Cell, Outcome
 from zoo import contexts, files, models
 from zoo.architectures import MODELS
-from zoo.cli.options import add_data, load_data
+from zoo.cli.options import add_data, load_data, path
 from zoo.console import FAILURE, INTERRUPTED
 from zoo.errors import UnknownName, ZooError
 
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seconds", type=float, default=5.0, metavar="S", help="time to measure each cell for (default: 5)")
     add("--format", choices=tables.FORMATS, default="simple", metavar="FORMAT",
         help="any of tabulate's (github, plain, …), csv or json (default: simple)")  # fmt: skip
-    add("--json", type=Path, metavar="FILE", help="also write raw samples and environment to FILE")
+    add("--json", type=path, metavar="FILE", help="also write raw samples and environment to FILE")
     add_data(parser)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 
 from zoo.console import run_command
 
@@ -26,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _overview() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m zoo", description="MNIST model zoo for Apache MXNet.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version('mxnet-mnist-zoo')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         commands.add_parser(name, help=summary)

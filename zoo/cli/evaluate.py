@@ -7,13 +7,15 @@ import argparse
 from tabulate import tabulate
 
 from zoo import models, training, weights
-from zoo.cli.options import add_data, add_model, load_data
+from zoo.cli.options import add_data, add_model, load_data, path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_data(parser)
-    parser.add_argument("--params", metavar="FILE", required=True, help="its weights, as train --out writes them")
+    parser.add_argument(
+        "--params", metavar="FILE", type=path, required=True, help="its weights, as train --out writes them"
+    )
     parser.add_argument("--batch-size", type=int, default=500, help="(default: 500)")
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from zoo.cli.options import path
 from zoo.data import fetch
 from zoo.errors import DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", metavar="DIR", type=Path, help="a folder instead of the cache")
+    parser.add_argument("--out", metavar="DIR", type=path, help="a folder instead of the cache")
 
 
 def run(arguments: argparse.Namespace) -> int:

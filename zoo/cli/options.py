@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from zoo.data import MNIST, load_mnist, synthetic
+
+
+def path(text: str) -> Path:
+    """An argument's type: a path, and not the empty string that an unset variable leaves."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -12,6 +20,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="DIR",
+        type=lambda text: str(path(text)),
         help="folder with the four IDX files, or 'synthetic' (default: MNIST_DIR, or the cache)",
     )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields, replace
+from pathlib import Path
 
 from tqdm import tqdm
 
 from zoo import contexts, models, training, weights
 from zoo.architectures import MODELS
-from zoo.cli.options import add_data, add_model, load_data
+from zoo.cli.options import add_data, add_model, load_data, path
 from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.recipes import OPTIMIZERS, Recipe
@@ -34,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--holdout", type=int, default=5000, metavar="N",
         help="validate on the last N training images (default: 5000); 0 trains on all of them",
     )  # fmt: skip
-    parser.add_argument("--out", metavar="DIR", help="where to write best.params, final.params and history.json")
+    parser.add_argument(
+        "--out", metavar="DIR", type=path, help="where to write best.params, final.params and history.json"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -58,9 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     except training.TrainingInterrupted as interrupted:
         print(_kept(interrupted.history, arguments.out), flush=True)
         raise
+    if history.stopped == "target":
+        print(f"stopped: validation reached {recipe.stop_at:.2%}")
+    print(f"{_kept(history, arguments.out)}\nweights: SHA-256 {weights.parameter_hash(net)}", flush=True)
     print(f"test, at the final epoch: {training.evaluate(net, mnist.test)}")
-    print(f"weights: SHA-256 {weights.parameter_hash(net)}")
-    print(_kept(history, arguments.out))
     return 0
 
 
@@ -81,7 +85,7 @@ def _announce(card: models.Card, recipe: Recipe, ctx: list[mx.Context], train: D
     )
 
 
-def _kept(history: training.History, out: str | None) -> str:
+def _kept(history: training.History, out: Path | None) -> str:
     if out is None:
         return "nothing written: --out DIR keeps the weights"
     names = [f"best.params (epoch {history.best_epoch})"] if history.best_epoch is not None else []

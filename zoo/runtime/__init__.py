@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import sys
 import warnings
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 
 from zoo.errors import MXNetUnavailable
-from zoo.runtime import compat, cpus, libraries
+from zoo.runtime import compat, libraries, threads
 
 
 @dataclass(frozen=True)
@@ -43,28 +42,6 @@ class Status:
 _NOT_INSTALLED = "MXNet is not installed: pip install '.[cpu]', or '.[cu112]' for an NVIDIA GPU"
 
 
-def _choose_threads() -> tuple[int, str]:
-    chosen = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # OpenMP allows a list, one for each nesting
-    if chosen.isdigit() and int(chosen) > 0:
-        os.environ["OMP_NUM_THREADS"] = chosen  # MXNet aborts on anything but a plain number
-        return int(chosen), "OMP_NUM_THREADS, as it was set"
-    usable = cpus.usable()
-    if chosen:
-        warnings.warn(
-            f"OMP_NUM_THREADS={chosen} is not a number of threads; using {usable}", RuntimeWarning, stacklevel=2
-        )
-    if "mxnet" in sys.modules:
-        warnings.warn(
-            "mxnet was imported before zoo.runtime, so its thread count can no longer be set; import zoo.runtime "
-            f"first, or set OMP_NUM_THREADS={usable}, for up to twice the speed",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return max(1, (os.cpu_count() or 1) // 2), "MXNet's own default: it was imported before zoo.runtime"
-    os.environ["OMP_NUM_THREADS"] = str(usable)
-    return usable, "the CPUs this process may use"
-
-
 def _import_mxnet() -> tuple[ModuleType | None, tuple[str, ...], str | None]:
     """The module, the libraries preloaded for it, and the sentence on why there is none."""
     spec = importlib.util.find_spec("mxnet")
@@ -82,14 +59,14 @@ def _import_mxnet() -> tuple[ModuleType | None, tuple[str, ...], str | None]:
             return importlib.import_module("mxnet"), preloaded, None
     except (MXNetUnavailable, libraries.MissingLibrary) as error:
         return None, preloaded, str(error)
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+    except Exception as error:  # whatever stops it, the user needs a sentence and not MXNet's internals
         return None, preloaded, f"MXNet is installed but cannot be imported ({type(error).__name__}: {error})"
 
 
 def _prepare() -> tuple[ModuleType | None, Status]:
-    threads, threads_from = _choose_threads()
+    number, reason = threads.choose()
     module, preloaded, problem = _import_mxnet()
-    return module, Status(libraries.mxnet_distribution(), threads, threads_from, preloaded, problem)
+    return module, Status(libraries.mxnet_distribution(), number, reason, preloaded, problem)
 
 
 _module, STATUS = _prepare()

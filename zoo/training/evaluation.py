@@ -112,8 +112,9 @@ def place(net: mx.gluon.HybridBlock, ctx: mx.Context | Sequence[mx.Context] | st
         current = next(iter(parameters.values())).list_ctx()
     except (RuntimeError, StopIteration):
         raise ZooError("the network is not initialized: call net.initialize() before training it") from None
-    if any(parameter.grad_req != "null" and 0 in (parameter.shape or (0,)) for parameter in parameters.values()):
-        net(mx.nd.zeros((1, *INPUT_SHAPE), ctx=current[0]))  # Gluon draws weights once it has seen the shapes
+    outputs = net(mx.nd.zeros((1, *INPUT_SHAPE), ctx=current[0]))  # also draws weights that wait for their shapes
+    if outputs.shape != (1, 10):
+        raise ZooError(f"the network must put out 10 logits for an image, (1, 10), and puts out {outputs.shape}")
     if ctx is None:
         return current
     wanted = contexts.check(ctx)

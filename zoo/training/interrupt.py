@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import threading
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """While entered, the first Ctrl-C (or SIGTERM) sets ``requested`` instead of raising; a second one raises at once.
+    """While entered, a first Ctrl-C (SIGTERM, SIGHUP) sets ``requested`` instead of raising; a second one raises.
 
     An exception raised inside one of MXNet's callbacks is swallowed or turned into another; a flag is not.
     Signals reach the main thread only; elsewhere this does nothing.
@@ -26,6 +28,8 @@ class Interruption:
 
     def _request(self, *_) -> None:
         self.requested = True
+        with contextlib.suppress(OSError):  # stderr may be closed; print() may be what was interrupted
+            os.write(2, b"\nstopping after the batches under way; Ctrl-C again aborts at once\n")
         for number in _SIGNALS:
             signal.signal(number, signal.default_int_handler)
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from zoo.data import Dataset
+from zoo.errors import ZooError
 from zoo.runtime import mx
 
 # Batches enqueued ahead of the one whose result is read: enough for the device never to run dry,
@@ -22,6 +23,10 @@ class Resident:
     """A data set on every context, as uint8; batches are gathered there by index, so only indices travel."""
 
     def __init__(self, dataset: Dataset, contexts: Sequence[mx.Context]) -> None:
+        if not isinstance(dataset, Dataset):
+            raise ZooError(
+                f"the data must be a zoo.Dataset, such as zoo.load_mnist().train, not a {type(dataset).__name__}"
+            )
         self.contexts = list(contexts)
         self.count = len(dataset)
         self.images = [mx.nd.array(dataset.images[:, None], ctx=ctx, dtype="uint8") for ctx in self.contexts]

@@ -45,6 +45,7 @@ class TrainingSession:
     def __init__(
         self, net: mx.gluon.HybridBlock, train: Dataset, recipe: Recipe, contexts: Sequence[mx.Context]
     ) -> None:
+        self.data = Resident(train, contexts)
         if recipe.batch_size > len(train):
             raise ZooError(f"the batch size {recipe.batch_size} is larger than the {len(train)} training images")
         if recipe.batch_size < len(contexts):
@@ -52,7 +53,6 @@ class TrainingSession:
                 f"the batch size {recipe.batch_size} does not fill {len(contexts)} contexts: it must be at least that"
             )
         self.recipe = recipe
-        self.data = Resident(train, contexts)
         self._step = _TrainStep(net)
         self._step.hybridize(static_alloc=True, static_shape=True)
         # Without the running statistics: a trainer on several contexts would set them back after its first step.

@@ -1,0 +1,49 @@
+"""Files are whole or not there, and nothing that is no file is replaced by one."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+import zoo
+from zoo import files
+
+
+def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path: Path):
+    path = tmp_path / "result"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), files.atomic(path) as file:
+        file.write(b"half of the new")
+        raise RuntimeError
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_is_followed_and_permissions_stay(tmp_path: Path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("old")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    files.write_text(link, "new")
+    assert link.is_symlink() and target.read_text() == "new" and target.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pipe_is_written_to(tmp_path: Path):
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    files.write_text(pipe, "through")
+    reader.join(timeout=10)
+    assert read == ["through"] and pipe.is_fifo()
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path):
+    with pytest.raises(zoo.ZooError, match="cannot write /dev/full: No space left on device"):
+        files.write_text(Path("/dev/full"), "x")
+    with pytest.raises(zoo.ZooError, match="it is a directory"):
+        files.output_file(tmp_path)
+    with pytest.raises(zoo.ZooError, match="cannot write into /dev/null"):
+        files.output_directory(Path("/dev/null/here"))

@@ -1,0 +1,61 @@
+"""How many OpenMP threads MXNet starts: one for each CPU of this process, or what the user chose, and all of them.
+
+MXNet and oneDNN split their work by the number of threads they asked for. Where OpenMP then delivers
+fewer, parts of the work are not done: results are wrong without a word, or the process hangs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import warnings
+
+from zoo.runtime import cpus
+
+_MOST = 1024  # beyond this it is a mistake
+
+
+def choose() -> tuple[int, str]:
+    """Set ``OMP_NUM_THREADS`` for MXNet; returns the number of threads and the reason for it."""
+    if "mxnet" in sys.modules:
+        return _too_late()
+    threads, reason = _asked() or (cpus.usable(), "the CPUs this process may use")
+    limit = _number("OMP_THREAD_LIMIT")
+    if limit is not None and limit < threads:
+        threads, reason = limit, "OMP_THREAD_LIMIT"
+    if os.environ.get("OMP_MAX_ACTIVE_LEVELS", "").strip() == "0":
+        threads, reason = 1, "OMP_MAX_ACTIVE_LEVELS=0"
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # a plain number: MXNet aborts on the lists that OpenMP allows
+    os.environ["OMP_DYNAMIC"] = "false"  # otherwise OpenMP may deliver fewer
+    return threads, reason
+
+
+def _asked() -> tuple[int, str] | None:
+    if not os.environ.get("OMP_NUM_THREADS", "").strip():
+        return None
+    number = _number("OMP_NUM_THREADS")
+    if number is not None:
+        return number, "OMP_NUM_THREADS, as it was set"
+    given = os.environ["OMP_NUM_THREADS"]
+    warnings.warn(f"OMP_NUM_THREADS={given} is not a number of threads and is ignored", RuntimeWarning, stacklevel=4)
+    return None
+
+
+def _number(variable: str) -> int | None:
+    """The number that an environment variable holds, the first one of a list; None where it is none from 1 to 1024."""
+    first = os.environ.get(variable, "").split(",")[0].strip()
+    return int(first) if re.fullmatch("[0-9]{1,4}", first) and 1 <= int(first) <= _MOST else None
+
+
+def _too_late() -> tuple[int, str]:
+    number = _number("OMP_NUM_THREADS")
+    if number is not None:
+        return number, "OMP_NUM_THREADS, as it was set"
+    warnings.warn(
+        "mxnet was imported before zoo.runtime, so its thread count can no longer be set; import zoo.runtime first, "
+        f"or set OMP_NUM_THREADS={cpus.usable()}, for up to twice the speed",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    return max(1, (os.cpu_count() or 1) // 2), "MXNet's own default: it was imported before zoo.runtime"
