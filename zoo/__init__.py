@@ -11,6 +11,8 @@ Names are imported when they are first used, so ``import zoo`` does not load MXN
 
 from importlib import import_module
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "Card": "zoo.models",
     "get_card": "zoo.models",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 
+from zoo import __version__
 from zoo.console import run_command
 
 COMMANDS = {
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _overview() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m zoo", description="MNIST model zoo for Apache MXNet.")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version('mxnet-mnist-zoo')}")
+    parser.add_argument("--version", action="version", version=f"mxnet-mnist-zoo {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         commands.add_parser(name, help=summary)
