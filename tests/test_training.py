@@ -187,6 +187,19 @@ def test_an_interrupted_run_keeps_weights_below_the_threshold_too(validated: boo
     assert zoo.parameter_hash(kept) == zoo.parameter_hash(net)
 
 
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_an_error_in_the_caller_s_code_costs_nothing(epoch: int, mnist, tmp_path: Path):
+    def fail(record: zoo.EpochRecord) -> None:
+        if record.epoch == epoch:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        zoo.fit(zoo.get_model("mlp", seed=0), mnist.train[:500], mnist.test[:100], SMALL, out=tmp_path, on_epoch=fail)
+    saved = json.loads((tmp_path / "history.json").read_text())
+    assert saved["stopped"] == "failed" and len(saved["records"]) == epoch
+    zoo.load_parameters(zoo.get_model("mlp"), tmp_path / "best.params")
+
+
 def test_a_directory_holds_one_run(mnist, tmp_path: Path):
     zoo.fit(zoo.get_model("mlp", seed=0), mnist.train[:500], recipe=SMALL, out=tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

@@ -37,7 +37,9 @@ class History:
     threads: int  # of the CPU
     records: tuple[EpochRecord, ...] = ()
     best_epoch: int | None = None  # whose weights were kept as the best
-    stopped: str = "running"  # then "finished", "target" (``recipe.stop_at`` reached), "interrupted" or "diverged"
+    stopped: str = (
+        "running"  # then "finished", "target" (``recipe.stop_at`` reached), "interrupted", "diverged" or "failed"
+    )
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"

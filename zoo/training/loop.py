@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -62,8 +63,8 @@ def fit(
         TrainingInterrupted: Ctrl-C or SIGTERM.
         ZooError: the recipe does not fit the data, or ``out`` cannot be written or holds another run.
 
-    After the first two, ``net`` holds the best weights of a completed epoch, and so does ``best.params``
-    whatever their accuracy.
+    Once an epoch is complete, whatever ends training early leaves the best weights so far in ``net``, and in
+    ``best.params`` whatever their accuracy.
     """
     contexts = place(net, ctx)
     if recipe.stop_at is not None and validation is None:
@@ -90,11 +91,11 @@ def fit(
                     raise _Interrupted
             else:
                 history = replace(history, stopped="finished")
-        except (DivergenceError, _Interrupted) as error:
-            mx.nd.waitall()
+        except BaseException as error:  # whatever ended it, what was reached stays
+            with contextlib.suppress(mx.base.MXNetError):  # the engine may have more of what raised
+                mx.nd.waitall()
             keeper.salvage()
-            stopped = "interrupted" if isinstance(error, _Interrupted) else "diverged"
-            history = replace(history, stopped=stopped, best_epoch=keeper.best_epoch)
+            history = replace(history, stopped=_reason(error), best_epoch=keeper.best_epoch)
             keeper.finish(history)
             if isinstance(error, _Interrupted):
                 raise TrainingInterrupted(history) from None
@@ -106,6 +107,12 @@ def fit(
 
 class _Interrupted(Exception):
     """Leaves the epochs where Ctrl-C was asked for."""
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, (_Interrupted, KeyboardInterrupt)):
+        return "interrupted"
+    return "diverged" if isinstance(error, DivergenceError) else "failed"
 
 
 def _train(session: TrainingSession, epoch: int, interruption: Interruption, bar: tqdm) -> EpochRecord:
