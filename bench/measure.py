@@ -16,6 +16,7 @@ from zoo import contexts, models
 from zoo.architectures import MODELS
 from zoo.data import Dataset
 from zoo.errors import ZooError
+from zoo.recipes import Recipe
 from zoo.runtime import mx
 from zoo.training import Predictor, TrainingSession
 
@@ -84,7 +85,7 @@ def measure(cell: Cell, dataset: Dataset, seconds: float = 5.0) -> Measurement:
     )
 
 
-def _recipe(cell: Cell):
+def _recipe(cell: Cell) -> Recipe:
     """The model's own recipe, its learning rate scaled down with the batch: overflowing numbers have another speed."""
     recipe = MODELS[cell.model].recipe
     scale = min(1.0, cell.batch_size / recipe.batch_size)

@@ -73,6 +73,12 @@ def test_two_contexts_match_one(name: str, count: int, mnist):
         assert first.validation_accuracy == second.validation_accuracy
 
 
+def test_contexts_other_than_the_current_one_train(mnist):
+    """As on two GPUs: none of the network's contexts is MXNet's current one, cpu(0)."""
+    history = zoo.fit(zoo.get_model("mlp", seed=0), mnist.train[:1000], mnist.test[:200], SMALL, ctx="cpu(1),cpu(2)")
+    assert history.contexts == ("cpu(1)", "cpu(2)") and history.records[1].train_accuracy > 0.5
+
+
 def test_batch_normalization_on_two_contexts_is_saved_as_it_was_evaluated(mnist, tmp_path: Path):
     net, part = zoo.get_model("cnn7_relu", seed=0), mnist.test[:200]
     history = zoo.fit(net, mnist.train[:1000], part, replace(SMALL, epochs=1), ctx="cpu(0),cpu(1)", out=tmp_path)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from zoo.errors import ZooError
 
-Runner = Callable[[int], dict]  # runs that many batches; {"seconds": …, "images": …, "loss": …}
+Runner = Callable[[int], dict]  # runs that many batches; {"seconds": …, "images": …}
 
 
 def serve(prepare: Callable[[dict], Runner]) -> None:

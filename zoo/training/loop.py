@@ -46,9 +46,10 @@ def fit(
 ) -> History:
     """Train ``net``, which maps pixels ``(batch, 1, 28, 28)`` to logits ``(batch, 10)``, with softmax cross-entropy.
 
-    The data stay on the devices; nothing waits for a device within an epoch. Several contexts share
-    every batch. On the CPU, the same weights, data, recipe and number of threads give the same result
-    bit for bit. Afterwards ``net`` holds the final weights, and is hybridized.
+    The data stay on the devices, and results are read a few batches behind them, so that within an epoch
+    no device waits for the host. Several contexts share every batch. On the CPU, the same weights, data,
+    recipe and number of threads give the same result bit for bit. Afterwards ``net`` holds the final
+    weights, and is hybridized.
 
     Args:
         validation: evaluated after every epoch; decides which weights are the best and when to stop.
@@ -147,8 +148,8 @@ def _validate(
     """
     weights.merge_statistics(net)
     evaluation = predictor.evaluate()
-    parameters = net.collect_params().values()
-    if not (math.isfinite(evaluation.loss) and all(np.isfinite(each.data().asnumpy()).all() for each in parameters)):
+    arrays = weights.state(net).values()
+    if not (math.isfinite(evaluation.loss) and all(np.isfinite(array).all() for array in arrays)):
         raise _diverged(
             "the network is no longer finite", record.epoch, ", after its last batch,", record.learning_rate
         )
