@@ -2,8 +2,9 @@
 
 This is the one module of the project whose import has side effects, because all of them must come
 before ``import mxnet``: the aliases that newer NumPy and Python releases dropped, the number of
-OpenMP threads (MXNet would start half as many as there are CPUs), and the CUDA libraries that pip
-installed where the loader does not look. What the user has set already is left alone.
+OpenMP threads (MXNet would start half as many as there are CPUs), leave to use the processor's AMX unit,
+and the CUDA libraries that pip installed where the loader does not look. What the user has set already is
+left alone.
 
 The import itself never fails. ``STATUS`` says what was found and decided; where MXNet cannot be
 loaded, ``STATUS.problem`` is the sentence that says why and what to do, and touching ``mx`` raises
@@ -21,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 
 from zoo.errors import MXNetUnavailable
-from zoo.runtime import compat, libraries, threads
+from zoo.runtime import amx, compat, libraries, threads
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Status:
     distribution: str | None  # the installed wheel and its version, such as "mxnet-cu112 1.9.1"
     threads: int  # OpenMP threads that MXNet's operators use
     threads_from: str  # why that many
+    amx: bool  # whether operators may use the processor's AMX unit
+    amx_reason: str  # why, or why not
     preloaded: tuple[str, ...]  # pip-installed CUDA libraries loaded for libmxnet.so
     problem: str | None  # why MXNet cannot be used, None where it can
 
@@ -65,8 +68,11 @@ def _import_mxnet() -> tuple[ModuleType | None, tuple[str, ...], str | None]:
 
 def _prepare() -> tuple[ModuleType | None, Status]:
     number, reason = threads.choose()
+    has_amx, amx_reason = amx.request()
     module, preloaded, problem = _import_mxnet()
-    return module, Status(libraries.mxnet_distribution(), number, reason, preloaded, problem)
+    if has_amx and module is not None:
+        amx.settle(module)
+    return module, Status(libraries.mxnet_distribution(), number, reason, has_amx, amx_reason, preloaded, problem)
 
 
 _module, STATUS = _prepare()
