@@ -43,6 +43,16 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
+def user_cache() -> Path:
+    """The folder for what can be fetched or built again, as the platform wants it (``XDG_CACHE_HOME`` on Linux)."""
+    import platformdirs
+
+    try:
+        return Path(platformdirs.user_cache_dir("mxnet-mnist-zoo", appauthor=False))
+    except RuntimeError:
+        raise ZooError("there is no home directory for the cache: set XDG_CACHE_HOME") from None
+
+
 def hexdigest(content: bytes) -> str:
     """The SHA-256 of ``content`` as this project writes it everywhere."""
     return hashlib.sha256(content).hexdigest()

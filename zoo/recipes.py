@@ -11,6 +11,7 @@ from zoo.registry import suggestion
 # Those of MXNet 1.9.1 that train the zoo's models with their defaults; the first two take a momentum.
 OPTIMIZERS = ("sgd", "nag", "adadelta", "adagrad", "adam", "ftml", "lamb", "nadam", "rmsprop")
 _WITH_MOMENTUM = OPTIMIZERS[:2]
+DTYPES = ("float32", "bfloat16")  # that the network computes in; its parameters are float32 in any case
 _FLOAT32_MAX = 3.4e38
 
 
@@ -28,6 +29,7 @@ class Recipe:
     momentum: float = 0.0
     weight_decay: float = 0.0
     seed: int = 0  # shuffling and Dropout
+    dtype: str = "auto"  # one of DTYPES, or what is faster on the machine
     keep_from: float = 0.0  # the best weights are kept once validation accuracy has reached this
     stop_at: float | None = None  # training ends when validation accuracy has reached this
 
@@ -36,7 +38,7 @@ class Recipe:
         decay = f", weight decay {self.weight_decay:g}" if self.weight_decay else ""
         return (
             f"{self.optimizer}, learning rate {self.learning_rate:g}{momentum}{decay}, "
-            f"batch {self.batch_size}, {self.epochs} epochs, seed {self.seed}"
+            f"batch {self.batch_size}, {self.epochs} epochs, seed {self.seed}, {self.dtype}"
         )
 
     def __post_init__(self) -> None:
@@ -62,6 +64,8 @@ class Recipe:
                 raise ZooError(f"{name} is an accuracy between 0 and 1, not {getattr(self, name)}")
         if not 0 <= self.seed < 2**31:
             raise ZooError(f"seed must be between 0 and {2**31 - 1}, not {self.seed}")
+        if self.dtype not in ("auto", *DTYPES):
+            raise ZooError(f"dtype must be auto, {' or '.join(DTYPES)}, not {self.dtype!r}")
         if self.optimizer not in OPTIMIZERS:
             raise UnknownName(f"there is no optimizer {self.optimizer!r}: {suggestion(self.optimizer, OPTIMIZERS)}")
         if self.momentum and self.optimizer not in _WITH_MOMENTUM:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from zoo import contexts, models, training, weights
+from zoo import contexts, lowering, models, training, weights
 from zoo.architectures import MODELS
 from zoo.cli.options import add_data, add_model, load_data, path
 from zoo.data import Dataset
 from zoo.errors import ZooError
-from zoo.recipes import OPTIMIZERS, Recipe
+from zoo.recipes import DTYPES, OPTIMIZERS, Recipe
 from zoo.runtime import STATUS, mx
 
 
@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--momentum", type=float)
     parser.add_argument("--wd", type=float, dest="weight_decay", help="weight decay")
     parser.add_argument("--seed", type=int, help="of initial weights, shuffling and Dropout (default: 0)")
+    parser.add_argument(
+        "--dtype", choices=("auto", *DTYPES), help="to compute in (default: auto, which is what is faster here)"
+    )
     parser.add_argument("--stop-at", type=float, metavar="ACCURACY", help="end once validation accuracy reaches this")
     parser.add_argument(
         "--keep-from", type=float, metavar="ACCURACY", help="keep the best weights from this accuracy on"
@@ -51,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     mnist = load_data(arguments.data)
     train, validation = _split(mnist.train, arguments.holdout)
     net = models.get_model(arguments.model, ctx=ctx, seed=recipe.seed)
+    recipe = replace(recipe, dtype=lowering.resolve(recipe.dtype, net, ctx))
     _announce(models.get_card(arguments.model), recipe, ctx, train, arguments.holdout)
 
     def show(record: training.EpochRecord) -> None:

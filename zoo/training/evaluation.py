@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoo import contexts
+from zoo import contexts, lowering
 from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.graph import INPUT_SHAPE
+from zoo.quantization import quantize
 from zoo.runtime import mx
+from zoo.training.cached import CachedGraph
 from zoo.training.resident import Resident, lagging, pixels
 
 
@@ -65,18 +67,32 @@ class _PredictionStep(mx.gluon.HybridBlock):
 
 
 class Predictor:
-    """A hybridized forward pass over data that lies on every context, to be run as often as wanted."""
+    """A hybridized forward pass over data that lies on every context, to be run as often as wanted.
+
+    It is for the network's weights as they are: whether later changes reach it depends on the operators that are
+    used. ``dtype`` is "float32", "bfloat16", "auto" (the faster one), or "int8" with ``calibration`` images.
+    """
 
     def __init__(
-        self, net: mx.gluon.HybridBlock, dataset: Dataset, ctx: Sequence[mx.Context], batch_size: int = 500
+        self,
+        net: mx.gluon.HybridBlock,
+        dataset: Dataset,
+        ctx: Sequence[mx.Context],
+        batch_size: int = 500,
+        dtype: str = "float32",
+        calibration: Dataset | None = None,
     ) -> None:
         if batch_size < 1:
             raise ZooError(f"the batch size must be at least 1, not {batch_size}")
         self._dataset = dataset
         self._data = Resident(dataset, ctx)
         self._batch_size = batch_size
-        self._step = _PredictionStep(net)
-        self._step.hybridize(static_alloc=True, static_shape=True)
+        self._step = CachedGraph(
+            _PredictionStep(_lowered(net, dtype, ctx, calibration)),
+            {"images": self._data.images},
+            # With static shapes, some of MXNet's int8 operators meet arrays in layouts that they cannot read.
+            static_shape=dtype != "int8",
+        )
 
     def run(self, order: np.ndarray) -> Iterator[np.ndarray]:
         """The logits ``(batch, 10)`` float32 of the images at ``order``, batch by batch."""
@@ -89,7 +105,17 @@ class Predictor:
 
     def _enqueue(self, order: np.ndarray) -> Iterator[list[mx.nd.NDArray]]:
         for _, shards in self._data.batches(order, self._batch_size):
-            yield [self._step(*inputs) for inputs in zip(self._data.images, shards)]
+            yield [self._step(way, index)[0] for way, index in enumerate(shards)]
+
+
+def _lowered(
+    net: mx.gluon.HybridBlock, dtype: str, ctx: Sequence[mx.Context], calibration: Dataset | None
+) -> mx.gluon.HybridBlock:
+    if dtype != "int8":
+        return lowering.for_inference(net, lowering.resolve(dtype, net, ctx), ctx)
+    if calibration is None or list(ctx) != [mx.cpu(0)]:
+        raise ZooError("int8 needs images to calibrate with, and runs on cpu(0) only")
+    return quantize(net, calibration.images)
 
 
 def evaluate(

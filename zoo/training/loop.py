@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from zoo import weights
+from zoo import lowering, weights
 from zoo.data import Dataset
 from zoo.errors import DivergenceError, ZooError
 from zoo.recipes import Recipe
@@ -70,9 +70,9 @@ def fit(
     contexts = place(net, ctx)
     if recipe.stop_at is not None and validation is None:
         raise ZooError("stop_at needs validation data to stop at")
+    recipe = replace(recipe, dtype=lowering.resolve(recipe.dtype, net, contexts))
     mx.random.seed(recipe.seed)
     session = TrainingSession(net, train, recipe, contexts)
-    predictor = Predictor(net, validation if validation is not None else train[:_SAMPLE], contexts)
     keeper = Keeper(net, recipe, Path(out) if out is not None else None)
     history = History(recipe, train.source, tuple(map(str, contexts)), STATUS.threads)
 
@@ -80,7 +80,7 @@ def fit(
         try:
             for epoch in range(1, recipe.epochs + 1):
                 record = _train(session, epoch, interruption, bar)
-                record = _validate(net, predictor, record, validation is not None)
+                record = _validate(net, train, validation, contexts, record)
                 history = replace(history, records=(*history.records, record))
                 keeper.consider(record)
                 if on_epoch is not None:
@@ -124,7 +124,7 @@ def _train(session: TrainingSession, epoch: int, interruption: Interruption, bar
     start = time.perf_counter()
     for number, result in enumerate(session.epoch(), start=1):
         if not math.isfinite(result.loss):
-            raise _diverged(f"the loss is {result.loss}", epoch, f", batch {number},", session.learning_rate)
+            raise _diverged(f"the loss is {result.loss}", epoch, f", batch {number},", session.recipe.learning_rate)
         images += result.images
         loss += result.loss
         correct += result.correct
@@ -136,24 +136,28 @@ def _train(session: TrainingSession, epoch: int, interruption: Interruption, bar
             raise _Interrupted
     mx.nd.waitall()
     seconds = time.perf_counter() - start
-    return EpochRecord(epoch, session.learning_rate, loss / images, correct / images, None, None, seconds)
+    return EpochRecord(epoch, session.recipe.learning_rate, loss / images, correct / images, None, None, seconds)
 
 
 def _validate(
-    net: mx.gluon.HybridBlock, predictor: Predictor, record: EpochRecord, has_validation: bool
+    net: mx.gluon.HybridBlock,
+    train: Dataset,
+    validation: Dataset | None,
+    contexts: list[mx.Context],
+    record: EpochRecord,
 ) -> EpochRecord:
     """Complete the record, once it is sure that the epoch's last update left a network that works.
 
     Its own loss comes from before the update, and ReLU turns what is not a number into 0 without a trace.
     """
     weights.merge_statistics(net)
-    evaluation = predictor.evaluate()
+    evaluation = Predictor(net, validation if validation is not None else train[:_SAMPLE], contexts).evaluate()
     arrays = weights.state(net).values()
     if not (math.isfinite(evaluation.loss) and all(np.isfinite(array).all() for array in arrays)):
         raise _diverged(
             "the network is no longer finite", record.epoch, ", after its last batch,", record.learning_rate
         )
-    if not has_validation:
+    if validation is None:
         return record
     return replace(record, validation_loss=evaluation.loss, validation_accuracy=evaluation.accuracy)
 

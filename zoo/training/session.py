@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zoo import lowering
 from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.recipes import Recipe
 from zoo.runtime import mx
+from zoo.training.cached import CachedGraph
 from zoo.training.resident import Resident, lagging, pixels
+from zoo.training.update import update
 
 
 @dataclass(frozen=True)
@@ -53,23 +56,16 @@ class TrainingSession:
                 f"the batch size {recipe.batch_size} does not fill {len(contexts)} contexts: it must be at least that"
             )
         self.recipe = recipe
-        self._step = _TrainStep(net)
-        self._step.hybridize(static_alloc=True, static_shape=True)
+        dtype = lowering.resolve(recipe.dtype, net, contexts)
+        self._step = CachedGraph(
+            _TrainStep(lowering.for_training(net, dtype, contexts)),
+            {"images": self.data.images, "labels": self.data.labels},
+        )
         # Without the running statistics: a trainer on several contexts would set them back after its first step.
         trainable = [parameter for parameter in net.collect_params().values() if parameter.grad_req != "null"]
         self._gradients = [parameter.list_grad() for parameter in trainable]
-        self._trainer = mx.gluon.Trainer(
-            trainable,
-            recipe.optimizer,
-            _optimizer_parameters(recipe),
-            # Several contexts: updated in one place and sent to all, so that they agree to the last bit.
-            update_on_kvstore=True if len(contexts) > 1 else None,
-        )
+        self._update = update(trainable, recipe, contexts)
         self._shuffle = np.random.default_rng(recipe.seed)
-
-    @property
-    def learning_rate(self) -> float:
-        return self._trainer.learning_rate
 
     def epoch(self) -> Iterator[BatchResult]:
         """Train on every image once, in a new random order; results come in order, a few batches late."""
@@ -84,17 +80,10 @@ class TrainingSession:
     def _enqueue(self, order: np.ndarray) -> Iterator[tuple[int, list[mx.nd.NDArray]]]:
         for images, shards in self.data.batches(order, self.recipe.batch_size):
             with mx.autograd.record():
-                outputs = [self._step(*inputs) for inputs in zip(self.data.images, self.data.labels, shards)]
+                outputs = [self._step(way, index) for way, index in enumerate(shards)]
             mx.autograd.backward([loss for loss, _ in outputs])
             for idle in range(len(shards), len(self.data.contexts)):  # a last batch of fewer images than contexts
                 for gradient in self._gradients:
                     gradient[idle][:] = 0
-            self._trainer.step(images, ignore_stale_grad=len(shards) < len(self.data.contexts))
+            self._update.step(images, some_idle=len(shards) < len(self.data.contexts))
             yield images, [metrics for _, metrics in outputs]
-
-
-def _optimizer_parameters(recipe: Recipe) -> dict[str, float]:
-    parameters = {"learning_rate": recipe.learning_rate, "wd": recipe.weight_decay}
-    if recipe.momentum:
-        parameters["momentum"] = recipe.momentum
-    return parameters

@@ -1,0 +1,254 @@
+// What lies between two convolutions while training, as one pass over each channel:
+// activation -> Dropout -> BatchNorm -> ReLU -> 2x2 max pooling, every part but BatchNorm optional.
+//
+// A channel of a batch (a few hundred KiB) stays in the second-level cache of the core that works on
+// it, so memory is read once and written once, where one operator after another reads and writes it all.
+// Nothing but the input is kept for the backward pass: activation and Dropout are computed again.
+
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "numbers.h"
+#include "philox.h"
+#include "pooling.h"
+
+namespace zoo {
+
+struct Chain {
+  Activation activation = Activation::none;
+  float dropout = 0;  // probability to drop
+  float epsilon = 1e-5f, momentum = 0.9f;
+  bool fix_gamma = false, relu = false, pool = false;
+};
+
+struct Shape {
+  int64_t images, channels, height, width;
+  int64_t plane() const { return height * width; }
+};
+
+// One channel of a batch in float32: its values after activation and Dropout, and the derivative of both.
+class Channel {
+ public:
+  Channel(const Chain& chain, const Shape& shape)
+      : chain_(chain), shape_(shape), plane_(shape.plane()), size_(shape.images * plane_), values_(size_ + kSlack),
+        at_once_(plane_ < 2048 ? 2048 / plane_ : 1), mask_(chain.dropout > 0 ? at_once_ * plane_ : 0) {}
+
+  template <class T>
+  void load(const T* data, int64_t channel, Key key) {
+    for (int64_t n = 0; n < shape_.images; ++n) {
+      const T* from = at(data, n, channel);
+      float* v = values(n);
+#pragma omp simd
+      for (int64_t i = 0; i < plane_; ++i) v[i] = widen(from[i]);
+      if (chain_.activation == Activation::tanh) {
+#pragma omp simd
+        for (int64_t i = 0; i < plane_; ++i) v[i] = tanh_of(v[i]);
+      } else if (chain_.activation == Activation::relu) {
+#pragma omp simd
+        for (int64_t i = 0; i < plane_; ++i) v[i] = relu_of(v[i]);
+      }
+      if (chain_.dropout > 0) {
+        const float* m = mask(n, channel, key);
+#pragma omp simd
+        for (int64_t i = 0; i < plane_; ++i) v[i] *= m[i];
+      }
+    }
+  }
+
+  // gradient *= derivative of activation and Dropout at the data
+  template <class T>
+  void undo(const T* data, int64_t n, int64_t channel, Key key, float* gradient) {
+    const T* from = at(data, n, channel);
+    if (chain_.activation == Activation::tanh) {
+#pragma omp simd
+      for (int64_t i = 0; i < plane_; ++i) {
+        const float result = tanh_of(widen(from[i]));
+        gradient[i] *= 1 - result * result;
+      }
+    } else if (chain_.activation == Activation::relu) {
+#pragma omp simd
+      for (int64_t i = 0; i < plane_; ++i) gradient[i] *= widen(from[i]) > 0 ? 1.0f : 0.0f;
+    }
+    if (chain_.dropout > 0) {
+      const float* m = mask(n, channel, key);
+#pragma omp simd
+      for (int64_t i = 0; i < plane_; ++i) gradient[i] *= m[i];
+    }
+  }
+
+  // Mean and biased variance.
+  void moments(float* mean, float* variance) const {
+    double sum = 0, squares = 0;
+    for (int64_t n = 0; n < shape_.images; ++n) {
+      const float* v = values(n);
+      float part = 0;
+#pragma omp simd reduction(+ : part)
+      for (int64_t i = 0; i < plane_; ++i) part += v[i];
+      sum += part;
+    }
+    const float center = *mean = float(sum / size_);
+    for (int64_t n = 0; n < shape_.images; ++n) {
+      const float* v = values(n);
+      float part = 0;
+#pragma omp simd reduction(+ : part)
+      for (int64_t i = 0; i < plane_; ++i) part += (v[i] - center) * (v[i] - center);
+      squares += part;
+    }
+    *variance = float(squares / size_);
+  }
+
+  float* values(int64_t n) { return values_.data() + n * plane_; }
+  const float* values(int64_t n) const { return values_.data() + n * plane_; }
+  int64_t size() const { return size_; }
+
+ private:
+  template <class T>
+  const T* at(const T* data, int64_t n, int64_t channel) const {
+    return data + (n * shape_.channels + channel) * plane_;
+  }
+  // Of one image; images are asked for in order, so that small ones are drawn many at once.
+  const float* mask(int64_t n, int64_t channel, Key key) {
+    const int64_t within = n % at_once_, stream = n / at_once_ * shape_.channels + channel;
+    if (within == 0) dropout_mask(key, stream, chain_.dropout, int64_t(mask_.size()), mask_.data());
+    return mask_.data() + within * plane_;
+  }
+
+  const Chain chain_;
+  const Shape shape_;
+  const int64_t plane_, size_;
+  std::vector<float> values_;
+  int64_t at_once_;
+  std::vector<float> mask_;
+};
+
+struct NormWeights {
+  const float *gamma, *beta;
+  float *moving_mean, *moving_variance;
+};
+
+// What BatchNorm does to a channel: value * scale + shift, and not below floor where a ReLU follows.
+struct Affine {
+  float mean, inverse, scale, shift, floor;
+  Affine(const Chain& chain, const NormWeights& weights, int64_t channel, float mean, float inverse)
+      : mean(mean),
+        inverse(inverse),
+        scale((chain.fix_gamma ? 1.0f : weights.gamma[channel]) * inverse),
+        shift(weights.beta[channel] - mean * scale),
+        floor(chain.relu ? 0.0f : -INFINITY) {}
+};
+
+// statistics: (2, channels), mean and 1 / standard deviation of the batch, for the backward pass.
+template <class T>
+void chain_forward(const Chain& chain, const Shape& shape, Key key, const T* data, NormWeights weights, T* out,
+                   float* statistics) {
+  const int64_t plane = shape.plane();
+#pragma omp parallel
+  {
+    Channel channel(chain, shape);
+    Pooling pooling(shape.height, shape.width);
+#pragma omp for schedule(static)
+    for (int64_t c = 0; c < shape.channels; ++c) {
+      channel.load(data, c, key);
+      float mean, variance;
+      channel.moments(&mean, &variance);
+      const Affine norm(chain, weights, c, mean, 1 / std::sqrt(variance + chain.epsilon));
+      statistics[c] = norm.mean;
+      statistics[shape.channels + c] = norm.inverse;
+      weights.moving_mean[c] = weights.moving_mean[c] * chain.momentum + mean * (1 - chain.momentum);
+      weights.moving_variance[c] = weights.moving_variance[c] * chain.momentum + variance * (1 - chain.momentum);
+      for (int64_t n = 0; n < shape.images; ++n) {
+        const float* v = channel.values(n);
+        if (chain.pool) {
+          pooling.forward(v, norm.scale, norm.shift, norm.floor);
+          T* to = out + (n * shape.channels + c) * pooling.size();
+          const float* result = pooling.result().data();
+#pragma omp simd
+          for (int64_t i = 0; i < pooling.size(); ++i) narrow(result[i], to + i);
+        } else {
+          T* to = out + (n * shape.channels + c) * plane;
+#pragma omp simd
+          for (int64_t i = 0; i < plane; ++i) {
+            const float z = v[i] * norm.scale + norm.shift;
+            narrow(z < norm.floor ? norm.floor : z, to + i);
+          }
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+void chain_backward(const Chain& chain, const Shape& shape, Key key, const T* data, NormWeights weights,
+                    const float* statistics, const T* out_gradient, T* data_gradient, float* gamma_gradient,
+                    float* beta_gradient) {
+  const int64_t plane = shape.plane();
+#pragma omp parallel
+  {
+    Channel channel(chain, shape);
+    Pooling pooling(shape.height, shape.width);
+    std::vector<float> gradients(channel.size(), 0.0f), line(plane);  // of the normalized values, of an image's data
+#pragma omp for schedule(static)
+    for (int64_t c = 0; c < shape.channels; ++c) {
+      channel.load(data, c, key);
+      const Affine norm(chain, weights, c, statistics[c], statistics[shape.channels + c]);
+      double sum = 0, product = 0;  // of the gradient, and of the gradient times the normalized value
+      for (int64_t n = 0; n < shape.images; ++n) {
+        const float* v = channel.values(n);
+        float* d = gradients.data() + n * plane;
+        if (chain.pool) {
+          const T* from = out_gradient + (n * shape.channels + c) * pooling.size();
+          float* given = pooling.result().data();
+#pragma omp simd
+          for (int64_t i = 0; i < pooling.size(); ++i) given[i] = widen(from[i]);
+          pooling.backward(v, norm.scale, norm.shift, norm.floor, d);
+        } else {
+          const T* from = out_gradient + (n * shape.channels + c) * plane;
+#pragma omp simd
+          for (int64_t i = 0; i < plane; ++i)
+            d[i] = widen(from[i]) * (v[i] * norm.scale + norm.shift > norm.floor ? 1.0f : 0.0f);
+        }
+        float image_sum = 0, image_product = 0;
+#pragma omp simd reduction(+ : image_sum, image_product)
+        for (int64_t i = 0; i < plane; ++i) {
+          image_sum += d[i];
+          image_product += d[i] * ((v[i] - norm.mean) * norm.inverse);
+        }
+        sum += image_sum;
+        product += image_product;
+      }
+      beta_gradient[c] = float(sum);
+      gamma_gradient[c] = chain.fix_gamma ? 0.0f : float(product);
+      const float mean_gradient = float(sum / channel.size()), mean_product = float(product / channel.size());
+      for (int64_t n = 0; n < shape.images; ++n) {
+        const float *v = channel.values(n), *d = gradients.data() + n * plane;
+        float* l = line.data();
+#pragma omp simd
+        for (int64_t i = 0; i < plane; ++i)
+          l[i] = norm.scale * (d[i] - mean_gradient - (v[i] - norm.mean) * norm.inverse * mean_product);
+        channel.undo(data, n, c, key, l);
+        T* to = data_gradient + (n * shape.channels + c) * plane;
+#pragma omp simd
+        for (int64_t i = 0; i < plane; ++i) narrow(l[i], to + i);
+      }
+    }
+  }
+}
+
+// Dropout alone. Forward with the data, backward with the gradient: the same multiplication.
+template <class T>
+void dropout(float drop, int64_t size, Key key, const T* from, T* to) {
+  constexpr int64_t piece = 4096;
+#pragma omp parallel for schedule(static)
+  for (int64_t start = 0; start < size; start += piece) {
+    const int64_t count = size - start < piece ? size - start : piece;
+    float mask[piece];
+    dropout_mask(key, start / piece, drop, count, mask);
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) narrow(widen(from[start + i]) * mask[i], to + start + i);
+  }
+}
+
+}  // namespace zoo

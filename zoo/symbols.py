@@ -1,0 +1,97 @@
+"""A symbol's graph as Python objects, to be taken apart, changed and put together again."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from zoo.runtime import mx
+
+
+@dataclass(eq=False)
+class Node:
+    """An operator, or with the operator "null" a variable."""
+
+    operator: str
+    name: str
+    attributes: dict[str, str] = field(default_factory=dict)
+    inputs: list[Output] = field(default_factory=list)
+
+    @property
+    def is_variable(self) -> bool:
+        return self.operator == "null"
+
+    def pair(self, attribute: str, default: int) -> tuple[int, int]:
+        """An attribute such as ``"(3, 3)"``; MXNet leaves it out or empty where it has its default."""
+        values = ast.literal_eval(self.attributes.get(attribute, "()"))
+        return tuple(values) or (default, default)
+
+    def is_set(self, attribute: str, default: bool = False) -> bool:
+        return self.attributes.get(attribute, str(default)) in ("True", "1")
+
+
+Output = tuple[Node, int]  # a node and which of its outputs
+
+
+class Graph:
+    """The nodes behind some outputs."""
+
+    def __init__(self, heads: list[Output]) -> None:
+        self.heads = heads
+
+    @classmethod
+    def of(cls, symbol: mx.sym.Symbol) -> Graph:
+        raw = json.loads(symbol.tojson())
+        nodes: list[Node] = []
+        for each in raw["nodes"]:
+            inputs = [(nodes[index], output) for index, output, *_ in each["inputs"]]
+            nodes.append(Node(each["op"], each["name"], dict(each.get("attrs", {})), inputs))
+        return cls([(nodes[index], output) for index, output, *_ in raw["heads"]])
+
+    def symbol(self) -> mx.sym.Symbol:
+        nodes = list(self.nodes())
+        number = {id(node): index for index, node in enumerate(nodes)}
+
+        def entries(outputs: list[Output]) -> list[list[int]]:
+            return [[number[id(node)], output, 0] for node, output in outputs]
+
+        raw = {
+            "nodes": [
+                {"op": node.operator, "name": node.name, "attrs": node.attributes, "inputs": entries(node.inputs)}
+                for node in nodes
+            ],
+            "arg_nodes": [index for index, node in enumerate(nodes) if node.is_variable],
+            "heads": entries(self.heads),
+            "attrs": {"mxnet_version": ["int", 10901]},
+        }
+        return mx.sym.load_json(json.dumps(raw))
+
+    def nodes(self) -> Iterator[Node]:
+        """Every node after those it depends on."""
+        done: set[int] = set()
+        stack = [node for node, _ in reversed(self.heads)]
+        while stack:
+            waiting = [source for source, _ in stack[-1].inputs if id(source) not in done]
+            if waiting:
+                stack.extend(reversed(waiting))
+                continue
+            node = stack.pop()
+            if id(node) not in done:
+                done.add(id(node))
+                yield node
+
+    def consumers(self) -> dict[int, list[Node]]:
+        """By ``id(node)``: the nodes that take an output of it, once for each."""
+        found: dict[int, list[Node]] = {}
+        for node in self.nodes():
+            for source, _ in node.inputs:
+                found.setdefault(id(source), []).append(node)
+        return found
+
+    def replace(self, old: Node, new: Output) -> None:
+        """Everything that took the first output of ``old`` takes ``new``."""
+        for node in list(self.nodes()):
+            node.inputs = [new if source is old else (source, output) for source, output in node.inputs]
+        self.heads = [new if node is old else (node, output) for node, output in self.heads]

@@ -1,0 +1,48 @@
+"""A block as one cached graph of MXNet's, called without Gluon in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zoo.runtime import mx
+
+
+class CachedGraph:
+    """The graph of ``block`` with its parameters, over data that lie on every context.
+
+    Gluon's own call looks all of them up again and again, which takes longer than a small network's work. Here
+    they are looked up once, so that a network that is moved to other contexts needs a new one.
+    ``block`` is called with an input for each name in ``data``, then ``index``, the one that changes.
+    """
+
+    def __init__(
+        self, block: mx.gluon.HybridBlock, data: dict[str, Sequence[mx.nd.NDArray]], static_shape: bool = True
+    ) -> None:
+        outputs = block(*map(mx.sym.var, (*data, "index")))
+        symbol = mx.sym.Group(list(outputs)) if isinstance(outputs, (list, tuple)) else outputs
+        self._names = symbol.list_inputs()
+        self._parameters = block.collect_params()
+        self._data = data
+        self._place = self._names.index("index")
+        by_kind = [[], []]
+        for number, name in enumerate(self._names):
+            by_kind[name in self._parameters].append(number)
+        flags = {"static_alloc": True, "static_shape": static_shape}
+        flags.update(zip(("data_indices", "param_indices"), by_kind))
+        self._operator = mx.nd.CachedOp(symbol, list(flags.items()))
+        contexts = [array.context for array in next(iter(data.values()))]
+        self._inputs = [
+            [self._array(name, way, context) for name in self._names] for way, context in enumerate(contexts)
+        ]
+
+    def __call__(self, way: int, index: mx.nd.NDArray) -> list[mx.nd.NDArray]:
+        """The outputs for ``index`` on the context number ``way``."""
+        inputs = self._inputs[way]
+        inputs[self._place] = index
+        outputs = self._operator(*inputs)
+        return outputs if isinstance(outputs, list) else [outputs]
+
+    def _array(self, name: str, way: int, context: mx.Context) -> mx.nd.NDArray | None:
+        if name in self._parameters:
+            return self._parameters[name].data(context)
+        return self._data[name][way] if name in self._data else None
