@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 PHASES = ("train", "infer")
-DTYPES = ("float32",)
+DTYPES = ("float32", "bfloat16", "int8")
+INFERENCE_ONLY = ("int8",)  # of these
+MEMORY = ("read", "copied")
+ARITHMETIC = "arithmetic units"  # how a ceiling is best reached
 
 
 @dataclass(frozen=True)
@@ -93,3 +97,28 @@ class Outcome:
 
     def to_json(self) -> dict:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The highest rate that this machine reached at one thing, with nothing else to do."""
+
+    of: str  # one of DTYPES or of MEMORY
+    rate: float | None  # GFLOP/s, of int8 10^9 integer operations a second; of MEMORY GB/s; None: not measured
+    how: str  # by what it was reached, or why it was not measured
+
+
+def highest(ceilings: Iterable[Ceiling]) -> tuple[Ceiling, ...]:
+    """The best of several attempts at each thing."""
+    best: dict[str, Ceiling] = {}
+    for ceiling in ceilings:
+        if ceiling.of not in best or (ceiling.rate or 0) > (best[ceiling.of].rate or 0):
+            best[ceiling.of] = ceiling
+    return tuple(best.values())
+
+
+def peak(cell: Cell, ceilings: Sequence[Ceiling]) -> float | None:
+    """GFLOP/s that ``cell`` cannot exceed; None where that was not measured, as on GPUs."""
+    if "gpu" in cell.context:
+        return None
+    return next((ceiling.rate for ceiling in ceilings if ceiling.of == cell.dtype), None)

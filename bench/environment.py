@@ -11,13 +11,17 @@ from pathlib import Path
 
 import psutil
 
+from zoo import kernels
 from zoo.runtime import STATUS, cpus, gpus, mx
 
-_SETTINGS = ("OMP_", "KMP_", "GOMP_", "MXNET_", "DNNL_", "MKLDNN_", "ONEDNN_", "OPENBLAS_", "CUDA_", "NVIDIA_")
+_SETTINGS = (
+    "OMP_", "KMP_", "GOMP_", "MXNET_", "DNNL_", "MKLDNN_", "ONEDNN_", "OPENBLAS_", "CUDA_", "NVIDIA_", "ZOO_",
+)  # fmt: skip
 
 
 def capture() -> dict:
-    """The machine, the software and the settings, as JSON values."""
+    """The machine, the software and the settings, as JSON values; compiles the kernels if that is still to be done."""
+    found = kernels.available()
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "processor": cpus.model_name(),
@@ -34,6 +38,9 @@ def capture() -> dict:
         "numpy": metadata.version("numpy"),
         "threads": STATUS.threads,
         "threads_from": STATUS.threads_from,
+        "amx": STATUS.amx,
+        "amx_reason": STATUS.amx_reason,
+        "kernels": {"usable": found.usable, "convolution": found.convolution, "reason": found.reason},
         "settings": {name: value for name, value in sorted(os.environ.items()) if name.startswith(_SETTINGS)},
         "revision": _revision(),
     }

@@ -24,6 +24,7 @@ ROUNDS = 5  # at least
 ROUND_SECONDS = 0.4  # at least, so that starting and waiting for the device do not count
 _STEADY = 0.10  # the last warm-up rounds differ by no more
 _MAX_BATCH_SAMPLES = 500
+_CALIBRATION = 1000  # images that set the ranges of int8, from the end of the training set
 
 
 class Workload:
@@ -38,7 +39,7 @@ class Workload:
         self._run: Callable[[np.ndarray], Iterator] = (
             TrainingSession(net, dataset, _recipe(cell), ctx).run
             if cell.phase == "train"
-            else Predictor(net, dataset, ctx, cell.batch_size).run
+            else Predictor(net, dataset, ctx, cell.batch_size, cell.dtype, dataset[-_CALIBRATION:]).run
         )
         self._order = np.random.default_rng(0).permutation(len(dataset))
         self._position = 0
@@ -89,7 +90,8 @@ def _recipe(cell: Cell) -> Recipe:
     """The model's own recipe, its learning rate scaled down with the batch: overflowing numbers have another speed."""
     recipe = MODELS[cell.model].recipe
     scale = min(1.0, cell.batch_size / recipe.batch_size)
-    return replace(recipe, batch_size=cell.batch_size, learning_rate=recipe.learning_rate * scale)
+    learning_rate = recipe.learning_rate * scale
+    return replace(recipe, batch_size=cell.batch_size, learning_rate=learning_rate, dtype=cell.dtype)
 
 
 def _warm_up(workload: Workload, seconds: float) -> tuple[int, int, bool]:

@@ -6,48 +6,68 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from tabulate import tabulate, tabulate_formats
 
-from bench.cells import Outcome
+from bench.cells import ARITHMETIC, MEMORY, Ceiling, Outcome, peak
 from bench.environment import summary
 
-SCHEMA = 1
-_ENOUGH_FOR_P95 = 20  # samples; with fewer it is little more than their maximum
+SCHEMA = 2  # of document(): 1 was without "ceilings", and all its cells were in float32
 FORMATS = sorted({*tabulate_formats, "csv", "json"})
+BARE = {style for style in FORMATS if style in ("html", "unsafehtml", "tsv") or style.startswith("latex")}
+_ENOUGH_FOR_P95 = 20  # samples; with fewer it is little more than their maximum
 
 _COLUMNS = (
     "model", "context", "dtype", "batch", "phase", "images/s", "spread", "ms/batch p50", "p95",
-    "epoch [s]", "epoch is", "peak MiB", "GFLOP/s",
+    "epoch [s]", "epoch is", "peak MiB", "GFLOP/s", "of peak",
 )  # fmt: skip
 _LEFT = {"model", "context", "dtype", "phase", "epoch is"}
 
 
-def render(outcomes: Sequence[Outcome], environment: dict, style: str) -> str:
-    """The table in one of :data:`FORMATS`, for people with what they need to read it."""
+def render(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environment: dict, style: str) -> str:
+    """The table in one of :data:`FORMATS`, for people with what they need to read it.
+
+    Formats that programs read hold the table alone; in those of :data:`BARE` that leaves :func:`remarks` unsaid.
+    """
     if style == "json":
-        return json.dumps(document(outcomes, environment), indent=1)
+        return json.dumps(document(outcomes, ceilings, environment), indent=1)
     if style == "csv":
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([(*_COLUMNS, "data", "error"), *map(_exact, outcomes)])
+        rows = [(*_COLUMNS, "peak GFLOP/s", "data", "error"), *(_exact(outcome, ceilings) for outcome in outcomes)]
+        csv.writer(text, lineterminator="\n").writerows(rows)
         return text.getvalue().rstrip("\n")
-    alignment = ["left" if column in _LEFT else "right" for column in _COLUMNS]
     table = tabulate(
-        [_rounded(outcome) for outcome in outcomes], _COLUMNS, tablefmt=style, disable_numparse=True, colalign=alignment
+        [_rounded(outcome, ceilings) for outcome in outcomes],
+        _COLUMNS,
+        tablefmt="latex" if style == "latex_raw" else style,  # raw, a percent sign would begin a comment
+        disable_numparse=True,
+        colalign=["left" if column in _LEFT else "right" for column in _COLUMNS],
     )
-    return "\n".join([table, "", *_notes(outcomes), summary(environment, _data(outcomes))])
+    return table if style in BARE else f"{table}\n\n{remarks(outcomes, ceilings, environment)}"
 
 
-def document(outcomes: Sequence[Outcome], environment: dict) -> dict:
-    """Raw samples and environment, as ``--json`` writes them."""
-    return {"schema": SCHEMA, "environment": environment, "results": [outcome.to_json() for outcome in outcomes]}
+def remarks(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environment: dict) -> str:
+    """What belongs below the table: failures, what the columns mean, and where the figures come from."""
+    return "\n".join([*_notes(outcomes, ceilings), summary(environment, _data(outcomes)), *_at_most(ceilings)])
 
 
-def _rounded(outcome: Outcome) -> tuple[str, ...]:
+def document(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environment: dict) -> dict:
+    """Raw samples, ceilings and environment, as ``--json`` writes them: bench.cells says what each field holds."""
+    return {
+        "schema": SCHEMA,
+        "environment": environment,
+        "ceilings": [asdict(ceiling) for ceiling in ceilings],
+        "results": [outcome.to_json() for outcome in outcomes],
+    }
+
+
+def _rounded(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple[str, ...]:
     cell, result = outcome.cell, outcome.measurement
     facts = (cell.model, cell.context, cell.dtype, str(cell.batch_size), cell.phase)
     if result is None:
         return (*facts, "failed", *[""] * (len(_COLUMNS) - len(facts) - 1))
+    limit = peak(cell, ceilings)
     return (
         *facts,
         f"{result.images_per_second:,.0f}",
@@ -58,14 +78,16 @@ def _rounded(outcome: Outcome) -> tuple[str, ...]:
         "measured" if result.epoch_run_seconds is not None else "extrapolated",
         f"{result.memory_mib:,.0f}",
         f"{result.gflops:,.1f}",
+        f"{result.gflops / limit:.1%}" if limit else "",
     )
 
 
-def _exact(outcome: Outcome) -> tuple:
+def _exact(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple:
     cell, result = outcome.cell, outcome.measurement
     facts = (cell.model, cell.context, cell.dtype, cell.batch_size, cell.phase)
     if result is None:
-        return (*facts, *[""] * (len(_COLUMNS) - len(facts)), "", outcome.error)
+        return (*facts, *[""] * (len(_COLUMNS) - len(facts)), "", "", outcome.error)
+    limit = peak(cell, ceilings)
     return (
         *facts,
         result.images_per_second,
@@ -76,12 +98,14 @@ def _exact(outcome: Outcome) -> tuple:
         "measured" if result.epoch_run_seconds is not None else "extrapolated",
         result.memory_mib,
         result.gflops,
+        result.gflops / limit if limit else "",
+        limit or "",
         result.data,
         "",
     )
 
 
-def _notes(outcomes: Sequence[Outcome]) -> list[str]:
+def _notes(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling]) -> list[str]:
     notes = [f"failed: {outcome.cell}: {outcome.error}" for outcome in outcomes if outcome.measurement is None]
     measured = [outcome.measurement for outcome in outcomes if outcome.measurement is not None]
     if not all(result.steady for result in measured):
@@ -97,10 +121,32 @@ def _notes(outcomes: Sequence[Outcome]) -> list[str]:
                 if any("gpu" in outcome.cell.context for outcome in outcomes)
                 else "\n"
             )
-            + "GFLOP/s: convolutions and dense layers, forward and in training backward\n"
+            + "GFLOP/s: convolutions and dense layers, forward and in training backward"
+            + (
+                "\nof peak: GFLOP/s as a share of the most that this dtype reached here, named below\n"
+                if ceilings
+                else "\n"
+            )
         )
     return notes
 
 
 def _data(outcomes: Sequence[Outcome]) -> str:
     return next((outcome.measurement.data for outcome in outcomes if outcome.measurement is not None), "none")
+
+
+def _at_most(ceilings: Sequence[Ceiling]) -> list[str]:
+    """The ceilings in a line, and in another what could not be measured."""
+    known = [_rate(each) for each in ceilings if each.rate is not None]
+    unknown = [f"{each.of} ({each.how})" for each in ceilings if each.rate is None]
+    return [f"at most: {', '.join(known)}"] * bool(known) + [f"at most, not known: {', '.join(unknown)}"] * bool(
+        unknown
+    )
+
+
+def _rate(ceiling: Ceiling) -> str:
+    if ceiling.of in MEMORY:
+        return f"{ceiling.rate:,.0f} GB/s {ceiling.of}"
+    unit = "GOP/s" if ceiling.of == "int8" else "GFLOP/s"  # integers have no floating point
+    how = "" if ceiling.how == ARITHMETIC else f" ({ceiling.how})"
+    return f"{ceiling.rate:,.0f} {unit} {ceiling.of}{how}"

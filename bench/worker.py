@@ -1,4 +1,4 @@
-"""One cell in a process of its own, started by ``bench.runner``: ``python -m bench.worker REQUEST RESULT``."""
+"""A cell or a ceiling in a process of its own, by ``bench.runner``: ``python -m bench.worker REQUEST RESULT``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from bench import ceilings
 from bench.cells import Cell
 from bench.measure import measure
 from zoo.cli.options import load_data
@@ -16,11 +17,9 @@ from zoo.runtime import mx
 
 
 def main(request: Path, result: Path) -> None:
-    """Measure the cell that ``request`` describes in JSON; ``result`` gets the measurement or the error."""
-    asked = json.loads(request.read_text())
+    """Measure what ``request`` describes in JSON; ``result`` gets what :func:`_answer` gives, or the error."""
     try:
-        dataset = load_data(asked["data"]).train
-        answer = {"measurement": asdict(measure(Cell(**asked["cell"]), dataset, asked["seconds"]))}
+        answer = _answer(json.loads(request.read_text()))
     except ZooError as error:
         answer = {"error": str(error)}
     except MemoryError:
@@ -28,6 +27,13 @@ def main(request: Path, result: Path) -> None:
     except mx.base.MXNetError as error:
         answer = {"error": mxnet_reason(error)}
     result.write_text(json.dumps(answer))
+
+
+def _answer(asked: dict) -> dict:
+    if "probe" in asked:
+        return {"ceilings": [asdict(each) for each in ceilings.probe(asked["probe"], asked["seconds"])]}
+    dataset = load_data(asked["data"]).train
+    return {"measurement": asdict(measure(Cell(**asked["cell"]), dataset, asked["seconds"]))}
 
 
 if __name__ == "__main__":

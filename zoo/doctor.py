@@ -58,6 +58,13 @@ def _processor() -> Iterator[tuple[str, str]]:
     )
     yield "CPUs", f"{cpus.usable()} usable of {os.cpu_count()}"
     yield "OpenMP threads", f"{STATUS.threads} ({STATUS.threads_from})"
+    yield "AMX", f"{'yes' if STATUS.amx else 'no'} ({STATUS.amx_reason})"
+    if STATUS.problem is None:
+        from zoo import kernels
+
+        found = kernels.available()
+        extent = "yes, convolutions too" if found.convolution else "yes, but for convolutions" if found.usable else "no"
+        yield "kernels", f"{extent} ({found.reason})"
 
 
 def _contexts() -> Iterator[tuple[str, str]]:

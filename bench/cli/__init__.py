@@ -11,7 +11,7 @@ from zoo.console import run_command
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["peers"]:
-        summary = "Train cnn7 here and by the CNN report's own loop, in interleaved rounds."
+        summary = "Do the same work here, in the CNN report's own loop, PyTorch, ONNX Runtime and OpenVINO, in turns."
         return run_command("bench.cli.peers", "python -m bench peers", summary, arguments[1:])
     summary = "Measure training and inference of the zoo's models on this machine. 'python -m bench peers' compares."
     return run_command("bench.cli.table", "python -m bench", summary, arguments)

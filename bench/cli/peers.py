@@ -1,51 +1,138 @@
-"""``python -m bench peers``: the same training, elsewhere."""
+"""``python -m bench peers``: the same work, elsewhere."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
 
-import numpy as np
-from tabulate import tabulate
 from tqdm import tqdm
 
 from bench import environment
-from bench.peers.comparison import Comparison, compare
-from zoo.cli.options import add_data, load_data
-from zoo.errors import ZooError
-
-_BATCH_SIZE = 200  # the report's
+from bench.peers import comparison, tables, works
+from bench.peers.comparison import Plan
+from bench.peers.results import Result, judge
+from bench.peers.wire import SideFailed
+from bench.peers.works import Configuration, Target, Work
+from zoo import files, models
+from zoo.architectures import MODELS
+from zoo.cli.options import add_data, load_data, path
+from zoo.console import FAILURE, INTERRUPTED
+from zoo.errors import UnknownName, ZooError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=int, default=9, help="of each side (default: 9)")
-    parser.add_argument("--batches", type=int, default=5, help=f"of {_BATCH_SIZE} images in a round (default: 5)")
+    add = parser.add_argument
+    add("--rounds", type=int, default=7, metavar="N", help="of all sides (default: 7)")
+    add("--seconds", type=float, default=0.6, metavar="S", help="of each side in a round (default: 0.6)")
+    add("--batches", type=int, metavar="N", help="of each side in a round, instead of --seconds")
+    add("--only", nargs="+", metavar="PATTERN",
+        help="rows in which one of these words or shell patterns occurs, and the sides that they compare")  # fmt: skip
+    add("--models", nargs="+", metavar="MODEL", help="these, names or patterns, instead of what has a target")
+    add("--compile", action="store_true", help="also PyTorch's compiled models, which take a minute each to prepare")
+    add("--json", type=path, metavar="FILE", help="also write the raw rounds and the environment to FILE")
     add_data(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.rounds < 5 or arguments.batches < 1:
-        raise ZooError("a comparison takes at least 5 rounds of at least 1 batch")
-    source = load_data(arguments.data).source
+    """Compare and print; 0 if all sides of this project did their work, whatever the verdicts, 130 after Ctrl-C."""
+    plan, targets = _plan(arguments), _targets(arguments)
+    if arguments.json:
+        files.output_file(arguments.json)
+    data = load_data(arguments.data).source  # fetched once, and refused before anything is measured
     captured = environment.capture()
-    request = {"model": "cnn7", "batch_size": _BATCH_SIZE, "data": arguments.data}
-    rounds = compare("bench.peers.report_loop", request, arguments.batches, arguments.rounds)
-    print(f"comparing over {arguments.rounds} rounds of {arguments.batches} batches", file=sys.stderr)
-    for comparison in tqdm(rounds, total=arguments.rounds, unit="round", leave=False, disable=None):
-        result = comparison
-    print(_table(result), environment.summary(captured, source), sep="\n\n")
-    return 0
+    results: dict[Work, list[Result]] = {}
+    interrupted = False
+
+    def report(form: Callable):
+        rows = [judge(target, results[target.work]) for target in targets if target.work in results]
+        return form(rows, results, plan, captured, data)
+
+    try:
+        for work, result in _measured(_sides(targets, arguments), plan, arguments.data):
+            results[work] = result
+            if arguments.json:  # after each piece of work: what was measured should survive whatever comes
+                files.write_text(arguments.json, json.dumps(report(tables.document), indent=1) + "\n")
+    except KeyboardInterrupt:
+        interrupted = True
+    if results:
+        print(report(tables.render))
+    if interrupted:
+        print("interrupted: only what was complete is shown", file=sys.stderr)
+        return INTERRUPTED
+    return FAILURE if tables.ours_failed(results) else 0
 
 
-def _table(result: Comparison) -> str:
-    low, high = result.interval()
-    row = (
-        f"train cnn7, batch {_BATCH_SIZE}",
-        "the report's loop, default MXNet",
-        f"{np.median(result.ours):,.0f}",
-        f"{np.median(result.theirs):,.0f}",
-        f"{np.median(result.ratios):.2f}×",
-        f"{low:.2f} to {high:.2f}",
-    )
-    headers = ("work", "against", "images/s here", "there", "ratio", "95% interval")
-    return tabulate([row], headers, disable_numparse=True, colalign=("left", "left", "right", "right", "right", "left"))
+def _plan(arguments: argparse.Namespace) -> Plan:
+    if arguments.rounds < 5 or (arguments.batches is not None and arguments.batches < 1):
+        raise ZooError("a comparison takes at least 5 rounds of at least 1 batch")
+    if not 0 < arguments.seconds <= 600:
+        raise ZooError(f"--seconds must be above 0 and at most 600, not {arguments.seconds:g}")
+    return Plan(arguments.rounds, arguments.seconds, arguments.batches)
+
+
+def _targets(arguments: argparse.Namespace) -> list[Target]:
+    """The rows asked for; raises where nothing matches."""
+    targets = list(works.TARGETS)
+    if arguments.models:
+        patterns = arguments.models
+        names = [name for pattern in patterns for name in models.list_models(pattern) or [MODELS[pattern].name]]
+        targets = [
+            row for name in dict.fromkeys(names) for row in works.comparisons(name, MODELS[name].recipe.batch_size)
+        ]
+    for pattern in arguments.only or ():
+        if not any(_matches(target, [pattern]) for target in targets):
+            known = "; ".join(f"{target} against {target.against}" for target in targets)
+            raise UnknownName(f"no row matches {pattern!r}: there are {known}")
+    return [target for target in targets if not arguments.only or _matches(target, arguments.only)]
+
+
+def _matches(target: Target, patterns: Sequence[str]) -> bool:
+    text = f"{target} against {target.against}".lower()
+    return any(fnmatchcase(text, f"*{pattern.lower()}*") for pattern in patterns)
+
+
+def _sides(targets: Sequence[Target], arguments: argparse.Namespace) -> dict[Work, list[Configuration]]:
+    """Everyone who takes part in each piece of work; with ``--only``, none but those that its rows compare."""
+    sides: dict[Work, list[Configuration]] = {}
+    for work in dict.fromkeys(target.work for target in targets):
+        rows = [target for target in targets if target.work == work]
+        able = works.configurations(work, arguments.compile)
+        sides[work] = [each for each in able if not arguments.only or works.relevant(rows, each)]
+    return sides
+
+
+def _measured(
+    sides: dict[Work, list[Configuration]], plan: Plan, data: str | None
+) -> Iterator[tuple[Work, list[Result]]]:
+    """Compare piece by piece, showing who is at work and how long the rest will take."""
+    total = sum(map(len, sides.values())) * comparison.steps(plan)
+    print(f"comparing {total // comparison.steps(plan)} sides over {plan.rounds} rounds", file=sys.stderr)
+    failures: dict[str, str] = {}  # of models that could not be handed over
+    with tempfile.TemporaryDirectory(prefix="bench-peers-") as root, _bar(total) as bar:
+        for work, configurations in sides.items():
+            folder = Path(root) / work.model
+            if not folder.exists():
+                bar.set_description_str(f"preparing {work.model}")
+                folder.mkdir()
+                try:
+                    comparison.hand_over(work.model, data, folder)
+                except SideFailed as failure:
+                    failures[work.model] = str(failure)
+            if work.model in failures:
+                yield work, [Result(each, error=failures[work.model]) for each in configurations]
+                continue
+
+            def progress(configuration: Configuration, work: Work = work) -> None:
+                bar.set_description_str(f"{work}: {configuration.name}")
+                bar.update()
+
+            yield work, comparison.compare(work, configurations, folder, data, plan, progress)
+
+
+def _bar(total: int) -> tqdm:
+    return tqdm(total=total, unit="turn", leave=False, disable=None, dynamic_ncols=True)
