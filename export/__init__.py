@@ -2,16 +2,19 @@
 
     import export
     export.to_symbol(net, "digits/cnn7")  # digits/cnn7-symbol.json and digits/cnn7-0000.params
+    export.to_onnx(net, "digits/cnn7.onnx")  # with the package onnx
 
 Names are imported when they are first used, so ``import export`` does not load MXNet.
 """
 
-__all__ = ["to_symbol"]
+from importlib import import_module
+
+_HOMES = {"to_onnx": "export.onnx", "to_symbol": "export.symbol"}
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str):
-    if name == "to_symbol":
-        from export.symbol import to_symbol
-
-        return to_symbol
-    raise AttributeError(f"module 'export' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'export' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value

@@ -1,54 +1,158 @@
-"""Interleaved rounds of two sides, and the ratio of their speeds."""
+"""Interleaved rounds of any number of sides, each in a process of its own."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import math
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
-import numpy as np
+from bench.cells import Round
+from bench.peers.checks import Check
+from bench.peers.contention import Others
+from bench.peers.results import Result
+from bench.peers.wire import LIMIT, Side, SideFailed
+from bench.peers.works import Configuration, Work
+from zoo.runtime import cpus
 
-from bench.peers.wire import Side
-
-_WARMUP_BATCHES = 3
-_TUNING = ("OMP_", "GOMP_", "KMP_", "MXNET_", "DNNL_", "MKLDNN_")
+MISSING = "not installed: pip install '.[peers]'"
+_TUNING = ("OMP_", "GOMP_", "KMP_", "MXNET_", "DNNL_", "MKLDNN_", "ONEDNN_", "MKL_", "OPENBLAS_")
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Images a second of both sides, round by round."""
+class Plan:
+    """How much is run."""
 
-    ours: tuple[float, ...]
-    theirs: tuple[float, ...]
+    rounds: int
+    seconds: float  # of a side's turn in each round; a turn is at least one batch
+    batches: int | None = None  # of every turn, instead of as many as fit into the seconds
 
-    @property
-    def ratios(self) -> np.ndarray:
-        """How many times as fast this project was, round by round."""
-        return np.divide(self.ours, self.theirs)
 
-    def interval(self, confidence: float = 0.95, resamples: int = 10_000) -> tuple[float, float]:
-        """Bootstrap confidence interval of the median ratio."""
-        random = np.random.default_rng(0)
-        medians = np.median(random.choice(self.ratios, (resamples, len(self.ratios))), axis=1)
-        low, high = np.percentile(medians, (50 - 50 * confidence, 50 + 50 * confidence))
-        return float(low), float(high)
+@dataclass
+class _Participant:
+    """One side while it takes part; the first thing that goes wrong takes it out."""
+
+    configuration: Configuration
+    side: Side | None = None
+    check: Check | None = None
+    batches: int = 1  # of a turn
+    rounds: list[Round] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
+    error: str | None = None
+
+    def result(self) -> Result:
+        if self.error:
+            return Result(self.configuration, check=self.check, error=self.error)
+        return Result(self.configuration, tuple(self.rounds), self.check, others=tuple(self.others))
 
 
 def untuned_environment() -> dict[str, str]:
-    """This process's environment without anything that tunes MXNet or OpenMP, whoever set it."""
+    """This process's environment without anything that tunes the libraries compared, whoever set it."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_TUNING)}
 
 
-def compare(theirs: str, request: dict, batches: int, rounds: int) -> Iterator[Comparison]:
-    """Run ``bench.peers.ours`` and the module ``theirs`` in turn; yields what is known after every round."""
+def hand_over(model: str, data: str | None, folder: Path) -> None:
+    """Have ``folder`` filled with what all sides start from; raises :class:`SideFailed` where that fails."""
+    command = [sys.executable, "-m", "bench.peers.handover", model, data or "", str(folder)]
+    try:
+        subprocess.run(
+            command, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT,
+            env=untuned_environment(), start_new_session=True,
+        )  # fmt: skip
+    except subprocess.CalledProcessError as error:
+        said = [line.strip() for line in error.stderr.splitlines() if line.strip()] or ["it said nothing"]
+        raise SideFailed(f"{model} could not be prepared: {said[-1]}") from None
+    except subprocess.TimeoutExpired:
+        raise SideFailed(f"{model} was not prepared within {LIMIT} s") from None
+
+
+def compare(
+    work: Work,
+    configurations: Sequence[Configuration],
+    folder: Path,
+    data: str | None,
+    plan: Plan,
+    progress: Callable[[Configuration], None] = lambda configuration: None,
+) -> list[Result]:
+    """Run all sides in turn, from what :func:`hand_over` left in ``folder``; ``progress`` hears of every step.
+
+    First they load, together; then each is checked and warmed up; then come the rounds, in which one
+    side works and the others wait. There are ``steps(plan)`` steps for each side.
+    """
+    everyone = [_Participant(each) for each in configurations]
     environment = untuned_environment()
-    with Side("bench.peers.ours", request, environment) as us, Side(theirs, request, environment) as them:
-        sides = (us, them)
-        for side in sides:
-            side.run(_WARMUP_BATCHES)
-        speeds: tuple[list[float], list[float]] = ([], [])
-        for number in range(rounds):
-            for which in (0, 1) if number % 2 == 0 else (1, 0):  # neither side always comes first
-                done = sides[which].run(batches)
-                speeds[which].append(done["images"] / done["seconds"])
-            yield Comparison(tuple(speeds[0]), tuple(speeds[1]))
+    with ExitStack() as stack:
+
+        def start(participant: _Participant) -> None:
+            reason = missing(participant.configuration, folder)
+            if reason is not None:
+                raise SideFailed(reason)
+            request = _request(work, participant.configuration, folder, data)
+            side = Side(f"bench.peers.{participant.configuration.module}", request, environment)
+            participant.side = stack.enter_context(side)
+
+        def prepare(participant: _Participant) -> None:
+            participant.side.ready()
+            participant.check = Check(dtype=participant.configuration.dtype, **participant.side.check())
+            participant.batches = plan.batches or _batches(participant.side, plan.seconds)
+
+        def turn(participant: _Participant) -> None:
+            others = Others(participant.side.pid)
+            participant.rounds.append(Round(**participant.side.run(participant.batches)))
+            participant.others.append(others.share())
+
+        rounds = [(_rotated(everyone, number), turn) for number in range(plan.rounds)]
+        for participants, action in [(everyone, start), (everyone, prepare), *rounds]:
+            for participant in participants:
+                progress(participant.configuration)
+                if participant.error is None:
+                    try:
+                        action(participant)
+                    except SideFailed as failure:
+                        participant.error = str(failure)
+    return [participant.result() for participant in everyone]
+
+
+def steps(plan: Plan) -> int:
+    return 2 + plan.rounds
+
+
+def missing(configuration: Configuration, folder: Path) -> str | None:
+    """Why a side cannot even start; None where it can."""
+    if any(importlib.util.find_spec(package) is None for package in configuration.requires):
+        return MISSING
+    return json.loads((folder / "facts.json").read_text())["onnx"] if "onnx" in configuration.requires else None
+
+
+def _request(work: Work, configuration: Configuration, folder: Path, data: str | None) -> dict:
+    return {
+        **asdict(work),
+        **asdict(configuration),
+        "start": "initial" if work.phase == "train" else "trained",
+        "folder": str(folder),
+        "data": data,
+        "threads": cpus.usable(),
+    }
+
+
+def _batches(side: Side, seconds: float) -> int:
+    """How many batches take ``seconds``, by running more and more of them; that warms the side up, too."""
+    side.run(1)
+    batches, done = 1, side.run(1)
+    while done["seconds"] < seconds / 3:
+        batches = math.ceil(batches * min(10.0, 0.7 * seconds / done["seconds"]))
+        done = side.run(batches)
+    return max(1, round(batches * seconds / done["seconds"]))
+
+
+def _rotated(sides: Sequence[_Participant], number: int) -> list[_Participant]:
+    """Another order in every round, forwards and backwards, so that nobody always follows the same one."""
+    start = number % len(sides)
+    order = [*sides[start:], *sides[:start]]
+    return order if number % 2 == 0 else order[::-1]

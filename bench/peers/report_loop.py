@@ -1,17 +1,21 @@
 """The CNN report's own training loop, in the environment that MXNet sets up by itself.
 
 Network, iterator, loop, metric and trainer are the report's; only ``numpy.bool`` is put back, without
-which MXNet 1.9.1 does not import. Nothing of ``zoo.runtime`` is used.
+which MXNet 1.9.1 does not import, and the weights to start from are the ones that all sides get. Nothing
+of ``zoo.runtime`` is used.
 """
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
-from bench.peers.wire import Runner, serve
+from bench.peers import checks
+from bench.peers.batches import Order, scaled
+from bench.peers.wire import Prepared, serve
 
 
-def prepare(request: dict) -> Runner:
+def prepare(request: dict) -> Prepared:
     import numpy
 
     numpy.bool = bool
@@ -21,10 +25,10 @@ def prepare(request: dict) -> Runner:
 
     from zoo.cli.options import load_data
 
-    train = load_data(request["data"]).train
+    mnist, batch_size = load_data(request["data"]), request["batch_size"]
     ctx = [mx.cpu()]
-    pixels = train.images[:, None].astype(numpy.float32) / 255
-    train_data = mx.io.NDArrayIter(pixels, train.labels.astype(numpy.float32), request["batch_size"], shuffle=True)
+    pixels, labels = scaled(mnist.train.images), mnist.train.labels.astype(numpy.float32)
+    train_data = mx.io.NDArrayIter(pixels, labels, batch_size, shuffle=True)
 
     net = nn.HybridSequential()
     with net.name_scope():
@@ -45,9 +49,29 @@ def prepare(request: dict) -> Runner:
         net.add(nn.Dense(10, activation="tanh"))
     net.hybridize()
     net.collect_params().initialize(mx.init.Xavier(magnitude=2.24), ctx=ctx)
+    tested = mx.nd.array(scaled(mnist.test.images[: checks.IMAGES]))
+    net(tested)  # learns its shapes
+    with numpy.load(Path(request["folder"]) / f"{request['start']}.npz") as weights:
+        for parameter, name in zip(net.collect_params().values(), weights):
+            parameter.set_data(mx.nd.array(weights[name]))
     softmax_cross_entropy = gluon.loss.SoftmaxCrossEntropyLoss()
     trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.1})
     metric = mx.metric.Accuracy()
+
+    def step(batch: mx.io.DataBatch) -> list[mx.nd.NDArray]:
+        data = gluon.utils.split_and_load(batch.data[0], ctx_list=ctx, batch_axis=0)
+        label = gluon.utils.split_and_load(batch.label[0], ctx_list=ctx, batch_axis=0)
+        outputs, losses = [], []
+        with autograd.record():
+            for x, y in zip(data, label):
+                z = net(x)
+                loss = softmax_cross_entropy(z, y)
+                loss.backward()
+                outputs.append(z)
+                losses.append(loss)
+        metric.update(label, outputs)
+        trainer.step(batch.data[0].shape[0])
+        return losses
 
     def run(batches: int) -> dict:
         mx.nd.waitall()
@@ -58,21 +82,20 @@ def prepare(request: dict) -> Runner:
             except StopIteration:
                 train_data.reset()
                 batch = next(train_data)
-            data = gluon.utils.split_and_load(batch.data[0], ctx_list=ctx, batch_axis=0)
-            label = gluon.utils.split_and_load(batch.label[0], ctx_list=ctx, batch_axis=0)
-            outputs = []
-            with autograd.record():
-                for x, y in zip(data, label):
-                    z = net(x)
-                    loss = softmax_cross_entropy(z, y)
-                    loss.backward()
-                    outputs.append(z)
-            metric.update(label, outputs)
-            trainer.step(batch.data[0].shape[0])
+            step(batch)
         mx.nd.waitall()
-        return {"seconds": time.perf_counter() - start, "images": batches * request["batch_size"]}
+        return {"seconds": time.perf_counter() - start, "images": batches * batch_size}
 
-    return run
+    def check() -> dict:
+        """On the batches that everyone is checked with, rather than those of the report's iterator."""
+        logits = net(tested).asnumpy()
+        losses = []
+        for index in Order(len(labels), batch_size).take(checks.BATCHES):
+            batch = mx.io.DataBatch([mx.nd.array(scaled(mnist.train.images[index]))], [mx.nd.array(labels[index])])
+            losses.append(float(step(batch)[0].mean().asscalar()))
+        return checks.measure(request["folder"], request["start"], logits, losses)
+
+    return Prepared(run, check)
 
 
 if __name__ == "__main__":

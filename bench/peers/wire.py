@@ -1,56 +1,111 @@
-"""How a side is driven: a JSON request on its stdin, then a number of batches a line; a JSON answer to each."""
+"""How a side is driven: a JSON request on its stdin, then a command a line; a JSON answer to each."""
 
 from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from zoo.console import mxnet_reason
 from zoo.errors import ZooError
 
-Runner = Callable[[int], dict]  # runs that many batches; {"seconds": …, "images": …}
+LIMIT = 240  # seconds for any one answer
 
 
-def serve(prepare: Callable[[dict], Runner]) -> None:
+class SideFailed(ZooError):
+    """A side ended, failed or kept silent; carries the reason."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a side can do once it is ready."""
+
+    run: Callable[[int], dict]  # process so many batches; {"images": …, "seconds": …}
+    check: Callable[[], dict]  # the fields of bench.peers.checks.Check; comes before anything is run
+
+
+def serve(prepare: Callable[[dict], Prepared]) -> None:
     """The side's half: prepare for the request, then run batches as asked until stdin closes."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a library prints must not get between the answers
-    run = prepare(json.loads(sys.stdin.readline()))
-    print(json.dumps({"ready": True}), file=answers)
-    for line in sys.stdin:
-        print(json.dumps(run(int(line))), file=answers)
+    try:
+        prepared = prepare(json.loads(sys.stdin.readline()))
+        print(json.dumps({"ready": True}), file=answers)
+        for line in sys.stdin:
+            command = json.loads(line)
+            answer = prepared.check() if command == "check" else prepared.run(command)
+            print(json.dumps(answer), file=answers)
+    except Exception as error:
+        kind = "" if isinstance(error, ZooError) else f"{type(error).__name__}: "
+        print(json.dumps({"error": kind + mxnet_reason(error)}), file=answers)
 
 
 class Side:
     """The harness's half: one process, entered to start it, left to end it."""
 
-    def __init__(self, module: str, request: dict, environment: dict[str, str]) -> None:
-        self._module, self._request, self._environment = module, request, environment
+    def __init__(self, module: str, request: dict, environment: dict[str, str], limit: float = LIMIT) -> None:
+        self._module, self._request, self._environment, self._limit = module, request, environment, limit
 
     def __enter__(self) -> Side:
+        self._log = tempfile.TemporaryFile("w+", errors="replace")  # a pipe that nobody reads would fill up
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [sys.executable, "-m", self._module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
             text=True, env=self._environment, start_new_session=True,
         )  # fmt: skip
-        self._ask(json.dumps(self._request))
+        self._send(self._request)
         return self
 
-    def run(self, batches: int) -> dict:
-        return self._ask(str(batches))
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
-    def _ask(self, line: str) -> dict:
+    def ready(self) -> None:
+        """Wait until it is prepared; entering only starts it, so that several sides can prepare at once."""
+        self._answer()
+
+    def check(self) -> dict:
+        self._send("check")
+        return self._answer()
+
+    def run(self, batches: int) -> dict:
+        self._send(batches)
+        return self._answer()
+
+    def _send(self, message: object) -> None:
         try:
-            print(line, file=self._process.stdin, flush=True)
-            answer = self._process.stdout.readline()
+            print(json.dumps(message), file=self._process.stdin, flush=True)
         except BrokenPipeError:
-            answer = ""
-        if not answer:
-            said = [text for text in self._process.communicate()[1].splitlines() if text.strip()]
-            raise ZooError(f"{self._module} ended: {said[-1] if said else 'it said nothing'}")
-        return json.loads(answer)
+            raise SideFailed(self._last_words()) from None
+
+    def _answer(self) -> dict:
+        if not select.select([self._process.stdout], [], [], self._limit)[0]:
+            raise SideFailed(f"no answer within {self._limit:.0f} s")
+        line = self._process.stdout.readline()
+        if not line:
+            raise SideFailed(self._last_words())
+        answer = json.loads(line)
+        if "error" in answer:
+            raise SideFailed(answer["error"])
+        return answer
+
+    def _last_words(self) -> str:
+        code = self._process.wait()
+        if code < 0:
+            return f"killed by {signal.Signals(-code).name if -code in iter(signal.Signals) else f'signal {-code}'}"
+        self._log.seek(0)
+        said = [line.strip() for line in self._log if line.strip()]
+        return said[-1] if said else f"the process ended with {code} and said nothing"
 
     def __exit__(self, *_) -> None:
-        self._process.kill()
-        self._process.communicate()
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)  # and whatever it started: compilers, for one
+        except ProcessLookupError:
+            pass
+        with self._process, self._log:  # closes the pipes, and waits
+            pass

@@ -1,0 +1,38 @@
+"""Whether a side had the CPUs to itself.
+
+Threads that share a CPU with another program wait for each other, some libraries' far longer than
+others': ratios measured on a busy machine can be wrong by an order of magnitude in either direction.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import psutil
+
+from zoo.runtime import cpus
+
+BUSY = 0.1  # of the usable CPUs; with more in the hands of others, a verdict says so
+
+
+class Others:
+    """Counts, from its creation on, the CPU time that others than the process ``pid`` take from it."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._since = self._now()
+
+    def share(self) -> float:
+        """Of the CPUs that this process may use, what others must have used: 0 to 1, on average."""
+        seconds, busy, own = (now - then for now, then in zip(self._now(), self._since))
+        elsewhere = (os.cpu_count() or 1) - cpus.usable()  # CPUs on which others disturb nobody
+        taken = (busy - own) / seconds - elsewhere
+        return min(1.0, max(0.0, taken / cpus.usable()))
+
+    def _now(self) -> tuple[float, float, float]:
+        """Time, CPU time of the whole machine, and CPU time of the process, in seconds."""
+        everyone, own = psutil.cpu_times(), self._process.cpu_times()
+        idle = everyone.idle + getattr(everyone, "iowait", 0.0)
+        guests = getattr(everyone, "guest", 0.0) + getattr(everyone, "guest_nice", 0.0)  # in user and nice already
+        return time.perf_counter(), sum(everyone) - idle - guests, own.user + own.system

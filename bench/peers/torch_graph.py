@@ -1,0 +1,94 @@
+"""The zoo's networks as PyTorch modules: the chain of operators of MXNet's graph, with its weights."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from zoo.errors import ZooError
+
+_ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "softrelu": nn.Softplus}
+
+
+def network(nodes: list[dict], weights: Mapping[str, np.ndarray]) -> nn.Sequential:
+    """``nodes`` as in the JSON of an ``mx.sym.Symbol``, a chain of layers, as a float32 module; ``(n, 1, 28, 28)`` in.
+
+    Raises :class:`ZooError` for a graph that branches, and for operators and settings not known here.
+    """
+    layers = nn.Sequential()
+    previous = next(number for number, node in enumerate(nodes) if node["op"] == "null")  # the data
+    for number, node in enumerate(nodes):
+        if node["op"] == "null":
+            continue
+        sources = [source for source, *_ in node["inputs"]]
+        if sources[0] != previous or node["op"] not in _LAYERS:
+            raise ZooError(f"the {node['op']} {node['name']!r} has no counterpart among the PyTorch layers used here")
+        arrays = [torch.from_numpy(np.array(weights[nodes[source]["name"]])) for source in sources[1:]]
+        settings = {key: _value(text) for key, text in node.get("attrs", {}).items()}
+        for name, layer in _LAYERS[node["op"]](settings, arrays):
+            layers.add_module(f"{node['name']}{name}", layer)
+        previous = number
+    return layers
+
+
+def _value(text: str):
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):  # a word
+        return text
+
+
+def _convolution(settings: dict, arrays: list[torch.Tensor]):
+    outputs, inputs, *kernel = arrays[0].shape
+    groups = settings.get("num_group", 1)
+    layer = nn.Conv2d(
+        inputs * groups, outputs, kernel, settings.get("stride") or 1, settings.get("pad") or 0,
+        settings.get("dilate") or 1, groups, bias=len(arrays) > 1,
+    )  # fmt: skip
+    yield "", _filled(layer, ("weight", "bias"), arrays)
+
+
+def _fully_connected(settings: dict, arrays: list[torch.Tensor]):
+    if not settings.get("flatten", True):
+        raise ZooError("a fully connected layer along the last axis only has no counterpart here")
+    outputs, inputs = arrays[0].shape
+    yield "_flat", nn.Flatten()  # nothing to do, and next to no time, where the input is flat already
+    yield "", _filled(nn.Linear(inputs, outputs, bias=len(arrays) > 1), ("weight", "bias"), arrays)
+
+
+def _batch_norm(settings: dict, arrays: list[torch.Tensor]):
+    if settings.get("fix_gamma", True) or settings.get("axis", 1) != 1 or settings.get("use_global_stats", False):
+        raise ZooError(f"a BatchNorm with {settings} has no counterpart here")
+    layer = nn.BatchNorm2d(len(arrays[0]), settings.get("eps", 1e-3), momentum=1 - settings.get("momentum", 0.9))
+    yield "", _filled(layer, ("weight", "bias", "running_mean", "running_var"), arrays)
+
+
+def _pooling(settings: dict, arrays: list[torch.Tensor]):
+    kind, kernel, padding = settings.get("pool_type", "max"), settings.get("kernel"), settings.get("pad") or 0
+    if kind not in ("max", "avg") or settings.get("global_pool") or settings.get("pooling_convention") == "same":
+        raise ZooError(f"a Pooling with {settings} has no counterpart here")
+    layer = nn.MaxPool2d if kind == "max" else nn.AvgPool2d
+    ceiling = settings.get("pooling_convention") == "full"
+    yield "", layer(kernel, settings.get("stride") or 1, padding, ceil_mode=ceiling)
+
+
+def _filled(layer: nn.Module, names: tuple[str, ...], arrays: list[torch.Tensor]) -> nn.Module:
+    with torch.no_grad():
+        for name, array in zip(names, arrays):
+            getattr(layer, name).copy_(array)
+    return layer
+
+
+_LAYERS: dict[str, Callable] = {  # each yields the modules for a node, with what their names add to the node's
+    "Activation": lambda settings, _: [("", _ACTIVATIONS[settings["act_type"]]())],
+    "BatchNorm": _batch_norm,
+    "Convolution": _convolution,
+    "Dropout": lambda settings, _: [("", nn.Dropout(settings.get("p", 0.5)))],
+    "Flatten": lambda *_: [("", nn.Flatten())],
+    "FullyConnected": _fully_connected,
+    "Pooling": _pooling,
+}
