@@ -93,6 +93,7 @@ class Predictor:
             # With static shapes, some of MXNet's int8 operators meet arrays in layouts that they cannot read.
             static_shape=dtype != "int8",
         )
+        self._step.lay_out_plainly()
 
     def run(self, order: np.ndarray) -> Iterator[np.ndarray]:
         """The logits ``(batch, 10)`` float32 of the images at ``order``, batch by batch."""

@@ -47,7 +47,7 @@ class Resident:
             for way, indices in enumerate(orders):
                 high = low + share + (way < extra)
                 if high > low:
-                    shards.append(indices[low:high])
+                    shards.append(indices[low:high] if high - low < len(order) else indices)
                 low = high
             yield images, shards
 

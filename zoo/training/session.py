@@ -78,6 +78,7 @@ class TrainingSession:
             yield BatchResult(images, float(loss), int(correct))
 
     def _enqueue(self, order: np.ndarray) -> Iterator[tuple[int, list[mx.nd.NDArray]]]:
+        self._step.lay_out_plainly()
         for images, shards in self.data.batches(order, self.recipe.batch_size):
             with mx.autograd.record():
                 outputs = [self._step(way, index) for way, index in enumerate(shards)]
