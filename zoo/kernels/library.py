@@ -71,7 +71,8 @@ def _library(compiler: list[str]) -> Path:
     name = f"kernels-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:16]}.so"
     library = files.user_cache() / "kernels" / name
     if not library.exists():
-        print("compiling kernels for this processor, once", file=sys.stderr)
+        if sys.stderr is not None and sys.stderr.isatty():
+            print("compiling kernels for this processor, once", file=sys.stderr)
         files.output_directory(library.parent)
         with tempfile.TemporaryDirectory(prefix="kernels-") as folder:
             built = Path(folder) / name

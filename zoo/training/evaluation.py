@@ -13,7 +13,6 @@ from zoo.errors import ZooError
 from zoo.graph import INPUT_SHAPE
 from zoo.quantization import quantize
 from zoo.runtime import mx
-from zoo.training import teams
 from zoo.training.cached import CachedGraph
 from zoo.training.resident import Resident, lagging, pixels
 
@@ -95,7 +94,6 @@ class Predictor:
             static_shape=dtype != "int8",
         )
         self._step.lay_out_plainly()
-        self._threads = teams.size(net, batch_size, passes=1)
 
     def run(self, order: np.ndarray) -> Iterator[np.ndarray]:
         """The logits ``(batch, 10)`` float32 of the images at ``order``, batch by batch."""
@@ -107,7 +105,6 @@ class Predictor:
         return Evaluation(np.concatenate(list(self.run(np.arange(len(self._dataset))))), self._dataset.labels)
 
     def _enqueue(self, order: np.ndarray) -> Iterator[list[mx.nd.NDArray]]:
-        teams.gather(self._threads, self._data.contexts)
         for _, shards in self._data.batches(order, self._batch_size):
             yield [self._step(way, index)[0] for way, index in enumerate(shards)]
 

@@ -12,7 +12,6 @@ from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.recipes import Recipe
 from zoo.runtime import mx
-from zoo.training import teams
 from zoo.training.cached import CachedGraph
 from zoo.training.resident import Resident, lagging, pixels
 from zoo.training.update import update
@@ -66,7 +65,6 @@ class TrainingSession:
         trainable = [parameter for parameter in net.collect_params().values() if parameter.grad_req != "null"]
         self._gradients = [parameter.list_grad() for parameter in trainable]
         self._update = update(trainable, recipe, contexts)
-        self._threads = teams.size(net, recipe.batch_size, passes=3)
         self._shuffle = np.random.default_rng(recipe.seed)
 
     def epoch(self) -> Iterator[BatchResult]:
@@ -81,7 +79,6 @@ class TrainingSession:
 
     def _enqueue(self, order: np.ndarray) -> Iterator[tuple[int, list[mx.nd.NDArray]]]:
         self._step.lay_out_plainly()
-        teams.gather(self._threads, self.data.contexts)
         for images, shards in self.data.batches(order, self.recipe.batch_size):
             with mx.autograd.record():
                 outputs = [self._step(way, index) for way, index in enumerate(shards)]
