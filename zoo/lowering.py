@@ -47,18 +47,16 @@ def for_training(
 ) -> mx.gluon.HybridBlock:
     """A block that trains the parameters of ``net`` in ``dtype``, or ``net`` itself where there is nothing to gain."""
     on_cpu = all(context.device_type == "cpu" for context in contexts)
-    found = kernels.available() if on_cpu else None
-    if dtype == _FLOAT32 and (found is None or not found.usable):
+    usable = on_cpu and kernels.available().usable
+    if dtype == _FLOAT32 and not usable:
         return net
     graph = Graph.of(net(mx.sym.var("data")))
-    if found is not None and found.usable:
+    if usable:
         ranks = _ranks(graph, input_shape)
         _fuse_chains(graph, ranks)
         _lower_dropout(graph)
-        if dtype == _BFLOAT16 and found.convolution:
+        if dtype == _BFLOAT16 and kernels.available().convolution:
             _lower_convolutions(graph, ranks)
-    elif dtype == _FLOAT32:
-        return net
     if dtype == _BFLOAT16:
         _cast(graph)
     return block(graph.symbol(), net)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Iterator
 
@@ -64,7 +63,6 @@ def quantize(net: mx.gluon.HybridBlock, calibration: np.ndarray) -> mx.gluon.Sym
 def _quiet() -> Iterator[None]:
     """MXNet reports every step of it on stderr, from C++."""
     saved = os.dup(2)
-    level = logging.root.level
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
@@ -72,4 +70,3 @@ def _quiet() -> Iterator[None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-        logging.root.setLevel(level)
