@@ -348,3 +348,13 @@ def test_a_disk_that_fills_up_does_not_end_training(tmp_path: Path, mnist):
 def assert_close(first, second, tolerance: float) -> None:
     for (name, ours), theirs in zip(weights.state(first).items(), weights.state(second).values()):
         assert np.abs(ours - theirs).max() < tolerance, name
+
+
+def test_a_parameter_s_own_learning_rate_is_kept(mnist):
+    net = zoo.get_model("mlp", seed=0)
+    frozen = net.collect_params()["fc1_weight"]
+    frozen.lr_mult = 0.0
+    before = zoo.weights.state(net)
+    zoo.fit(net, mnist.train[:200], recipe=zoo.Recipe(epochs=1, batch_size=50), progress=False)
+    changed = {name for name, array in zoo.weights.state(net).items() if not np.array_equal(array, before[name])}
+    assert changed == {"arg:fc1_bias", "arg:fc2_weight", "arg:fc2_bias"}

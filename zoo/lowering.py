@@ -194,6 +194,8 @@ def _lower_convolutions(graph: Graph, ranks: dict[str, int], for_inference: bool
         flattens = dense.is_set("flatten", True) or ranks[dense.inputs[0][0].name] == 2
         if not flattens or matcher.is_shared(dense.inputs[0][0]):
             continue
+        while dense.inputs[0][0].operator == "Flatten":  # the operator does that itself
+            dense.inputs[0] = dense.inputs[0][0].inputs[0]
         attributes = {"flat": "True", "num_filter": dense.attributes["num_hidden"]}
         _lower(graph, dense, attributes, for_inference)
     for conv in [node for node in graph.nodes() if node.operator == "Convolution"]:

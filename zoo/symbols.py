@@ -18,6 +18,7 @@ class Node:
     name: str
     attributes: dict[str, str] = field(default_factory=dict)
     inputs: list[Output] = field(default_factory=list)
+    subgraphs: list[dict] = field(default_factory=list)  # of a fused operator, as they are
 
     @property
     def is_variable(self) -> bool:
@@ -43,11 +44,12 @@ class Graph:
 
     @classmethod
     def of(cls, symbol: mx.sym.Symbol) -> Graph:
-        raw = json.loads(symbol.tojson())
+        raw = json.loads(symbol.tojson(remove_amp_cast=False))
         nodes: list[Node] = []
         for each in raw["nodes"]:
             inputs = [(nodes[index], output) for index, output, *_ in each["inputs"]]
-            nodes.append(Node(each["op"], each["name"], dict(each.get("attrs", {})), inputs))
+            attributes, subgraphs = dict(each.get("attrs", {})), each.get("subgraphs", [])
+            nodes.append(Node(each["op"], each["name"], attributes, inputs, subgraphs))
         return cls([(nodes[index], output) for index, output, *_ in raw["heads"]])
 
     def symbol(self) -> mx.sym.Symbol:
@@ -59,7 +61,13 @@ class Graph:
 
         raw = {
             "nodes": [
-                {"op": node.operator, "name": node.name, "attrs": node.attributes, "inputs": entries(node.inputs)}
+                {
+                    "op": node.operator,
+                    "name": node.name,
+                    "attrs": node.attributes,
+                    "inputs": entries(node.inputs),
+                    **({"subgraphs": node.subgraphs} if node.subgraphs else {}),
+                }
                 for node in nodes
             ],
             "arg_nodes": [index for index, node in enumerate(nodes) if node.is_variable],

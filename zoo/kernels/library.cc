@@ -1,4 +1,4 @@
-// The operators zoo_chain, zoo_dropout and, on AMX, zoo_convolution in the C interface of MXNet 1.9.1's extension libraries
+// The operators in the C interface of MXNet 1.9.1's extension libraries
 // (include/mxnet/lib_api.h, version 11), written out so that bfloat16 arrays pass, which its C++ wrapper refuses.
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 
 #include "operators.h"
 #include "peak.h"
+#include "step.h"
 
 namespace {
 
@@ -18,21 +19,24 @@ struct Operator {
   const char* name;
   int outputs;
   int (*inputs)(const Attributes&);
-  std::vector<int> mutated;
-  void (*infer)(const Attributes&, const std::vector<unsigned>&, Shapes&, Shapes&);
-  std::vector<int> (*types)(int);
+  std::vector<int> (*mutated)(const Attributes&);
+  bool (*infer)(const Attributes&, const std::vector<unsigned>&, Shapes&, Shapes&);
+  void (*types)(const Attributes&, int*, int*);
   void (*run_float)(const Call&);
   void (*run_bfloat16)(const Call&);
 };
 
 template <class T>
 Operator describe() {
-  return {T::name, T::outputs, T::inputs, T::mutated(), T::infer, T::types, T::template run<float>, T::template run<bfloat16>};
+  return {T::name, T::outputs, T::inputs, T::mutated, T::infer, T::types, T::template run<float>, T::template run<bfloat16>};
 }
 
 Operator operators[] = {
     describe<ChainOperator>(),
     describe<DropoutOperator>(),
+    describe<PixelsOperator>(),
+    describe<CrossEntropyOperator>(),
+    describe<SgdOperator>(),
 #ifdef __AMX_BF16__
     describe<ConvolutionOperator>(),
 #endif
@@ -113,44 +117,46 @@ int _opCallInferShape(void* function, const char* const* keys, const char* const
                       int** out_dimensions, int outputs) {
   Shapes in_shapes(inputs), out_shapes(outputs);
   for (int i = 0; i < inputs; ++i) in_shapes[i].assign(in[i], in[i] + std::max(0, in_dimensions[i]));
-  if (in_shapes[0].size() < 2) return 0;
-  operator_of(function).infer(Attributes(keys, values, count), std::vector<unsigned>(in_shapes[0]), in_shapes, out_shapes);
+  const std::vector<unsigned> data = in_shapes[0];
+  if (!operator_of(function).infer(Attributes(keys, values, count), data, in_shapes, out_shapes)) return 0;
   give(in_shapes, new_in, new_in_dimensions);
   give(out_shapes, out, out_dimensions);
   return 1;
 }
 
-int _opCallInferType(void* function, const char* const*, const char* const*, int, int* in, int inputs, int* out,
-                     int outputs) {
+int _opCallInferType(void* function, const char* const* keys, const char* const* values, int count, int* in, int inputs,
+                     int* out, int) {
   std::fill(in + 1, in + inputs, kFloat32);
-  const std::vector<int> types = operator_of(function).types(in[0]);
-  std::copy(types.begin(), types.begin() + outputs, out);
+  operator_of(function).types(Attributes(keys, values, count), in, out);
   return 1;
 }
 
 int _opCallInferSType(void*, const char* const*, const char* const*, int, int*, int, int*, int) { return 0; }
 
-int _opCallMutateInputs(void* function, const char* const*, const char* const*, int, int** indices, int* size) {
-  const std::vector<int>& mutated = operator_of(function).mutated;
-  *indices = const_cast<int*>(mutated.data());
+int _opCallMutateInputs(void* function, const char* const* keys, const char* const* values, int count, int** indices,
+                        int* size) {
+  static thread_local std::vector<int> mutated;  // the interface reads it before it calls again
+  mutated = operator_of(function).mutated(Attributes(keys, values, count));
+  *indices = mutated.data();
   *size = int(mutated.size());
   return 1;
 }
 
 int _opCallFCompute(void* function, const char* const* keys, const char* const* values, int count,
                     const int64_t** in_shapes, int* in_dimensions, void** in, int* in_types, size_t* versions, const char**,
-                    int*, int, const int64_t**, int*, void** out, int*, size_t*, const char**, int*, int, Malloc, void*,
+                    int*, int, const int64_t**, int*, void** out, int* out_types, size_t*, const char**, int*, int, Malloc, void*,
                     Malloc, void*, void*, SparseMalloc, void*, int*, int*, void**, void**, void**, void**, int64_t*,
                     int64_t*, int64_t*, int64_t*, void* random_states, void*) {
   const Operator& op = operator_of(function);
   const bool forward = is_forward(function);
-  const int data = forward ? 0 : op.outputs;
+  const int first = forward ? 0 : op.outputs;  // of the inputs
   const Attributes attributes(keys, values, count);
-  const Call call{attributes, forward, op.inputs(attributes), op.outputs, in_shapes[data], in_dimensions[data],
+  const Call call{attributes, forward, op.inputs(attributes), op.outputs, in_shapes + first, in_dimensions + first,
                   in,         out,     versions,           random_states};
-  if (in_types[data] == kBfloat16)
+  const int type = in_types[first] == kUint8 ? out_types[0] : in_types[first];
+  if (type == kBfloat16)
     op.run_bfloat16(call);
-  else if (in_types[data] == kFloat32)
+  else if (type == kFloat32)
     op.run_float(call);
   else
     return 0;

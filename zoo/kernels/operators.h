@@ -1,86 +1,19 @@
-// The operators as MXNet sees them: their inputs and outputs, shapes, types, and what they compute.
+// The operators of networks as MXNet sees them: their inputs and outputs, shapes, types, and what they compute.
 
 #pragma once
 
-#include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
 #include <random>
-#include <string>
 #include <type_traits>
 #include <vector>
 
+#include "call.h"
 #include "chain.h"
 #ifdef __AMX_BF16__
 #include "convolution.h"
 #endif
 
 namespace zoo {
-
-constexpr int kFloat32 = 0, kInt32 = 4, kBfloat16 = 12;  // mshadow's type flags
-
-// The attributes of a node, as a symbol's JSON gives them.
-class Attributes {
- public:
-  Attributes(const char* const* keys, const char* const* values, int count)
-      : keys_(keys), values_(values), count_(count) {}
-  std::string text(const char* key) const {
-    for (int i = 0; i < count_; ++i)
-      if (!std::strcmp(keys_[i], key)) return values_[i];
-    return "";
-  }
-  bool is_set(const char* key) const { return text(key) == "True"; }
-  float number(const char* key, float otherwise) const {
-    const std::string value = text(key);
-    return value.empty() ? otherwise : std::stof(value);
-  }
-  void pair(const char* key, int64_t* first, int64_t* second) const {  // "(3, 3)"
-    const std::string value = text(key);
-    if (std::sscanf(value.c_str(), "(%ld, %ld)", first, second) != 2) *first = *second = 0;
-  }
-  Activation activation() const {
-    const std::string value = text("activation");
-    return value == "tanh" ? Activation::tanh : value == "relu" ? Activation::relu : Activation::none;
-  }
-
- private:
-  const char* const* keys_;
-  const char* const* values_;
-  int count_;
-};
-
-using Shapes = std::vector<std::vector<unsigned>>;
-
-// The arrays of a call. Backward, `in` holds the gradients of all outputs, the inputs, and the outputs.
-struct Call {
-  const Attributes& attributes;
-  bool forward;
-  int inputs, outputs;
-  const int64_t* shape;  // of the data
-  int dimensions;
-  void **in, **out;
-  const size_t* versions;  // of the inputs: they count how often an array was written
-  void* random_states;
-
-  template <class T>
-  T* input(int index) const {
-    return static_cast<T*>(in[(forward ? 0 : outputs) + index]);
-  }
-  template <class T>
-  T* output(int index) const {
-    return static_cast<T*>(forward ? out[index] : in[outputs + inputs + index]);
-  }
-  template <class T>
-  const T* output_gradient() const {
-    return static_cast<const T*>(in[0]);
-  }
-  template <class T>
-  T* input_gradient(int index) const {
-    return static_cast<T*>(out[index]);
-  }
-  int64_t extent(int axis) const { return axis < dimensions ? shape[axis] : 1; }
-};
 
 inline Key draw(void* random_states) {  // seeded by mx.random.seed, like MXNet's own Dropout
   auto& generator = *static_cast<std::mt19937*>(random_states);
@@ -94,16 +27,18 @@ struct ChainOperator {
   static constexpr const char* name = "zoo_chain";  // data, gamma, beta, moving mean, moving variance
   static constexpr int outputs = 3;                 // and what backward needs: statistics, key
   static int inputs(const Attributes&) { return 5; }
-  static std::vector<int> mutated() { return {3, 4}; }
+  static std::vector<int> mutated(const Attributes&) { return {3, 4}; }
 
-  static void infer(const Attributes& attributes, const std::vector<unsigned>& data, Shapes& in, Shapes& out) {
+  static bool infer(const Attributes& attributes, const std::vector<unsigned>& data, Shapes& in, Shapes& out) {
+    if (data.size() < 2) return false;
     for (int i = 1; i < 5; ++i) in[i] = {data[1]};
     out[0] = data;
     if (attributes.is_set("pool")) out[0][2] /= 2, out[0][3] /= 2;
     out[1] = {2, data[1]};
     out[2] = {2};
+    return true;
   }
-  static std::vector<int> types(int data) { return {data, kFloat32, kInt32}; }
+  static void types(const Attributes&, int* in, int* out) { out[0] = in[0], out[1] = kFloat32, out[2] = kInt32; }
 
   template <class T>
   static void run(const Call& call) {
@@ -128,21 +63,20 @@ struct DropoutOperator {
   static constexpr const char* name = "zoo_dropout";  // data
   static constexpr int outputs = 2;                   // and the key
   static int inputs(const Attributes&) { return 1; }
-  static std::vector<int> mutated() { return {}; }
+  static std::vector<int> mutated(const Attributes&) { return {}; }
 
-  static void infer(const Attributes&, const std::vector<unsigned>& data, Shapes&, Shapes& out) {
+  static bool infer(const Attributes&, const std::vector<unsigned>& data, Shapes&, Shapes& out) {
     out[0] = data;
     out[1] = {2};
+    return !data.empty();
   }
-  static std::vector<int> types(int data) { return {data, kInt32}; }
+  static void types(const Attributes&, int* in, int* out) { out[0] = in[0], out[1] = kInt32; }
 
   template <class T>
   static void run(const Call& call) {
-    int64_t size = 1;
-    for (int axis = 0; axis < call.dimensions; ++axis) size *= call.shape[axis];
     Key* key = call.output<Key>(1);
     if (call.forward) *key = draw(call.random_states);
-    dropout(call.attributes.number("dropout", 0.5f), size, *key, call.forward ? call.input<T>(0) : call.output_gradient<T>(),
+    dropout(call.attributes.number("dropout", 0.5f), call.size(), *key, call.forward ? call.input<T>(0) : call.output_gradient<T>(),
             call.forward ? call.output<T>(0) : call.input_gradient<T>(0));
   }
 };
@@ -154,7 +88,7 @@ struct ConvolutionOperator {
   static constexpr int outputs = 1;
   static int unnormed(const Attributes& given) { return given.is_set("no_bias") ? 2 : 3; }
   static int inputs(const Attributes& given) { return unnormed(given) + (given.is_set("norm") ? 4 : 0); }
-  static std::vector<int> mutated() { return {}; }
+  static std::vector<int> mutated(const Attributes&) { return {}; }
 
   // "flat": a fully connected layer, which is a convolution of images of one pixel with many channels.
   static Convolution convolution(const Attributes& given, const Shape& data) {
@@ -166,18 +100,20 @@ struct ConvolutionOperator {
     given.pair("pad", &conv.pad_height, &conv.pad_width);
     return conv;
   }
-  static void infer(const Attributes& given, const std::vector<unsigned>& data, Shapes& in, Shapes& out) {
+  static bool infer(const Attributes& given, const std::vector<unsigned>& data, Shapes& in, Shapes& out) {
+    if (data.size() < 2) return false;
     auto extent = [&](size_t axis) { return int64_t(axis < data.size() ? data[axis] : 1); };
     const Convolution conv = convolution(given, {extent(0), extent(1), extent(2), extent(3)});
     const auto filters = unsigned(conv.out), halved = given.is_set("pool") ? 2u : 1u;
     for (size_t i = 2; i < in.size(); ++i) in[i] = {filters};
     in[1] = {filters, unsigned(conv.in)};
     out[0] = {data[0], filters};
-    if (given.is_set("flat")) return;
+    if (given.is_set("flat")) return true;
     in[1].insert(in[1].end(), {unsigned(conv.kernel_height), unsigned(conv.kernel_width)});
     out[0].insert(out[0].end(), {unsigned(conv.out_height()) / halved, unsigned(conv.out_width()) / halved});
+    return true;
   }
-  static std::vector<int> types(int data) { return {data}; }
+  static void types(const Attributes&, int* in, int* out) { out[0] = in[0]; }
 
   static Finish finish(const Call& call, const Convolution& conv) {
     const Attributes& given = call.attributes;

@@ -1,30 +1,32 @@
-"""A block as one cached graph of MXNet's, called without Gluon in between."""
+"""A graph of MXNet's, called without Gluon in between."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from zoo.runtime import mx
+from zoo.training.steps import INDEX
 
 
 class CachedGraph:
-    """The graph of ``block`` with its parameters, over data that lie on every context.
+    """``symbol`` with the parameters in it, over data that lie on every context, and an index, which changes.
 
     Gluon's own call looks all of them up again and again, which takes longer than a small network's work. Here
     they are looked up once, so that a network that is moved to other contexts needs a new one.
-    ``block`` is called with an input for each name in ``data``, then ``index``, the one that changes.
     """
 
     def __init__(
-        self, block: mx.gluon.HybridBlock, data: dict[str, Sequence[mx.nd.NDArray]], static_shape: bool = True
+        self,
+        symbol: mx.sym.Symbol,
+        parameters: Mapping[str, mx.gluon.Parameter],
+        data: dict[str, Sequence[mx.nd.NDArray]],
+        static_shape: bool = True,
     ) -> None:
-        outputs = block(*map(mx.sym.var, (*data, "index")))
-        symbol = mx.sym.Group(list(outputs)) if isinstance(outputs, (list, tuple)) else outputs
         self._names = symbol.list_inputs()
-        self._parameters = block.collect_params()
+        self._parameters = parameters
         self._data = data
-        self._place = self._names.index("index")
+        self._place = self._names.index(INDEX)
         by_kind = [[], []]
         for number, name in enumerate(self._names):
             by_kind[name in self._parameters].append(number)

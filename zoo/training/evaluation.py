@@ -13,8 +13,9 @@ from zoo.errors import ZooError
 from zoo.graph import INPUT_SHAPE
 from zoo.quantization import quantize
 from zoo.runtime import mx
+from zoo.training import steps
 from zoo.training.cached import CachedGraph
-from zoo.training.resident import Resident, lagging, pixels
+from zoo.training.resident import Resident, lagging
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,6 @@ class Evaluation:
         return np.bincount(self.labels.astype(np.int64) * 10 + self.predictions, minlength=100).reshape(10, 10)
 
 
-class _PredictionStep(mx.gluon.HybridBlock):
-    """From indices to logits as one cached graph, apart from training's so that neither evicts the other."""
-
-    def __init__(self, net: mx.gluon.HybridBlock) -> None:
-        super().__init__(prefix="")
-        self.net = net
-
-    def hybrid_forward(self, F, images, index):
-        return self.net(pixels(F, images, index))
-
-
 class Predictor:
     """A hybridized forward pass over data that lies on every context, to be run as often as wanted.
 
@@ -87,9 +77,11 @@ class Predictor:
         self._dataset = dataset
         self._data = Resident(dataset, ctx)
         self._batch_size = batch_size
+        lowered = _lowered(net, dtype, ctx, calibration)
         self._step = CachedGraph(
-            _PredictionStep(_lowered(net, dtype, ctx, calibration)),
-            {"images": self._data.images},
+            steps.prediction(lowered, ctx),
+            lowered.collect_params(),
+            {steps.IMAGES: self._data.images},
             # With static shapes, some of MXNet's int8 operators meet arrays in layouts that they cannot read.
             static_shape=dtype != "int8",
         )

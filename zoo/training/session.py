@@ -12,8 +12,9 @@ from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.recipes import Recipe
 from zoo.runtime import mx
+from zoo.training import steps
 from zoo.training.cached import CachedGraph
-from zoo.training.resident import Resident, lagging, pixels
+from zoo.training.resident import Resident, lagging
 from zoo.training.update import update
 
 
@@ -24,22 +25,6 @@ class BatchResult:
     images: int
     loss: float  # sum of the cross-entropy over the images, in nats
     correct: int
-
-
-class _TrainStep(mx.gluon.HybridBlock):
-    """From indices to loss and metrics as one cached graph, so that a step costs one call into the engine."""
-
-    def __init__(self, net: mx.gluon.HybridBlock) -> None:
-        super().__init__(prefix="")
-        self.net = net
-        self.cross_entropy = mx.gluon.loss.SoftmaxCrossEntropyLoss()
-
-    def hybrid_forward(self, F, images, labels, index):
-        truth = F.cast(F.take(labels, index), dtype="float32")
-        logits = self.net(pixels(F, images, index))
-        loss = F.sum(self.cross_entropy(logits, truth))
-        correct = F.sum(F.broadcast_equal(F.argmax(logits, axis=1), truth))
-        return loss, F.stack(loss, correct)
 
 
 class TrainingSession:
@@ -57,9 +42,11 @@ class TrainingSession:
             )
         self.recipe = recipe
         dtype = lowering.resolve(recipe.dtype, net, contexts)
+        lowered = lowering.for_training(net, dtype, contexts)
         self._step = CachedGraph(
-            _TrainStep(lowering.for_training(net, dtype, contexts)),
-            {"images": self.data.images, "labels": self.data.labels},
+            steps.training(lowered, contexts),
+            lowered.collect_params(),
+            {steps.IMAGES: self.data.images, steps.LABELS: self.data.labels},
         )
         # Without the running statistics: a trainer on several contexts would set them back after its first step.
         trainable = [parameter for parameter in net.collect_params().values() if parameter.grad_req != "null"]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from zoo import kernels
 from zoo.recipes import Recipe
 from zoo.runtime import mx
+from zoo.symbols import Graph, Node
 
 
 class GluonUpdate:
@@ -30,32 +34,43 @@ class GluonUpdate:
         self._trainer.step(images, ignore_stale_grad=some_idle)
 
 
-class PlainUpdate:
-    """SGD on one CPU, parameter by parameter.
+class FusedUpdate:
+    """SGD on one CPU as one operator of this project's.
 
-    Gluon's trainer updates several in one operator, which on a CPU goes through all of them as often as the largest
-    has elements, and does more in Python than a small network's step takes.
+    Gluon's trainer updates several parameters in one operator too, but on a CPU that goes through all of them as often
+    as the largest has elements, and more is done in Python than a small network's step takes.
     """
 
     def __init__(self, parameters: Sequence[mx.gluon.Parameter], recipe: Recipe) -> None:
-        self._settings = {"lr": recipe.learning_rate, "wd": recipe.weight_decay}
-        self._operator = mx.nd.sgd_update
-        self._arrays = [[parameter.data(), parameter.grad()] for parameter in parameters]
+        arrays = [parameter.data() for parameter in parameters] + [parameter.grad() for parameter in parameters]
         if recipe.momentum:
-            self._settings["momentum"] = recipe.momentum
-            self._operator = mx.nd.sgd_mom_update
-            for arrays in self._arrays:
-                arrays.append(mx.nd.zeros_like(arrays[0]))
+            arrays += [mx.nd.zeros_like(parameter.data()) for parameter in parameters]
+        inputs = [(Node("null", str(number)), 0) for number in range(len(arrays) + 1)]
+        attributes = {"parameters": str(len(parameters)), "momentum": str(bool(recipe.momentum))}
+        symbol = Graph([(Node("zoo_sgd", "sgd", attributes, inputs), 0)]).symbol()
+        self._operator = mx.nd.CachedOp(symbol, [("static_alloc", True), ("static_shape", True)])
+        self._recipe = recipe
+        self._images = 0  # that the settings are for
+        self._settings = mx.nd.zeros(4)
+        self._arrays = [*arrays, self._settings]
 
     def step(self, images: int, some_idle: bool) -> None:
-        for arrays in self._arrays:
-            self._operator(*arrays, out=arrays[0], rescale_grad=1 / images, **self._settings)
+        if images != self._images:
+            recipe, self._images = self._recipe, images
+            self._settings[:] = [recipe.learning_rate, recipe.weight_decay, 1 / images, recipe.momentum]
+        self._operator(*self._arrays)
 
 
 def update(
     parameters: Sequence[mx.gluon.Parameter], recipe: Recipe, contexts: Sequence[mx.Context]
-) -> GluonUpdate | PlainUpdate:
+) -> GluonUpdate | FusedUpdate:
     """The faster of the two that can do it."""
-    if recipe.optimizer == "sgd" and [context.device_type for context in contexts] == ["cpu"]:
-        return PlainUpdate(parameters, recipe)
+    on_one_cpu = [context.device_type for context in contexts] == ["cpu"]
+    if recipe.optimizer == "sgd" and on_one_cpu and kernels.available().usable and all(map(_is_plain, parameters)):
+        return FusedUpdate(parameters, recipe)
     return GluonUpdate(parameters, recipe, contexts)
+
+
+def _is_plain(parameter: mx.gluon.Parameter) -> bool:
+    dense = parameter.data().stype == parameter.grad().stype == "default"
+    return dense and parameter.dtype == np.float32 and (parameter.lr_mult, parameter.wd_mult) == (1, 1)
