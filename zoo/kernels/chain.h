@@ -27,6 +27,7 @@ struct Chain {
 struct Shape {
   int64_t images, channels, height, width;
   int64_t plane() const { return height * width; }
+  int64_t size() const { return images * channels * plane(); }
 };
 
 // One channel of a batch in float32: its values after activation and Dropout, and the derivative of both.
@@ -145,11 +146,11 @@ template <class T>
 void chain_forward(const Chain& chain, const Shape& shape, Key key, const T* data, NormWeights weights, T* out,
                    float* statistics) {
   const int64_t plane = shape.plane();
-#pragma omp parallel
+#pragma omp parallel num_threads(threads_for(double(shape.size())))
   {
     Channel channel(chain, shape);
     Pooling pooling(shape.height, shape.width);
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
     for (int64_t c = 0; c < shape.channels; ++c) {
       channel.load(data, c, key);
       float mean, variance;
@@ -185,12 +186,12 @@ void chain_backward(const Chain& chain, const Shape& shape, Key key, const T* da
                     const float* statistics, const T* out_gradient, T* data_gradient, float* gamma_gradient,
                     float* beta_gradient) {
   const int64_t plane = shape.plane();
-#pragma omp parallel
+#pragma omp parallel num_threads(threads_for(double(shape.size())))
   {
     Channel channel(chain, shape);
     Pooling pooling(shape.height, shape.width);
     std::vector<float> gradients(channel.size(), 0.0f), line(plane);  // of the normalized values, of an image's data
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
     for (int64_t c = 0; c < shape.channels; ++c) {
       channel.load(data, c, key);
       const Affine norm(chain, weights, c, statistics[c], statistics[shape.channels + c]);
@@ -241,7 +242,7 @@ void chain_backward(const Chain& chain, const Shape& shape, Key key, const T* da
 template <class T>
 void dropout(float drop, int64_t size, Key key, const T* from, T* to) {
   constexpr int64_t piece = 4096;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(dynamic) num_threads(threads_for(0.5 * double(size)))
   for (int64_t start = 0; start < size; start += piece) {
     const int64_t count = size - start < piece ? size - start : piece;
     float mask[piece];

@@ -150,13 +150,13 @@ inline void convolution_forward(const Convolution& conv, const bfloat16* data, c
   const auto packed = version ? PackedWeights::get(weight, conv.out * conv.in * taps, *version, taps, pack)
                               : std::make_shared<const std::vector<bfloat16>>(pack());
   // A batch with fewer groups than there are threads is divided by output channels too.
-  const int64_t blocks = plan.outputs / kBlock, threads = omp_get_max_threads();
+  const int64_t blocks = plan.outputs / kBlock, threads = threads_for(plan.nanoseconds());
   const int64_t parts = std::min(blocks, (threads + plan.groups - 1) / plan.groups);
-#pragma omp parallel
+#pragma omp parallel num_threads(threads)
   {
     const Tiles tiles;
     Pass pass(plan);
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
     for (int64_t unit = 0; unit < plan.groups * parts; ++unit) {
       const int64_t group = unit / parts, part = unit % parts, n = group * plan.together;
       const int64_t first = blocks * part / parts * kBlock, last = blocks * (part + 1) / parts * kBlock;
@@ -229,7 +229,7 @@ inline void convolution_backward(const Convolution& conv, const bfloat16* data, 
     packed = back.pack([&](int64_t i, int64_t o, int64_t tap) { return weight[(o * conv.in + i) * taps + taps - 1 - tap]; });
   std::vector<std::vector<float>> sums(omp_get_max_threads());  // of each thread
   std::vector<std::vector<double>> bias_sums(omp_get_max_threads());
-#pragma omp parallel
+#pragma omp parallel num_threads(threads_for(2 * plan.nanoseconds()))
   {
     const Tiles tiles;
     Pass pass(back);

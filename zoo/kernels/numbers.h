@@ -2,6 +2,9 @@
 
 #pragma once
 
+#include <omp.h>
+
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -46,6 +49,11 @@ inline float tanh_of(float x) {
   q = q * s + 2.26843463243900e-03f;
   q = q * s + 4.89352518554385e-03f;
   return y * p / q;
+}
+
+// How many threads work of so many nanoseconds on one thread is worth: to wake another one takes about 0.1 ms.
+inline int threads_for(double nanoseconds) {
+  return int(std::clamp(nanoseconds / 2e5, 1.0, double(omp_get_max_threads())));
 }
 
 // Memory of a thread's own that it keeps: fresh memory would cost more than the work of a single image.

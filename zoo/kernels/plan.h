@@ -71,6 +71,9 @@ class Plan {
   int64_t shift(int64_t tap) const { return tap / conv.kernel_width * conv.columns() + tap % conv.kernel_width; }
   // Positions up to the last one that belongs to an output pixel.
   int64_t reach(int64_t images) const { return (images - 1) * conv.grid() + conv.out_height() * conv.columns(); }
+  double nanoseconds() const {  // of the product on one thread, about
+    return 100.0 * double(groups * (span / kBlock) * (outputs / kBlock)) * double(steps.size());
+  }
   int64_t images_in(int64_t group) const { return std::min(together, conv.images - group * together); }
 
   // Weights as tiles: [block of 16 outputs][step][output][32 rows]; weight(o, i, tap) gives the value.
@@ -78,7 +81,7 @@ class Plan {
   std::vector<bfloat16> pack(Weight weight) const {
     const int64_t count = int64_t(steps.size()), taps = conv.taps();
     std::vector<bfloat16> packed(outputs * count * kBlock, bfloat16{0});
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(threads_for(2.0 * double(outputs * count * kBlock)))
     for (int64_t block = 0; block < conv.out; block += 16)  // so that either order of the weights is read in runs
       for (int64_t i = 0; i < conv.in; ++i)
         for (int64_t o = block; o < std::min(conv.out, block + 16); ++o)
