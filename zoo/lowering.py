@@ -18,7 +18,7 @@ from zoo.symbols import Graph, Node, Output
 
 _BFLOAT16, _FLOAT32 = "bfloat16", "float32"
 _ALWAYS = {"Convolution", "FullyConnected"}  # faster in bfloat16 whatever surrounds them
-_EITHER = {"Activation", "Flatten", "Pooling", "zoo_chain", "zoo_dropout"}  # as their input comes
+_EITHER = {"Activation", "Flatten", "Pooling", "zoo_chain", "zoo_dropout", "zoo_network"}  # as their input comes
 _FAST_FROM = 5e6  # FLOPs of an image's convolutions: below that, bfloat16 does not pay for its conversions
 
 
@@ -77,6 +77,7 @@ def for_inference(
         return block(graph.symbol().optimize_for("MKLDNN"), net)
     if kernels.available().convolution:
         _lower_convolutions(graph, _ranks(graph, input_shape), for_inference=True)
+        _join_convolutions(graph)
     _cast(graph)
     return block(graph.symbol(), net)
 
@@ -224,7 +225,6 @@ def _lower(graph: Graph, layer: Node, attributes: dict[str, str], for_inference:
     inputs, last = list(layer.inputs), layer
     attributes["no_bias"] = str(layer.is_set("no_bias"))
     attributes["first"] = str(not _has_parameters(layer.inputs[0]))
-    attributes["constant"] = str(for_inference)  # the weights, from one call to the next
     if _activation(matcher.next(last)):
         last = matcher.next(last)
         attributes["activation"] = _activation(last)
@@ -242,6 +242,24 @@ def _lower(graph: Graph, layer: Node, attributes: dict[str, str], for_inference:
         last = matcher.next(last)
         attributes["pool"] = "True"
     graph.replace(last, (Node("zoo_convolution", layer.name, attributes, inputs), 0))
+
+
+def _join_convolutions(graph: Graph) -> None:
+    """Runs of ``zoo_convolution``, with what inference does along with them, become one ``zoo_network`` each."""
+    for last in [node for node in graph.nodes() if node.operator == "zoo_convolution"]:
+        matcher = _Matcher(graph)
+        following = matcher.next(last)
+        if following is not None and following.operator == "zoo_convolution":
+            continue
+        run = [last]
+        while run[0].inputs[0][0].operator == "zoo_convolution" and not matcher.is_shared(run[0].inputs[0][0]):
+            run.insert(0, run[0].inputs[0][0])
+        attributes = {"layers": str(len(run))}
+        inputs = run[0].inputs[:1]
+        for number, layer in enumerate(run):
+            attributes.update({f"{name}_{number}": value for name, value in layer.attributes.items()})
+            inputs += layer.inputs[1:]
+        graph.replace(last, (Node("zoo_network", last.name, attributes, inputs), 0))
 
 
 def _has_parameters(output: Output) -> bool:

@@ -1,48 +1,49 @@
-// What an operator gets to see: attributes, shapes, and the arrays of a call.
+// What MXNet hands an operator: the attributes of its node, and the arrays of a call.
 
 #pragma once
 
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
+#include <random>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "numbers.h"
+#include "philox.h"
 
 namespace zoo {
+
+constexpr int kFloat32 = 0, kUint8 = 3, kInt32 = 4, kBfloat16 = 12;  // mshadow's type flags
 
 // The attributes of a node, as a symbol's JSON gives them.
 class Attributes {
  public:
-  Attributes(const char* const* keys, const char* const* values, int count)
-      : keys_(keys), values_(values), count_(count) {}
-  std::string text(const char* key) const {
-    for (int i = 0; i < count_; ++i)
-      if (!std::strcmp(keys_[i], key)) return values_[i];
-    return "";
+  Attributes(const char* const* keys, const char* const* values, int count) {
+    for (int i = 0; i < count; ++i) given_.emplace(keys[i], values[i]);
   }
-  bool is_set(const char* key) const { return text(key) == "True"; }
-  float number(const char* key, float otherwise) const {
+  std::string text(const std::string& key) const {
+    const auto found = given_.find(key);
+    return found == given_.end() ? "" : found->second;
+  }
+  bool is_set(const std::string& key) const { return text(key) == "True"; }
+  float number(const std::string& key, float otherwise) const {
     const std::string value = text(key);
     return value.empty() ? otherwise : std::stof(value);
   }
-  void pair(const char* key, int64_t* first, int64_t* second) const {  // "(3, 3)"
+  void pair(const std::string& key, int64_t* first, int64_t* second) const {  // "(3, 3)"
     const std::string value = text(key);
     if (std::sscanf(value.c_str(), "(%ld, %ld)", first, second) != 2) *first = *second = 0;
   }
-  Activation activation() const {
-    const std::string value = text("activation");
+  Activation activation(const std::string& key = "activation") const {
+    const std::string value = text(key);
     return value == "tanh" ? Activation::tanh : value == "relu" ? Activation::relu : Activation::none;
   }
 
  private:
-  const char* const* keys_;
-  const char* const* values_;
-  int count_;
+  std::unordered_map<std::string_view, const char*> given_;
 };
-
-constexpr int kFloat32 = 0, kUint8 = 3, kInt32 = 4, kBfloat16 = 12;  // mshadow's type flags
 
 using Shapes = std::vector<std::vector<unsigned>>;
 
@@ -80,5 +81,11 @@ struct Call {
     return size;
   }
 };
+
+inline Key draw(void* random_states) {  // seeded by mx.random.seed, like MXNet's own Dropout
+  auto& generator = *static_cast<std::mt19937*>(random_states);
+  const uint32_t low = uint32_t(generator());
+  return {low, uint32_t(generator())};
+}
 
 }  // namespace zoo

@@ -7,6 +7,9 @@
 #include <vector>
 
 #include "operators.h"
+#ifdef __AMX_BF16__
+#include "convolution_operators.h"
+#endif
 #include "peak.h"
 #include "step.h"
 
@@ -17,6 +20,7 @@ using namespace zoo;
 // An operator as the interface below calls it.
 struct Operator {
   const char* name;
+  bool is_differentiable;
   int outputs;
   int (*inputs)(const Attributes&);
   std::vector<int> (*mutated)(const Attributes&);
@@ -28,7 +32,8 @@ struct Operator {
 
 template <class T>
 Operator describe() {
-  return {T::name, T::outputs, T::inputs, T::mutated, T::infer, T::types, T::template run<float>, T::template run<bfloat16>};
+  return {T::name,  T::is_differentiable, T::outputs,             T::inputs, T::mutated,
+          T::infer, T::types,             T::template run<float>, T::template run<bfloat16>};
 }
 
 Operator operators[] = {
@@ -39,6 +44,7 @@ Operator operators[] = {
     describe<SgdOperator>(),
 #ifdef __AMX_BF16__
     describe<ConvolutionOperator>(),
+    describe<NetworkOperator>(),
 #endif
 };
 constexpr int kCount = sizeof(operators) / sizeof(operators[0]);
@@ -149,6 +155,7 @@ int _opCallFCompute(void* function, const char* const* keys, const char* const* 
                     int64_t*, int64_t*, int64_t*, void* random_states, void*) {
   const Operator& op = operator_of(function);
   const bool forward = is_forward(function);
+  if (!forward && !op.is_differentiable) return 0;  // MXNet wants every operator to have a backward pass
   const int first = forward ? 0 : op.outputs;  // of the inputs
   const Attributes attributes(keys, values, count);
   const Call call{attributes, forward, op.inputs(attributes), op.outputs, in_shapes + first, in_dimensions + first,

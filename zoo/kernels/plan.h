@@ -1,14 +1,13 @@
 // How a convolution (stride 1, one group) is laid out in memory to be a product of matrices.
 //
-// Images stay in MXNet's plain layout, (image, channel, row, column). Shifting an image by a tap of the
-// kernel is an offset into it, so neither a patch matrix nor another layout is needed: an output channel
-// is a sum over taps and input channels of weights times shifted planes. Positions run over whole padded
-// rows; those that belong to no output pixel are computed too, and dropped.
+// Images on their way through our operators lie in groups, as (row, column, image, channel) with channels rounded
+// up to whole lines: a position of the product is a line or several, positions that are neighbours in a row of
+// several images follow each other without a gap, and shifting by a tap of the kernel is an offset of whole lines.
+// So there is no patch matrix, few positions are computed in vain, and every load of a tile is aligned.
 
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "tiles.h"
@@ -20,11 +19,8 @@ struct Convolution {
   Activation activation;
 
   int64_t taps() const { return kernel_height * kernel_width; }
-  int64_t rows() const { return height + 2 * pad_height; }  // of the padded image
-  int64_t columns() const { return width + 2 * pad_width; }
-  int64_t out_height() const { return rows() - kernel_height + 1; }
-  int64_t out_width() const { return columns() - kernel_width + 1; }
-  int64_t grid() const { return rows() * columns(); }
+  int64_t out_height() const { return height + 2 * pad_height - kernel_height + 1; }
+  int64_t out_width() const { return width + 2 * pad_width - kernel_width + 1; }
   // The same with input and output exchanged: the gradient of the data is a convolution too.
   Convolution transposed() const {
     return {images, out, out_height(), out_width(), in, kernel_height, kernel_width,
@@ -34,80 +30,111 @@ struct Convolution {
 
 inline int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-// For the runs of all lengths, many of them short, that planes consist of.
-inline void copy(const bfloat16* from, int64_t count, bfloat16* to) {
-  if (count < 16)
-    for (int64_t i = 0; i < count; ++i) to[i] = from[i];
-  else
-    std::memcpy(to, from, count * sizeof(bfloat16));
-}
+// Where a piece of the output lies, and how its positions are numbered: by rows, `pitch` apart.
+struct Strip {
+  int64_t y, x, rows, columns;
+};
 
-// How a convolution is laid out for AMX. A row is the padded plane of an input channel, or with few input
-// channels (the first layer) that of every tap, shifted when it is copied; otherwise a tap is a shift of all
-// rows. Small images are put side by side until a row is long enough to pay for the work around it.
+struct Strips {
+  std::vector<Strip> strips;
+  int64_t pitch;
+  bool joined;  // whether the rows of a strip are computed as one run of positions
+};
+
+// With few input channels (the first layer) the taps of all channels are laid side by side, already shifted, as
+// the channels of what then is a convolution with a kernel of one pixel.
 class Plan {
  public:
-  explicit Plan(const Convolution& conv) : Plan(conv, std::max<int64_t>(1, std::min(conv.images, 512 / conv.grid()))) {}
-  Plan(const Convolution& conv, int64_t together)
+  explicit Plan(const Convolution& conv, bool may_unfold = true)
       : conv(conv),
-        together(together),
-        groups((conv.images + together - 1) / together),
-        unfolded(conv.in < 16),
-        shifts(unfolded ? 1 : conv.taps()),
-        rows(round_up(unfolded ? conv.in * conv.taps() : conv.in, kBlock)),
-        outputs(round_up(conv.out, kBlock)),
-        span(round_up(reach(together), kBlock)),
-        stride(round_up(together * conv.grid(), kBlock) + round_up(shift(conv.taps() - 1), 16) + 16) {
-    for (int64_t row = 0; row < rows; row += kBlock)
-      for (int64_t tap = 0; tap < shifts; ++tap) steps.push_back({row / 2, shift(tap)});
-  }
+        unfolded(may_unfold && conv.in < 16 && conv.taps() > 1),
+        height(unfolded ? conv.out_height() : conv.height + 2 * conv.pad_height),
+        width(unfolded ? conv.out_width() : conv.width + 2 * conv.pad_width),
+        taps(unfolded ? 1 : conv.taps()),
+        depth(round_up(unfolded ? conv.in * conv.taps() : conv.in, kBlock)),
+        outputs(round_up(conv.out, kBlock)) {}
 
   const Convolution conv;
-  const int64_t together, groups;  // images in a row, and how many of these there are
   const bool unfolded;
-  const int64_t shifts, rows, outputs, span, stride;
-  std::vector<Step> steps;
+  const int64_t height, width;  // of the input as it lies in memory: padded
+  const int64_t taps, depth, outputs;
 
-  int64_t shift(int64_t tap) const { return tap / conv.kernel_width * conv.columns() + tap % conv.kernel_width; }
-  // Positions up to the last one that belongs to an output pixel.
-  int64_t reach(int64_t images) const { return (images - 1) * conv.grid() + conv.out_height() * conv.columns(); }
-  double nanoseconds() const {  // of the product on one thread, about
-    return 100.0 * double(groups * (span / kBlock) * (outputs / kBlock)) * double(steps.size());
+  int64_t steps() const { return taps * depth / kBlock; }
+  // Lines of the input of a group; what is computed in vain reads beyond the last position.
+  int64_t lines(int64_t images) const { return (height * width * images + kBlock) * (depth / kBlock); }
+  // Images at once: as many as stay in a second-level cache of 2 MiB with what becomes of them.
+  int64_t at_once() const {
+    const int64_t bytes = 2 * (height * width * depth + conv.out_height() * conv.out_width() * outputs);
+    int64_t images = 32;
+    while (images > 1 && images * bytes > 3 << 19) images /= 2;
+    return images;
   }
-  int64_t images_in(int64_t group) const { return std::min(together, conv.images - group * together); }
+  double nanoseconds() const {  // that the product takes one thread, about
+    const double positions = double(conv.images * conv.out_height() * conv.out_width());
+    return 100.0 * (positions / kBlock + 1) * double(outputs / kBlock) * double(steps());
+  }
 
-  // Weights as tiles: [block of 16 outputs][step][output][32 rows]; weight(o, i, tap) gives the value.
+  // Where the steps of the product begin, in values from the first tap's.
+  std::vector<int64_t> offsets(int64_t images) const {
+    std::vector<int64_t> offsets;
+    for (int64_t tap = 0; tap < taps; ++tap)
+      for (int64_t channel = 0; channel < depth; channel += kBlock)
+        offsets.push_back((tap / conv.kernel_width * width + tap % conv.kernel_width) * images * depth + channel);
+    return offsets;
+  }
+
+  // The output in pieces small enough for the first-level cache: of a row, or of two where they are pooled, so many
+  // columns that the positions fill blocks. Where rows are too short for that they are run together, columns of
+  // padding included.
+  Strips strips(int64_t images, bool pool) const {
+    const int64_t step = pool ? 2 : 1, rows = conv.out_height() / step * step, columns = conv.out_width() / step * step;
+    const int64_t wide = round_up((kBlock + images - 1) / images, step);
+    if (wide <= columns) {
+      const int64_t length = round_up(wide * images, kBlock);
+      Strips found{{}, length, false};
+      for (int64_t y = 0; y < rows; y += step)
+        for (int64_t x = 0; x < columns; x += wide) found.strips.push_back({y, std::min(x, columns - wide), step, wide});
+      return found;
+    }
+    const int64_t pitch = width * images, high = std::max<int64_t>(1, 1024 / pitch / step) * step;
+    Strips found{{}, pitch, true};
+    for (int64_t y = 0; y < rows && columns > 0; y += high) found.strips.push_back({y, 0, std::min(high, rows - y), columns});
+    return found;
+  }
+
+  // Weights as pairs of rows: [block of 32 outputs][step][half of the block][16 pairs of channels][16 outputs][2];
+  // weight(o, i, tap) gives the value.
   template <class Weight>
-  std::vector<bfloat16> pack(Weight weight) const {
-    const int64_t count = int64_t(steps.size()), taps = conv.taps();
-    std::vector<bfloat16> packed(outputs * count * kBlock, bfloat16{0});
-#pragma omp parallel for schedule(static) num_threads(threads_for(2.0 * double(outputs * count * kBlock)))
+  Lines pack(Weight weight) const {
+    const int64_t all = conv.taps();
+    Lines packed(size_t(outputs * steps()), Line{});
+#pragma omp parallel for schedule(dynamic) num_threads(threads_for(2.0 * double(conv.out * conv.in * all)))
     for (int64_t block = 0; block < conv.out; block += 16)  // so that either order of the weights is read in runs
       for (int64_t i = 0; i < conv.in; ++i)
         for (int64_t o = block; o < std::min(conv.out, block + 16); ++o)
-          for (int64_t tap = 0; tap < taps; ++tap) {
-            const int64_t row = unfolded ? i * taps + tap : i;
-            const int64_t step = row / kBlock * shifts + (unfolded ? 0 : tap);
-            narrow(weight(o, i, tap), &packed[((block / 16 * count + step) * 16 + o % 16) * kBlock + row % kBlock]);
+          for (int64_t tap = 0; tap < all; ++tap) {
+            const int64_t row = unfolded ? i * all + tap : tap * depth + i;
+            const int64_t step = row / kBlock, tile = (block / kBlock * steps() + step) * 2 + block % kBlock / 16;
+            narrow(weight(o, i, tap), &packed[tile * 16 + row % kBlock / 2].values[o % 16 * 2 + row % 2]);
           }
     return packed;
   }
-
-  // The rows of a group of images, row * stride apart; what is padding stays as it is.
-  void lay_out(const bfloat16* images, int64_t count, bfloat16* to) const {
-    const int64_t plane = conv.height * conv.width, columns = conv.columns();
-    const int64_t run = conv.pad_width ? conv.width : plane;  // without padding a plane is one piece
-    for (int64_t row = 0; row < (unfolded ? conv.in * conv.taps() : conv.in); ++row)
-      for (int64_t n = 0; n < count; ++n) {
-        const bfloat16* from = images + (n * conv.in + (unfolded ? row / conv.taps() : row)) * plane;
-        const int64_t back = unfolded ? shift(row % conv.taps()) : 0;
-        int64_t at = n * conv.grid() + conv.pad_height * columns + conv.pad_width - back;
-        for (int64_t done = 0; done < plane; done += run, at += columns) {
-          const int64_t skipped = std::min(run, std::max<int64_t>(0, -at));
-          copy(from + done + skipped, run - skipped, to + row * stride + at + skipped);
-        }
-      }
-  }
 };
+
+// A batch in groups: powers of two, so that positions fill blocks, and smaller towards the end, so that threads
+// finish together.
+struct Group {
+  int64_t first, images;
+};
+
+inline std::vector<Group> groups_of(int64_t images, int64_t most, int threads) {
+  std::vector<Group> groups;
+  for (int64_t first = 0, size = most; first < images; first += size) {
+    const int64_t fair = threads > 1 ? std::max<int64_t>((images - first) / (2 * threads), std::min<int64_t>(8, most)) : images;
+    while (size > 1 && (size > fair || size > images - first)) size /= 2;
+    groups.push_back({first, size});
+  }
+  return groups;
+}
 
 }  // namespace zoo

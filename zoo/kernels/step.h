@@ -16,6 +16,7 @@ constexpr int64_t kWorthThreads = 1 << 18;  // values: below that, waking a thre
 // The images at `index` of a data set as pixels in [0, 1].
 struct PixelsOperator {
   static constexpr const char* name = "zoo_pixels";  // images as uint8, index as int32
+  static constexpr bool is_differentiable = false;
   static constexpr int outputs = 1;
   static int inputs(const Attributes&) { return 2; }
   static std::vector<int> mutated(const Attributes&) { return {}; }
@@ -32,7 +33,6 @@ struct PixelsOperator {
 
   template <class T>
   static void run(const Call& call) {
-    if (!call.forward) return;  // nobody trains pixels
     const int64_t images = call.extent(0), plane = call.size() / std::max<int64_t>(1, images), count = call.size(1);
     const auto* from = call.input<uint8_t>(0);
     const auto* index = call.input<int32_t>(1);
@@ -50,6 +50,7 @@ struct PixelsOperator {
 // Softmax and cross-entropy against the labels at `index`, and how many of the largest logits are right.
 struct CrossEntropyOperator {
   static constexpr const char* name = "zoo_cross_entropy";  // logits, labels as uint8, index as int32
+  static constexpr bool is_differentiable = true;
   static constexpr int outputs = 2;                         // sum of the loss; the same once more, and hits
   static int inputs(const Attributes&) { return 3; }
   static std::vector<int> mutated(const Attributes&) { return {}; }
@@ -99,6 +100,7 @@ struct CrossEntropyOperator {
 // SGD with weight decay, and momentum if there is one, as MXNet's sgd_update and sgd_mom_update have it.
 struct SgdOperator {
   static constexpr const char* name = "zoo_sgd";  // parameters, as many gradients [and velocities], settings
+  static constexpr bool is_differentiable = false;
   static constexpr int outputs = 1;               // nothing: an operator has to have one
   static int kinds(const Attributes& given) { return given.is_set("momentum") ? 3 : 2; }
   static int parameters(const Attributes& given) { return int(given.number("parameters", 0)); }
@@ -118,7 +120,6 @@ struct SgdOperator {
 
   template <class T>
   static void run(const Call& call) {
-    if (!call.forward) return;
     const int count = parameters(call.attributes);
     const float* settings = call.input<float>(call.inputs - 1);  // learning rate, weight decay, scale, momentum
     const float rate = settings[0], scale = rate * settings[2], kept = 1 - rate * settings[1], momentum = settings[3];

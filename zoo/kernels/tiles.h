@@ -4,12 +4,19 @@
 
 #include <immintrin.h>
 
-#include <algorithm>
 #include <vector>
 
 #include "numbers.h"
 
 namespace zoo {
+
+constexpr int64_t kBlock = 32, kTile = 512;  // of a block: rows or columns; of a tile: values
+
+// A row of a tile. Tiles whose rows cross lines of the cache load a quarter slower.
+struct alignas(64) Line {
+  bfloat16 values[kBlock];
+};
+using Lines = std::vector<Line>;
 
 // Compilers do not see what AMX instructions read: everything written so far must be in memory.
 inline void settle(const void* memory) { asm volatile("" : : "r"(memory) : "memory"); }
@@ -26,73 +33,77 @@ class Tiles {
   ~Tiles() { _tile_release(); }
 };
 
-constexpr int64_t kBlock = 32, kTile = 512, kDeep = 256;  // of a block: channels or positions; of a tile: values
-
-struct Step {
-  int64_t row, shift;  // sixteen pairs of channels, from this pair on, seen from a shifted position
-};
-
-// The accumulators, from and to a block of a matrix in float32.
-inline void load_block(const float* c, int64_t stride) {
-  _tile_loadd(0, c, stride * 4);
-  _tile_loadd(1, c + 16, stride * 4);
-  _tile_loadd(2, c + 16 * stride, stride * 4);
-  _tile_loadd(3, c + 16 * stride + 16, stride * 4);
-}
-
-inline void store_block(float* c, int64_t stride) {
-  _tile_stored(0, c, stride * 4);
-  _tile_stored(1, c + 16, stride * 4);
-  _tile_stored(2, c + 16 * stride, stride * 4);
-  _tile_stored(3, c + 16 * stride + 16, stride * 4);
-}
-
-// Adds the product of 32 rows of `a`, 32 deep, and 32 columns of `b`, which holds pairs of rows.
-inline void multiply_block(const bfloat16* upper, const bfloat16* lower, int64_t a_stride, const uint32_t* b,
-                           int64_t b_stride) {
-  _tile_loadd(4, upper, a_stride * 2);
-  _tile_loadd(6, b, b_stride * 4);
-  _tile_loadd(7, b + 16, b_stride * 4);
-  _tile_loadd(5, lower, a_stride * 2);
-  _tile_dpbf16ps(0, 4, 6);
-  _tile_dpbf16ps(1, 4, 7);
-  _tile_dpbf16ps(2, 5, 6);
-  _tile_dpbf16ps(3, 5, 7);
-}
-
-// c[o][p] = sum of a[o][step][2r + h] * b[step.row + r][p + step.shift].half(h), where a is packed in tiles.
-// So many steps at a time that their part of `a` stays in the first-level cache while `b` passes by.
-inline void multiply(const bfloat16* a, const std::vector<Step>& steps, int64_t at_once, const uint32_t* b,
-                     int64_t b_stride, float* c, int64_t c_stride, int64_t channels, int64_t positions) {
-  const int64_t count = int64_t(steps.size());
-  settle(b);
-  for (int64_t begin = 0; begin < count; begin += at_once) {
-    const int64_t end = std::min(count, begin + at_once);
-    for (int64_t o = 0; o < channels; o += kBlock) {
-      const bfloat16 *upper = a + o / 16 * count * kTile, *lower = upper + count * kTile;
-      for (int64_t p = 0; p < positions; p += kBlock) {
-        float* block = c + o * c_stride + p;
-        if (begin == 0) {
-          _tile_zero(0);
-          _tile_zero(1);
-          _tile_zero(2);
-          _tile_zero(3);
-        } else {
-          load_block(block, c_stride);
-        }
-        for (int64_t s = begin; s < end; ++s)
-          multiply_block(upper + s * kTile, lower + s * kTile, 32, b + steps[s].row * b_stride + p + steps[s].shift,
-                         b_stride);
-        store_block(block, c_stride);
-      }
+// c[r][32] = sum over steps of a[offsets[step] + r * depth][32] times a block of `b`, which holds pairs of rows
+// as two tiles. Where no more than sixteen rows are wanted, the other half is left out.
+inline void multiply(const bfloat16* a, int64_t depth, const std::vector<int64_t>& offsets, const bfloat16* b,
+                     float* c, bool half) {
+  _tile_zero(0);
+  _tile_zero(1);
+  if (half) {
+    for (const int64_t offset : offsets) {
+      _tile_loadd(4, a + offset, depth * 2);
+      _tile_loadd(6, b, 64);
+      _tile_loadd(7, b + kTile, 64);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      b += 2 * kTile;
     }
+  } else {
+    _tile_zero(2);
+    _tile_zero(3);
+    for (const int64_t offset : offsets) {
+      _tile_loadd(4, a + offset, depth * 2);
+      _tile_loadd(6, b, 64);
+      _tile_loadd(7, b + kTile, 64);
+      _tile_loadd(5, a + offset + 16 * depth, depth * 2);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+      b += 2 * kTile;
+    }
+    _tile_stored(2, c + 16 * kBlock, kBlock * 4);
+    _tile_stored(3, c + 16 * kBlock + 16, kBlock * 4);
   }
+  _tile_stored(0, c, kBlock * 4);
+  _tile_stored(1, c + 16, kBlock * 4);
+}
+
+// c[32][32] += or, if it is new, = sum over k of 32 lines of `a`, `a_step` lines after those of the step before, times a
+// block of `b`, which holds pairs of rows, `b_stride` of its values apart.
+inline void accumulate(const Line* a, int64_t a_step, const std::vector<const uint32_t*>& b, int64_t b_stride,
+                       int64_t b_offset, float* c, int64_t c_stride, bool is_new) {
+  if (is_new) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  } else {
+    _tile_loadd(0, c, c_stride * 4);
+    _tile_loadd(1, c + 16, c_stride * 4);
+    _tile_loadd(2, c + 16 * c_stride, c_stride * 4);
+    _tile_loadd(3, c + 16 * c_stride + 16, c_stride * 4);
+  }
+  for (const uint32_t* rows : b) {
+    _tile_loadd(4, a, 64);
+    _tile_loadd(6, rows + b_offset, b_stride * 4);
+    _tile_loadd(7, rows + b_offset + 16, b_stride * 4);
+    _tile_loadd(5, a + 16, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+    a += a_step;
+  }
+  _tile_stored(0, c, c_stride * 4);
+  _tile_stored(1, c + 16, c_stride * 4);
+  _tile_stored(2, c + 16 * c_stride, c_stride * 4);
+  _tile_stored(3, c + 16 * c_stride + 16, c_stride * 4);
 }
 
 // Sixteen rows of sixteen, by halves of ever larger blocks.
-inline void transpose(const uint32_t* from, int64_t from_stride, uint32_t* to, int64_t to_stride) {
-  __m512i a[16], b[16];
-  for (int i = 0; i < 16; ++i) a[i] = _mm512_loadu_si512(from + i * from_stride);
+inline void transpose(__m512i (&a)[16]) {
+  __m512i b[16];
   for (int i = 0; i < 8; ++i) {
     b[2 * i] = _mm512_unpacklo_epi32(a[2 * i], a[2 * i + 1]);
     b[2 * i + 1] = _mm512_unpackhi_epi32(a[2 * i], a[2 * i + 1]);
@@ -108,8 +119,8 @@ inline void transpose(const uint32_t* from, int64_t from_stride, uint32_t* to, i
       b[8 * j + i + 4] = _mm512_shuffle_i32x4(a[8 * j + i], a[8 * j + i + 4], 0xdd);
     }
   for (int i = 0; i < 8; ++i) {
-    _mm512_storeu_si512(to + i * to_stride, _mm512_shuffle_i32x4(b[i], b[i + 8], 0x88));
-    _mm512_storeu_si512(to + (i + 8) * to_stride, _mm512_shuffle_i32x4(b[i], b[i + 8], 0xdd));
+    a[i] = _mm512_shuffle_i32x4(b[i], b[i + 8], 0x88);
+    a[i + 8] = _mm512_shuffle_i32x4(b[i], b[i + 8], 0xdd);
   }
 }
 
