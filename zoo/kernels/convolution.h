@@ -20,7 +20,7 @@ inline void convolve(const Plan& plan, const Lines& weights, const Finish& finis
   const int64_t pixels = conv.out_height() * conv.out_width();
   bfloat16* result = scratch<Finish, Line>(pixels * slots * plan.outputs / kBlock)->values;
   convolve(plan, weights, finish, group, slots, {result, conv.out_width(), plan.outputs, slots, 0, 0, 0});
-  for (int64_t n = 0; n < count; ++n) leave(result, slots, n, conv.out, pixels, out + n * conv.out * pixels);
+  leave(result, count, slots, conv.out, pixels, out);
 }
 
 // Memory for the input of a group, zero where no image will be.
@@ -28,7 +28,7 @@ template <class Tag>
 bfloat16* clean_group(const Plan& plan, int64_t count, int64_t slots) {
   bfloat16* group = scratch<Tag, Line>(plan.lines(slots))->values;
   const int64_t size = plan.lines(slots) * kBlock;
-  std::fill(count < slots ? group : group + size - kBlock * plan.depth, group + size, bfloat16{0});
+  std::fill(count < slots || plan.has_border() ? group : group + size - kBlock * plan.depth, group + size, bfloat16{0});
   return group;
 }
 
@@ -36,9 +36,9 @@ inline void convolution_forward(const Convolution& conv, const bfloat16* data, c
                                 bfloat16* out) {
   const Plan plan(conv);
   const Finish finish(plan, bias);
-  const int64_t taps = conv.taps(), image = conv.in * conv.height * conv.width;
+  const int64_t image = conv.in * conv.height * conv.width;
   const int64_t result = conv.out * conv.out_height() * conv.out_width();
-  const Lines packed = plan.pack([&](int64_t o, int64_t i, int64_t tap) { return weight[(o * conv.in + i) * taps + tap]; });
+  const Lines packed = pack(plan, weight);
   const int threads = threads_for(plan.nanoseconds());
   const std::vector<Group> groups = groups_of(conv.images, plan.at_once(), threads);
 #pragma omp parallel num_threads(threads)
@@ -47,8 +47,8 @@ inline void convolution_forward(const Convolution& conv, const bfloat16* data, c
 #pragma omp for schedule(dynamic)
     for (size_t g = 0; g < groups.size(); ++g) {
       const auto [first, count] = groups[g];
-      bfloat16* input = scratch<Plan, Line>(plan.lines(count))->values;
-      for (int64_t n = 0; n < count; ++n) enter(plan, data + (first + n) * image, count, n, input);
+      bfloat16* input = clean_group<Plan>(plan, count, count);
+      enter(plan, data + first * image, count, count, input);
       convolve(plan, packed, finish, input, count, count, out + first * result);
     }
   }
@@ -83,6 +83,23 @@ struct Sums {
   std::vector<double> bias;
 };
 
+// Sums of the channels of a group, of which whole lines are added at a time.
+inline void add_channels(const Plan& plan, const bfloat16* group, int64_t slots, std::vector<double>& sums) {
+  const int64_t positions = plan.height * plan.width * slots;
+  for (int64_t channel = 0; channel < plan.depth; channel += kBlock) {
+    __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
+    for (int64_t p = 0; p < positions; ++p) {
+      const __m512i line = _mm512_load_si512(group + p * plan.depth + channel);
+      even = _mm512_add_ps(even, (__m512)_mm512_slli_epi32(line, 16));
+      odd = _mm512_add_ps(odd, (__m512)_mm512_and_si512(line, _mm512_set1_epi32(int(0xffff0000))));
+    }
+    alignas(64) float found[2][16];
+    _mm512_store_ps(found[0], even);
+    _mm512_store_ps(found[1], odd);
+    for (int64_t i = channel; i < std::min(channel + kBlock, plan.conv.in); ++i) sums[i] += found[i % 2][(i - channel) / 2];
+  }
+}
+
 inline void add_up(const Plan& plan, const std::vector<Sums>& sums, float* weight_gradient, float* bias_gradient) {
   const Convolution& conv = plan.conv;
   const int64_t rows = plan.unfolded ? conv.in * conv.taps() : conv.in;
@@ -95,7 +112,9 @@ inline void add_up(const Plan& plan, const std::vector<Sums>& sums, float* weigh
       for (size_t part = 1; part < sums.size(); ++part)
 #pragma omp simd
         for (int64_t i = 0; i < rows; ++i) total[i] += sums[part].weight[at + i];
-      for (int64_t i = 0; i < rows; ++i) weight_gradient[(o * rows + i) * plan.taps + tap] = total[i];
+      float* to = weight_gradient + o * rows * plan.taps + tap;
+      if (plan.taps == 1) std::copy(total, total + rows, to);
+      else for (int64_t i = 0; i < rows; ++i) to[i * plan.taps] = total[i];
     }
     if (!bias_gradient) continue;
     double bias = 0;
@@ -108,12 +127,10 @@ inline void add_up(const Plan& plan, const std::vector<Sums>& sums, float* weigh
 inline void convolution_backward(const Convolution& conv, const bfloat16* data, const float* weight,
                                  const bfloat16* result, const bfloat16* gradient, bfloat16* data_gradient,
                                  float* weight_gradient, float* bias_gradient) {
-  const Plan plan(conv), back(conv.transposed(), false);
+  const Plan plan(conv), back(data_gradient ? conv.transposed() : conv.output(), false);
   const Finish finish(back);
-  const int64_t taps = conv.taps(), image = conv.in * conv.height * conv.width, plane = conv.out_height() * conv.out_width();
-  Lines packed;
-  if (data_gradient)
-    packed = back.pack([&](int64_t i, int64_t o, int64_t tap) { return weight[(o * conv.in + i) * taps + taps - 1 - tap]; });
+  const int64_t image = conv.in * conv.height * conv.width, plane = conv.out_height() * conv.out_width();
+  const Lines packed = data_gradient ? pack(back, weight, true) : Lines();
   const int threads = threads_for(2 * plan.nanoseconds());
   const int64_t most = gradient_group(plan, back, threads), groups = (conv.images + most - 1) / most;
   const int64_t parts = std::min<int64_t>(groups, threads > 1 ? 4 * threads : 1), size = plan.taps * plan.outputs * plan.depth;
@@ -131,21 +148,14 @@ inline void convolution_backward(const Convolution& conv, const bfloat16* data, 
         bfloat16* z = scratch<Sums, bfloat16>(count * conv.out * plane);
         undo_activation(conv.activation, gradient + first * conv.out * plane, result + first * conv.out * plane,
                         count * conv.out * plane, z);
-        for (int64_t n = 0; n < count; ++n)
-          for (int64_t o = 0; o < conv.out; ++o) {
-            const bfloat16* values = z + (n * conv.out + o) * plane;
-            float sum = 0;
-#pragma omp simd reduction(+ : sum)
-            for (int64_t i = 0; i < plane; ++i) sum += widen(values[i]);
-            sums[part].bias[o] += sum;
-          }
         bfloat16* gradients = clean_group<Sums>(back, count, slots);
-        for (int64_t n = 0; n < count; ++n) enter(back, z + n * conv.out * plane, slots, n, gradients);
+        enter(back, z, count, slots, gradients);
         if (data_gradient) convolve(back, packed, finish, gradients, slots, count, data_gradient + first * image);
         bfloat16* input = clean_group<Plan>(plan, count, slots);
-        for (int64_t n = 0; n < count; ++n) enter(plan, data + (first + n) * image, slots, n, input);
+        enter(plan, data + first * image, count, slots, input);
         WeightGradient products(plan, back, slots);
         products.turn(gradients);
+        if (bias_gradient) add_channels(back, gradients, slots, sums[part].bias);
         products.pair(input);
         products.add_to(sums[part].weight, group == begin);
       }

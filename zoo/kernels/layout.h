@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include "plan.h"
+#include "pack.h"
 
 namespace zoo {
 
@@ -14,8 +14,6 @@ inline void store(bfloat16* to, __mmask16 mask, __m256i values) { _mm256_mask_st
 inline void store(float* to, __mmask16 mask, __m256i values) {
   _mm512_mask_storeu_epi32(to, mask, _mm512_slli_epi32(_mm512_cvtepu16_epi32(values), 16));
 }
-
-inline __mmask16 first_lanes(int64_t count) { return __mmask16((1u << std::clamp<int64_t>(count, 0, 16)) - 1); }
 
 inline const bfloat16* as_is(const bfloat16* image) { return image; }
 inline const bfloat16* as_is(const float*) { return nullptr; }
@@ -36,39 +34,57 @@ const bfloat16* padded(const Convolution& conv, const T* image) {
   return planes;
 }
 
-// An image becomes the input of a convolution, as image `slot` of `slots`; `to` begins with that of the group.
+// Up to sixteen pixels of all rows, which begin at `from`: at(pixel) is where its values go.
+template <class T, class At>
+void by_pixel(const T* from, const std::vector<int64_t>& rows, int64_t count, int64_t depth, At at) {
+  const __mmask16 mask = first_lanes(count);
+  for (int64_t first = 0; first < depth; first += kBlock) {
+    auto line = [&](int64_t row) { return row < int64_t(rows.size()) ? load(mask, from + rows[row]) : _mm256_setzero_si256(); };
+    __m512i pairs[16];
+    for (int64_t k = 0; k < 16; ++k) pairs[k] = interleaved(line(first + 2 * k), line(first + 2 * k + 1));
+    transpose(pairs);
+    for (int64_t i = 0; i < count; ++i) _mm512_store_si512(at(i) + first, pairs[i]);
+  }
+}
+
+// Images become the input of a convolution, as the first `count` images of a group of `slots`. Padding and what is left
+// of the group stay as they are.
 template <class T>
-void enter(const Plan& plan, const T* image, int64_t slots, int64_t slot, bfloat16* to) {
+void enter(const Plan& plan, const T* images, int64_t count, int64_t slots, bfloat16* to) {
   const Convolution& conv = plan.conv;
-  if (plan.height * plan.width == 1 && conv.height == 1) {
-    for (int64_t i = 0; i < plan.depth; i += 16)
-      _mm256_storeu_si256((__m256i*)(to + slot * plan.depth + i), load(first_lanes(conv.in - i), image + i));
+  const int64_t image = conv.in * conv.height * conv.width;
+  if (conv.height * conv.width == 1 && plan.height * plan.width == 1) {
+    for (int64_t n = 0; n < count; ++n)
+      for (int64_t i = 0; i < plan.depth; i += 16)
+        store(to + n * plan.depth + i, first_lanes(16), load(first_lanes(conv.in - i), images + n * image + i));
     return;
   }
-  const bfloat16* planes = padded(conv, image);
+  if (!plan.unfolded) {  // a plane is one run of pixels
+    const int64_t plane = conv.height * conv.width;
+    std::vector<int64_t> rows, pixels;
+    for (int64_t channel = 0; channel < conv.in; ++channel) rows.push_back(channel * plane);
+    for (int64_t pixel = 0; pixel < plane; ++pixel)
+      pixels.push_back((pixel / conv.width + conv.pad_height) * plan.width + pixel % conv.width + conv.pad_width);
+    for (int64_t n = 0; n < count; ++n)
+      for (int64_t p = 0; p < plane; p += 16)
+        by_pixel(images + n * image + p, rows, std::min<int64_t>(16, plane - p), plan.depth, [&](int64_t i) {
+          return to + (pixels[p + i] * slots + n) * plan.depth;
+        });
+    return;
+  }
   const int64_t width = conv.width + 2 * conv.pad_width, plane = width * (conv.height + 2 * conv.pad_height);
-  std::vector<const bfloat16*> rows;  // the channels, or with all their taps
+  std::vector<int64_t> rows;  // all taps of all channels
   for (int64_t channel = 0; channel < conv.in; ++channel)
-    for (int64_t tap = 0; tap < (plan.unfolded ? conv.taps() : 1); ++tap)
-      rows.push_back(planes + channel * plane + tap / conv.kernel_width * width + tap % conv.kernel_width);
-  const int64_t count = int64_t(rows.size());
-  for (int64_t y = 0; y < plan.height; ++y)
-    for (int64_t x = 0; x < plan.width; x += 16)
-      for (int64_t first = 0; first < plan.depth; first += kBlock) {
-        const __mmask16 mask = first_lanes(plan.width - x);
-        auto line = [&](int64_t row) {  // sixteen pixels
-          return row < count ? _mm512_cvtepu16_epi32(load(mask, rows[row] + y * width + x)) : _mm512_setzero_si512();
-        };
-        __m512i pairs[16];
-        for (int64_t k = 0; k < 16; ++k) {
-          const int64_t row = first + 2 * k;
-          pairs[k] = _mm512_or_si512(line(row), _mm512_slli_epi32(line(row + 1), 16));
-        }
-        transpose(pairs);
-        bfloat16* at = to + ((y * plan.width + x) * slots + slot) * plan.depth + first;
-        const int64_t pixels = std::min<int64_t>(16, plan.width - x);
-        for (int64_t i = 0; i < pixels; ++i) _mm512_store_si512(at + i * slots * plan.depth, pairs[i]);
-      }
+    for (int64_t tap = 0; tap < conv.taps(); ++tap)
+      rows.push_back(channel * plane + tap / conv.kernel_width * width + tap % conv.kernel_width);
+  for (int64_t n = 0; n < count; ++n) {
+    const bfloat16* planes = padded(conv, images + n * image);
+    for (int64_t y = 0; y < plan.height; ++y)
+      for (int64_t x = 0; x < plan.width; x += 16)
+        by_pixel(planes + y * width + x, rows, std::min<int64_t>(16, plan.width - x), plan.depth, [&](int64_t i) {
+          return to + ((y * plan.width + x + i) * slots + n) * plan.depth;
+        });
+  }
 }
 
 // 32 channels of up to sixteen positions, `stride` apart: give(channel, its values at these positions).
@@ -83,22 +99,25 @@ void by_channel(const bfloat16* from, int64_t stride, int64_t count, Give give) 
   }
 }
 
-// The other way, without padding: `channels` planes of so many pixels, in memory round_up(channels, kBlock) deep.
+// The other way, without padding: in memory the channels are rounded up to whole lines.
 template <class T>
-void leave(const bfloat16* from, int64_t slots, int64_t slot, int64_t channels, int64_t pixels, T* image) {
+void leave(const bfloat16* from, int64_t count, int64_t slots, int64_t channels, int64_t pixels, T* images) {
   const int64_t depth = round_up(channels, kBlock);
   if (pixels == 1) {
-    for (int64_t i = 0; i < channels; i += 16)
-      store(image + i, first_lanes(channels - i), _mm256_loadu_si256((const __m256i*)(from + slot * depth + i)));
+    for (int64_t n = 0; n < count; ++n)
+      for (int64_t i = 0; i < channels; i += 16)
+        store(images + n * channels + i, first_lanes(channels - i), load(first_lanes(16), from + n * depth + i));
     return;
   }
-  for (int64_t p = 0; p < pixels; p += 16)
-    for (int64_t first = 0; first < channels; first += kBlock) {
-      const __mmask16 mask = first_lanes(pixels - p);
-      by_channel(from + (p * slots + slot) * depth + first, slots * depth, pixels - p, [&](int64_t channel, __m256i values) {
-        if (first + channel < channels) store(image + (first + channel) * pixels + p, mask, values);
-      });
-    }
+  for (int64_t n = 0; n < count; ++n)
+    for (int64_t first = 0; first < channels; first += kBlock)
+      for (int64_t p = 0; p < pixels; p += 16) {
+        T* to = images + (n * channels + first) * pixels + p;
+        const __mmask16 mask = first_lanes(pixels - p);
+        by_channel(from + (p * slots + n) * depth + first, slots * depth, pixels - p, [&](int64_t channel, __m256i values) {
+          if (first + channel < channels) store(to + channel * pixels, mask, values);
+        });
+      }
 }
 
 }  // namespace zoo

@@ -35,9 +35,7 @@ class PackedWeights {
     if (cache.entries_.size() > 1000) cache.entries_.clear();
     auto& entry = cache.entries_[{weight, size, plan.unfolded ? -taps : taps}];
     if (!entry.second || entry.first != print)
-      entry = {print, std::make_shared<const Lines>(plan.pack([&](int64_t o, int64_t i, int64_t tap) {
-                 return weight[(o * plan.conv.in + i) * taps + tap];
-               }))};
+      entry = {print, std::make_shared<const Lines>(pack(plan, weight))};
     return entry.second;
   }
 
@@ -76,8 +74,7 @@ class Network {
         const int64_t out_lines = last.pixels() * group.images * last.plan.outputs / kBlock;
         auto* result = reinterpret_cast<bfloat16*>(scratch<Network, Line>(out_lines + lines_until(layers_.size(), group.images)));
         run(layers_.size() - 1, group, {result, last.out_width(), last.plan.outputs, group.images, 0, 0, 0}, result + out_lines * kBlock);
-        for (int64_t n = 0; n < group.images; ++n)
-          leave(result, group.images, n, last.plan.conv.out, last.pixels(), out_ + (group.first + n) * last.plan.conv.out * last.pixels());
+        leave(result, group.images, group.images, last.plan.conv.out, last.pixels(), out_ + group.first * last.plan.conv.out * last.pixels());
       }
     }
   }
@@ -97,11 +94,10 @@ class Network {
     for (const Group& part : groups_of(group.images, plan.at_once(), 1)) {
       const Group images{group.first + part.first, part.images};
       bfloat16* const rest = memory + plan.lines(part.images) * kBlock;
+      if (plan.has_border()) std::fill(memory, rest, bfloat16{0});
       if (index == 0) {
-        for (int64_t n = 0; n < part.images; ++n)
-          enter(plan, data_ + (images.first + n) * conv.in * conv.height * conv.width, part.images, n, memory);
+        enter(plan, data_ + images.first * conv.in * conv.height * conv.width, part.images, part.images, memory);
       } else {
-        if (conv.pad_height + conv.pad_width > 0) std::fill(memory, rest, bfloat16{0});
         run(index - 1, images, {memory, plan.width, plan.depth, part.images, conv.pad_height, conv.pad_width, 0}, rest);
       }
       Place place = out;

@@ -26,6 +26,8 @@ struct Convolution {
     return {images, out, out_height(), out_width(), in, kernel_height, kernel_width,
             kernel_height - 1 - pad_height, kernel_width - 1 - pad_width, Activation::none};
   }
+  // What leaves the output's positions as they are.
+  Convolution output() const { return {images, out, out_height(), out_width(), 1, 1, 1, 0, 0, Activation::none}; }
 };
 
 inline int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
@@ -59,14 +61,15 @@ class Plan {
   const int64_t height, width;  // of the input as it lies in memory: padded
   const int64_t taps, depth, outputs;
 
+  bool has_border() const { return !unfolded && conv.pad_height + conv.pad_width > 0; }
   int64_t steps() const { return taps * depth / kBlock; }
   // Lines of the input of a group; what is computed in vain reads beyond the last position.
   int64_t lines(int64_t images) const { return (height * width * images + kBlock) * (depth / kBlock); }
-  // Images at once: as many as stay in a second-level cache of 2 MiB with what becomes of them.
+  // Images at once: as many as stay in half of a second-level cache of 2 MiB with what becomes of them.
   int64_t at_once() const {
     const int64_t bytes = 2 * (height * width * depth + conv.out_height() * conv.out_width() * outputs);
     int64_t images = 32;
-    while (images > 1 && images * bytes > 3 << 19) images /= 2;
+    while (images > 1 && images * bytes > 1 << 20) images /= 2;
     return images;
   }
   double nanoseconds() const {  // that the product takes one thread, about
@@ -100,24 +103,6 @@ class Plan {
     Strips found{{}, pitch, true};
     for (int64_t y = 0; y < rows && columns > 0; y += high) found.strips.push_back({y, 0, std::min(high, rows - y), columns});
     return found;
-  }
-
-  // Weights as pairs of rows: [block of 32 outputs][step][half of the block][16 pairs of channels][16 outputs][2];
-  // weight(o, i, tap) gives the value.
-  template <class Weight>
-  Lines pack(Weight weight) const {
-    const int64_t all = conv.taps();
-    Lines packed(size_t(outputs * steps()), Line{});
-#pragma omp parallel for schedule(dynamic) num_threads(threads_for(2.0 * double(conv.out * conv.in * all)))
-    for (int64_t block = 0; block < conv.out; block += 16)  // so that either order of the weights is read in runs
-      for (int64_t i = 0; i < conv.in; ++i)
-        for (int64_t o = block; o < std::min(conv.out, block + 16); ++o)
-          for (int64_t tap = 0; tap < all; ++tap) {
-            const int64_t row = unfolded ? i * all + tap : tap * depth + i;
-            const int64_t step = row / kBlock, tile = (block / kBlock * steps() + step) * 2 + block % kBlock / 16;
-            narrow(weight(o, i, tap), &packed[tile * 16 + row % kBlock / 2].values[o % 16 * 2 + row % 2]);
-          }
-    return packed;
   }
 };
 

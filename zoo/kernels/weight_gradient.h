@@ -46,9 +46,9 @@ class WeightGradient {
     uint32_t* to = pairs_;
     for (int64_t row = 0; row < rows; row += 2, images += 2 * depth)
       for (int64_t i = 0; i < depth; i += 16, to += 16) {
-        const __m512i even = _mm512_cvtepu16_epi32(_mm256_load_si256((const __m256i*)(images + i)));
-        const __m512i odd = _mm512_cvtepu16_epi32(_mm256_load_si256((const __m256i*)(images + depth + i)));
-        _mm512_store_si512(to, _mm512_or_si512(even, _mm512_slli_epi32(odd, 16)));
+        const __m256i even = _mm256_load_si256((const __m256i*)(images + i));
+        const __m256i odd = _mm256_load_si256((const __m256i*)(images + depth + i));
+        _mm512_store_si512(to, interleaved(even, odd));
       }
     settle(pairs_);
   }
