@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -30,7 +31,8 @@ struct Shape {
   int64_t size() const { return images * channels * plane(); }
 };
 
-// One channel of a batch in float32: its values after activation and Dropout, and the derivative of both.
+// One channel of a batch in float32: its values after activation and Dropout, what was dropped a negative zero. Small
+// images are worked on many at once, as a piece.
 class Channel {
  public:
   Channel(const Chain& chain, const Shape& shape)
@@ -39,63 +41,74 @@ class Channel {
 
   template <class T>
   void load(const T* data, int64_t channel, Key key) {
-    for (int64_t n = 0; n < shape_.images; ++n) {
-      const T* from = at(data, n, channel);
-      float* v = values(n);
+    for (int64_t first = 0; first < shape_.images; first += at_once_) {
+      for (int64_t n = first; n < end_of(first); ++n) {
+        const T* from = data + (n * shape_.channels + channel) * plane_;
+        float* v = values(n);
 #pragma omp simd
-      for (int64_t i = 0; i < plane_; ++i) v[i] = widen(from[i]);
+        for (int64_t i = 0; i < plane_; ++i) v[i] = widen(from[i]);
+      }
+      const int64_t count = count_of(first);
+      float* v = values(first);
       if (chain_.activation == Activation::tanh) {
-#pragma omp simd
-        for (int64_t i = 0; i < plane_; ++i) v[i] = tanh_of(v[i]);
+        apply_tanh<T>(v, count);
       } else if (chain_.activation == Activation::relu) {
 #pragma omp simd
-        for (int64_t i = 0; i < plane_; ++i) v[i] = relu_of(v[i]);
+        for (int64_t i = 0; i < count; ++i) v[i] = relu_of(v[i]);
       }
       if (chain_.dropout > 0) {
-        const float* m = mask(n, channel, key);
+        const float* m = mask_.data();
+        dropout_mask(key, first / at_once_ * shape_.channels + channel, chain_.dropout, at_once_ * plane_, mask_.data());
 #pragma omp simd
-        for (int64_t i = 0; i < plane_; ++i) v[i] *= m[i];
+        for (int64_t i = 0; i < count; ++i) v[i] = m[i] > 0 ? (v[i] + 0.0f) * m[i] : -0.0f;
       }
     }
   }
 
-  // gradient *= derivative of activation and Dropout at the data
-  template <class T>
-  void undo(const T* data, int64_t n, int64_t channel, Key key, float* gradient) {
-    const T* from = at(data, n, channel);
+  // gradient *= derivative of activation and Dropout, of a piece. The values tell what was dropped: nothing else is a negative zero.
+  void undo(int64_t first, float* gradient) const {
+    const int64_t count = count_of(first);
+    const float* v = values(first);
+    const bool drops = chain_.dropout > 0;
+    const float left = 1 - chain_.dropout, kept = 1 / left;
+    auto is_dropped = [drops](float value) {
+      uint32_t bits;
+      __builtin_memcpy(&bits, &value, 4);
+      return drops && bits == 0x80000000u;
+    };
     if (chain_.activation == Activation::tanh) {
 #pragma omp simd
-      for (int64_t i = 0; i < plane_; ++i) {
-        const float result = tanh_of(widen(from[i]));
-        gradient[i] *= 1 - result * result;
+      for (int64_t i = 0; i < count; ++i) {
+        const float result = v[i] * left;
+        gradient[i] = is_dropped(v[i]) ? 0.0f : gradient[i] * kept * (1 - result * result);
       }
     } else if (chain_.activation == Activation::relu) {
 #pragma omp simd
-      for (int64_t i = 0; i < plane_; ++i) gradient[i] *= widen(from[i]) > 0 ? 1.0f : 0.0f;
-    }
-    if (chain_.dropout > 0) {
-      const float* m = mask(n, channel, key);
+      for (int64_t i = 0; i < count; ++i) gradient[i] *= v[i] > 0 ? kept : 0.0f;
+    } else if (drops) {
 #pragma omp simd
-      for (int64_t i = 0; i < plane_; ++i) gradient[i] *= m[i];
+      for (int64_t i = 0; i < count; ++i) gradient[i] = is_dropped(v[i]) ? 0.0f : gradient[i] * kept;
     }
   }
 
   // Mean and biased variance.
   void moments(float* mean, float* variance) const {
     double sum = 0, squares = 0;
-    for (int64_t n = 0; n < shape_.images; ++n) {
-      const float* v = values(n);
+    for (int64_t first = 0; first < shape_.images; first += at_once_) {
+      const int64_t count = count_of(first);
+      const float* v = values(first);
       float part = 0;
 #pragma omp simd reduction(+ : part)
-      for (int64_t i = 0; i < plane_; ++i) part += v[i];
+      for (int64_t i = 0; i < count; ++i) part += v[i];
       sum += part;
     }
     const float center = *mean = float(sum / size_);
-    for (int64_t n = 0; n < shape_.images; ++n) {
-      const float* v = values(n);
+    for (int64_t first = 0; first < shape_.images; first += at_once_) {
+      const int64_t count = count_of(first);
+      const float* v = values(first);
       float part = 0;
 #pragma omp simd reduction(+ : part)
-      for (int64_t i = 0; i < plane_; ++i) part += (v[i] - center) * (v[i] - center);
+      for (int64_t i = 0; i < count; ++i) part += (v[i] - center) * (v[i] - center);
       squares += part;
     }
     *variance = float(squares / size_);
@@ -104,19 +117,12 @@ class Channel {
   float* values(int64_t n) { return values_.data() + n * plane_; }
   const float* values(int64_t n) const { return values_.data() + n * plane_; }
   int64_t size() const { return size_; }
+  // A piece begins with every at_once()-th image; where its images end, and how many values they have.
+  int64_t at_once() const { return at_once_; }
+  int64_t end_of(int64_t first) const { return std::min(first + at_once_, shape_.images); }
+  int64_t count_of(int64_t first) const { return (end_of(first) - first) * plane_; }
 
  private:
-  template <class T>
-  const T* at(const T* data, int64_t n, int64_t channel) const {
-    return data + (n * shape_.channels + channel) * plane_;
-  }
-  // Of one image; images are asked for in order, so that small ones are drawn many at once.
-  const float* mask(int64_t n, int64_t channel, Key key) {
-    const int64_t within = n % at_once_, stream = n / at_once_ * shape_.channels + channel;
-    if (within == 0) dropout_mask(key, stream, chain_.dropout, int64_t(mask_.size()), mask_.data());
-    return mask_.data() + within * plane_;
-  }
-
   const Chain chain_;
   const Shape shape_;
   const int64_t plane_, size_;
@@ -150,6 +156,8 @@ void chain_forward(const Chain& chain, const Shape& shape, Key key, const T* dat
   {
     Channel channel(chain, shape);
     Pooling pooling(shape.height, shape.width);
+    std::vector<float> line(channel.at_once() * plane);
+    const int64_t out_plane = chain.pool ? pooling.size() : plane;
 #pragma omp for schedule(dynamic)
     for (int64_t c = 0; c < shape.channels; ++c) {
       channel.load(data, c, key);
@@ -160,21 +168,22 @@ void chain_forward(const Chain& chain, const Shape& shape, Key key, const T* dat
       statistics[shape.channels + c] = norm.inverse;
       weights.moving_mean[c] = weights.moving_mean[c] * chain.momentum + mean * (1 - chain.momentum);
       weights.moving_variance[c] = weights.moving_variance[c] * chain.momentum + variance * (1 - chain.momentum);
-      for (int64_t n = 0; n < shape.images; ++n) {
-        const float* v = channel.values(n);
-        if (chain.pool) {
-          pooling.forward(v, norm.scale, norm.shift, norm.floor);
-          T* to = out + (n * shape.channels + c) * pooling.size();
-          const float* result = pooling.result().data();
+      for (int64_t first = 0; first < shape.images; first += channel.at_once()) {
+        const float* v = channel.values(first);
+        float* z = line.data();
+        if (!chain.pool) {
 #pragma omp simd
-          for (int64_t i = 0; i < pooling.size(); ++i) narrow(result[i], to + i);
-        } else {
-          T* to = out + (n * shape.channels + c) * plane;
-#pragma omp simd
-          for (int64_t i = 0; i < plane; ++i) {
-            const float z = v[i] * norm.scale + norm.shift;
-            narrow(z < norm.floor ? norm.floor : z, to + i);
+          for (int64_t i = 0; i < channel.count_of(first); ++i) {
+            const float value = v[i] * norm.scale + norm.shift;
+            z[i] = value < norm.floor ? norm.floor : value;
           }
+        }
+        for (int64_t n = first; n < channel.end_of(first); ++n) {
+          if (chain.pool) pooling.forward(channel.values(n), norm.scale, norm.shift, norm.floor);
+          const float* from = chain.pool ? pooling.result().data() : z + (n - first) * plane;
+          T* to = out + (n * shape.channels + c) * out_plane;
+#pragma omp simd
+          for (int64_t i = 0; i < out_plane; ++i) narrow(from[i], to + i);
         }
       }
     }
@@ -190,49 +199,52 @@ void chain_backward(const Chain& chain, const Shape& shape, Key key, const T* da
   {
     Channel channel(chain, shape);
     Pooling pooling(shape.height, shape.width);
-    std::vector<float> gradients(channel.size(), 0.0f), line(plane);  // of the normalized values, of an image's data
+    std::vector<float> gradients(channel.size(), 0.0f), line(channel.at_once() * plane);
+    const int64_t out_plane = chain.pool ? pooling.size() : plane;
 #pragma omp for schedule(dynamic)
     for (int64_t c = 0; c < shape.channels; ++c) {
       channel.load(data, c, key);
       const Affine norm(chain, weights, c, statistics[c], statistics[shape.channels + c]);
       double sum = 0, product = 0;  // of the gradient, and of the gradient times the normalized value
-      for (int64_t n = 0; n < shape.images; ++n) {
-        const float* v = channel.values(n);
-        float* d = gradients.data() + n * plane;
-        if (chain.pool) {
-          const T* from = out_gradient + (n * shape.channels + c) * pooling.size();
-          float* given = pooling.result().data();
+      for (int64_t first = 0; first < shape.images; first += channel.at_once()) {
+        const int64_t count = channel.count_of(first);
+        const float* v = channel.values(first);
+        float* d = gradients.data() + first * plane;  // of the normalized values
+        for (int64_t n = first; n < channel.end_of(first); ++n) {
+          const T* from = out_gradient + (n * shape.channels + c) * out_plane;
+          float* given = chain.pool ? pooling.result().data() : gradients.data() + n * plane;
 #pragma omp simd
-          for (int64_t i = 0; i < pooling.size(); ++i) given[i] = widen(from[i]);
-          pooling.backward(v, norm.scale, norm.shift, norm.floor, d);
-        } else {
-          const T* from = out_gradient + (n * shape.channels + c) * plane;
+          for (int64_t i = 0; i < out_plane; ++i) given[i] = widen(from[i]);
+          if (chain.pool) pooling.backward(channel.values(n), norm.scale, norm.shift, norm.floor, gradients.data() + n * plane);
+        }
+        if (!chain.pool && chain.relu) {
 #pragma omp simd
-          for (int64_t i = 0; i < plane; ++i)
-            d[i] = widen(from[i]) * (v[i] * norm.scale + norm.shift > norm.floor ? 1.0f : 0.0f);
+          for (int64_t i = 0; i < count; ++i) d[i] *= v[i] * norm.scale + norm.shift > norm.floor ? 1.0f : 0.0f;
         }
-        float image_sum = 0, image_product = 0;
-#pragma omp simd reduction(+ : image_sum, image_product)
-        for (int64_t i = 0; i < plane; ++i) {
-          image_sum += d[i];
-          image_product += d[i] * ((v[i] - norm.mean) * norm.inverse);
+        float piece_sum = 0, piece_product = 0;
+#pragma omp simd reduction(+ : piece_sum, piece_product)
+        for (int64_t i = 0; i < count; ++i) {
+          piece_sum += d[i];
+          piece_product += d[i] * ((v[i] - norm.mean) * norm.inverse);
         }
-        sum += image_sum;
-        product += image_product;
+        sum += piece_sum;
+        product += piece_product;
       }
       beta_gradient[c] = float(sum);
       gamma_gradient[c] = chain.fix_gamma ? 0.0f : float(product);
       const float mean_gradient = float(sum / channel.size()), mean_product = float(product / channel.size());
-      for (int64_t n = 0; n < shape.images; ++n) {
-        const float *v = channel.values(n), *d = gradients.data() + n * plane;
+      for (int64_t first = 0; first < shape.images; first += channel.at_once()) {
+        const float *v = channel.values(first), *d = gradients.data() + first * plane;
         float* l = line.data();
 #pragma omp simd
-        for (int64_t i = 0; i < plane; ++i)
+        for (int64_t i = 0; i < channel.count_of(first); ++i)
           l[i] = norm.scale * (d[i] - mean_gradient - (v[i] - norm.mean) * norm.inverse * mean_product);
-        channel.undo(data, n, c, key, l);
-        T* to = data_gradient + (n * shape.channels + c) * plane;
+        channel.undo(first, l);
+        for (int64_t n = first; n < channel.end_of(first); ++n, l += plane) {
+          T* to = data_gradient + (n * shape.channels + c) * plane;
 #pragma omp simd
-        for (int64_t i = 0; i < plane; ++i) narrow(l[i], to + i);
+          for (int64_t i = 0; i < plane; ++i) narrow(l[i], to + i);
+        }
       }
     }
   }

@@ -30,17 +30,6 @@ struct Place {
   bfloat16* at(int64_t y, int64_t x) const { return values + (((y + top) * width + x + left) * slots + slot) * depth; }
 };
 
-// Error below 2^-11 of the value, which is rounded to eight bits after.
-inline __m512 tanh_of(__m512 x) {
-  const __m512 limit = _mm512_set1_ps(3.9f);
-  const __m512 y = _mm512_max_ps(_mm512_set1_ps(-3.9f), _mm512_min_ps(limit, x));  // keeps what is not a number
-  const __m512 s = _mm512_mul_ps(y, y);
-  const __m512 p = _mm512_fmadd_ps(_mm512_set1_ps(0.08318265f), s, _mm512_set1_ps(0.99967305f));
-  __m512 q = _mm512_fmadd_ps(_mm512_set1_ps(0.00663586f), s, _mm512_set1_ps(0.41472735f));
-  q = _mm512_fmadd_ps(q, s, _mm512_set1_ps(1.0f));
-  return _mm512_mul_ps(_mm512_mul_ps(y, p), _mm512_rcp14_ps(q));
-}
-
 template <Activation activation>
 __m512 activated(__m512 x) {
   if (activation == Activation::tanh) return tanh_of(x);
