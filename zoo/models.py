@@ -67,6 +67,15 @@ def get_model(
     return net
 
 
+def get_symbol(name: str) -> mx.sym.Symbol:
+    """The model ``name`` for ``mx.mod.Module``: from ``data`` to probabilities, by ``SoftmaxOutput`` with its label.
+
+    Checkpoints that Module saves of it load through :func:`zoo.load_parameters`, and those of the Gluon network
+    through ``mx.mod.Module.load``: parameters have the same names in both. Raises :class:`zoo.errors.UnknownName`.
+    """
+    return mx.sym.SoftmaxOutput(MODELS[name].build()(mx.sym.var("data")), name="softmax")
+
+
 @cache
 def get_card(name: str) -> Card:
     """The card of the model ``name``; :class:`zoo.errors.UnknownName` lists close matches."""

@@ -15,11 +15,12 @@ from zoo.runtime import mx
 from zoo.symbols import Node
 
 
-def quantize(net: mx.gluon.HybridBlock, calibration: np.ndarray) -> mx.gluon.SymbolBlock:
+def quantize(net: mx.gluon.HybridBlock, calibration: np.ndarray, scale: float = 1 / 255) -> mx.gluon.SymbolBlock:
     """A block that predicts in int8 what ``net`` predicts now; later changes of the weights do not reach it.
 
     ``calibration`` are uint8 images ``(n, 28, 28)`` that the network was not trained on: the largest values they
-    produce fix the ranges of the integers. Raises :class:`ZooError` where MXNet cannot quantize the network.
+    produce, with pixels multiplied by ``scale``, fix the ranges of the integers. Raises :class:`ZooError` where
+    MXNet cannot quantize the network.
     """
     from mxnet.contrib import quantization
 
@@ -33,7 +34,7 @@ def quantize(net: mx.gluon.HybridBlock, calibration: np.ndarray) -> mx.gluon.Sym
     for name, value in weights.state(net).items():  # copies: MXNet fails on arrays in oneDNN's layouts
         kind, _, plain = name.partition(":")
         values[kind][plain] = mx.nd.array(value, dtype=value.dtype)
-    pixels = calibration[:, None].astype(np.float32) / 255
+    pixels = calibration[:, None].astype(np.float32) * np.float32(scale)
     try:
         with _quiet():
             quantized, arguments, states = quantization.quantize_model(

@@ -14,6 +14,10 @@ COMMANDS = {
     "train": "train a model with the settings of its source, or with others",
     "evaluate": "test trained weights: accuracy and confusion matrix",
     "fetch": "get MNIST into the cache, or into a folder",
+    "pack": "make RecordIO files of images in class folders, or of MNIST",
+    "unpack": "get the images of a RecordIO file into class folders",
+    "lr-find": "try out learning rates for a model, and suggest one",
+    "reproduce": "run a published experiment, and print its figures beside those of the source",
     "doctor": "show what was found on this machine and decided for it",
 }
 
@@ -22,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, *rest = list(sys.argv[1:] if argv is None else argv) or [""]
     if name not in COMMANDS:
         _overview().parse_args([name] if name else [])  # answers --help; anything else is no command
-    return run_command(f"zoo.cli.{name}", f"python -m zoo {name}", f"{COMMANDS[name].capitalize()}.", rest)
+    return run_command(
+        f"zoo.cli.{name.replace('-', '_')}", f"python -m zoo {name}", f"{COMMANDS[name].capitalize()}.", rest
+    )
 
 
 def _overview() -> argparse.ArgumentParser:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from zoo.data import MNIST, load_mnist, synthetic
+from zoo.data import MNIST, Dataset, load_mnist, synthetic
+from zoo.errors import UnknownName, ZooError
+from zoo.registry import suggestion
+
+_RECORDS = "rec:"
+_RECORD_OPTIONS = ("num_parts", "part_index")
 
 
 def path(text: str) -> Path:
@@ -27,6 +32,48 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 def load_data(name: str | None) -> MNIST:
     return synthetic() if name == "synthetic" else load_mnist(name)
+
+
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """``--data``, which may name a ``.rec`` file here, and ``--pixels``; for :func:`load_images`."""
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        type=lambda text: str(path(text)),
+        help="folder with the four IDX files, rec:FILE.rec, one part of it (rec:FILE.rec,num_parts=4,part_index=0), "
+        "or 'synthetic' (default: MNIST_DIR, or the cache)",
+    )
+    parser.add_argument(
+        "--pixels", choices=("scaled", "raw"), default="scaled",
+        help="that the network sees: scaled to 0 to 1 (default), or 0 to 255 as they are stored",
+    )  # fmt: skip
+
+
+def load_images(name: str | None, pixels: str) -> tuple[Dataset, Dataset | None]:
+    """Training and test images; the images of a ``.rec`` file are all training images, and none are there to test."""
+    if name is not None and name.startswith(_RECORDS):
+        return load_rec(name, pixels), None
+    mnist = load_data(name)
+    return (mnist.train.raw(), mnist.test.raw()) if pixels == "raw" else (mnist.train, mnist.test)
+
+
+def load_rec(name: str, pixels: str) -> Dataset:
+    """The images of ``rec:FILE.rec``, perhaps with options behind it."""
+    if not name.startswith(_RECORDS):
+        raise ZooError(f"a .rec file is named as rec:FILE.rec, not as {name}")
+    from zoo.data.records import load_records
+
+    file, *given = name[len(_RECORDS) :].split(",")
+    options = {}
+    for each in given:
+        option, _, value = each.partition("=")
+        if option not in _RECORD_OPTIONS:
+            raise UnknownName(f"a .rec file has no option {option!r}: {suggestion(option, _RECORD_OPTIONS)}")
+        if not value.isdecimal():
+            raise ZooError(f"{option} must be a whole number, not {value!r}")
+        options[option] = int(value)
+    records = load_records(file, **options)
+    return records.raw() if pixels == "raw" else records
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

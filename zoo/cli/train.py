@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from zoo import contexts, lowering, models, training, weights
 from zoo.architectures import MODELS
-from zoo.cli.options import add_data, add_model, load_data, path
+from zoo.cli.options import add_images, add_model, load_images, load_rec, path
 from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.recipes import DTYPES, OPTIMIZERS, Recipe
@@ -19,7 +19,7 @@ from zoo.runtime import STATUS, mx
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
-    add_data(parser)
+    add_images(parser)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--optimizer", help=", ".join(OPTIMIZERS))
@@ -35,9 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep-from", type=float, metavar="ACCURACY", help="keep the best weights from this accuracy on"
     )
     parser.add_argument(
-        "--holdout", type=int, default=5000, metavar="N",
+        "--holdout", type=int, metavar="N",
         help="validate on the last N training images (default: 5000); 0 trains on all of them",
     )  # fmt: skip
+    parser.add_argument("--validation", metavar="rec:FILE", help="validate on a .rec file instead")
+    parser.add_argument(
+        "--test", metavar="rec:FILE", help="test on a .rec file, which --data rec:FILE has no images for"
+    )
     parser.add_argument(
         "--out", metavar="DIR", type=path, help="where to write best.params, final.params and history.json"
     )
@@ -51,11 +55,17 @@ def run(arguments: argparse.Namespace) -> int:
         changes.setdefault("momentum", 0.0)  # the recipe's belongs to the recipe's optimizer
     recipe = replace(recipe, **changes)
     ctx = contexts.check(arguments.ctx)
-    mnist = load_data(arguments.data)
-    train, validation = _split(mnist.train, arguments.holdout)
+    train, test = load_images(arguments.data, arguments.pixels)
+    test = load_rec(arguments.test, arguments.pixels) if arguments.test else test
+    if arguments.validation is None:
+        train, validation = _split(train, 5000 if arguments.holdout is None else arguments.holdout)
+    elif arguments.holdout is None:
+        validation = load_rec(arguments.validation, arguments.pixels)
+    else:
+        raise ZooError("validate either on held out images (--holdout) or on a .rec file (--validation)")
     net = models.get_model(arguments.model, ctx=ctx, seed=recipe.seed)
     recipe = replace(recipe, dtype=lowering.resolve(recipe.dtype, net, ctx))
-    _announce(models.get_card(arguments.model), recipe, ctx, train, arguments.holdout)
+    _announce(models.get_card(arguments.model), recipe, ctx, train, validation)
 
     def show(record: training.EpochRecord) -> None:
         tqdm.write(f"{record}, {len(train) / record.seconds:,.0f} img/s, {record.seconds:.1f} s")
@@ -68,7 +78,10 @@ def run(arguments: argparse.Namespace) -> int:
     if history.stopped == "target":
         print(f"stopped: validation reached {recipe.stop_at:.2%}")
     print(f"{_kept(history, arguments.out)}\nweights: SHA-256 {weights.parameter_hash(net)}", flush=True)
-    print(f"test, at the final epoch: {training.evaluate(net, mnist.test)}")
+    if test is None:
+        print("not tested: --test rec:FILE names images to test with")
+    else:
+        print(f"test, at the final epoch: {training.evaluate(net, test)}")
     return 0
 
 
@@ -79,11 +92,16 @@ def _split(train: Dataset, holdout: int) -> tuple[Dataset, Dataset | None]:
     return train[:split], train[split:] if holdout else None
 
 
-def _announce(card: models.Card, recipe: Recipe, ctx: list[mx.Context], train: Dataset, holdout: int) -> None:
+def _announce(
+    card: models.Card, recipe: Recipe, ctx: list[mx.Context], train: Dataset, validation: Dataset | None
+) -> None:
+    held_out = validation is None or validation.source == train.source
+    validated = f"{len(validation or ()):,} " + ("held out for validation" if held_out else "to validate on")
     print(
         f"{card.name}: {card.parameters:,} parameters, {card.flops / 1e6:.1f} MFLOP per image, "
         f"on {', '.join(map(str, ctx))} with {STATUS.threads} CPU threads\n"
-        f"data: {len(train):,} images to train on, {holdout:,} held out for validation, from {train.source}\n"
+        f"data: {len(train):,} images to train on, {validated}, from {train.source}"
+        f"{'' if held_out else f' and {validation.source}'}\n"
         f"recipe: {recipe}",
         flush=True,
     )

@@ -21,6 +21,7 @@ class Dataset:
     labels: np.ndarray
     source: str = "memory"  # where they come from, for people to read
     synthetic: bool = False  # True: random pixels that only measure speed
+    scale: float = 1 / 255  # what a pixel is multiplied with before a network sees it
 
     def __post_init__(self) -> None:
         """Refuse arrays that are not what the fields promise."""
@@ -48,6 +49,10 @@ class Dataset:
         if not isinstance(part, slice):
             raise TypeError(f"a data set is cut with a slice such as [:100], not with {part!r}")
         return replace(self, images=self.images[part], labels=self.labels[part])
+
+    def raw(self) -> Dataset:
+        """The same data set, of which a network sees pixels from 0 to 255 instead of 0 to 1."""
+        return replace(self, scale=1.0, source=f"{self.source}, pixels from 0 to 255")
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class Predictor:
         self._batch_size = batch_size
         lowered = _lowered(net, dtype, ctx, calibration)
         self._step = CachedGraph(
-            steps.prediction(lowered, ctx),
+            steps.prediction(lowered, ctx, dataset.scale),
             lowered.collect_params(),
             {steps.IMAGES: self._data.images},
             # With static shapes, some of MXNet's int8 operators meet arrays in layouts that they cannot read.
@@ -108,7 +108,7 @@ def _lowered(
         return lowering.for_inference(net, lowering.resolve(dtype, net, ctx), ctx)
     if calibration is None or list(ctx) != [mx.cpu(0)]:
         raise ZooError("int8 needs images to calibrate with, and runs on cpu(0) only")
-    return quantize(net, calibration.images)
+    return quantize(net, calibration.images, calibration.scale)
 
 
 def evaluate(

@@ -70,6 +70,8 @@ def fit(
     contexts = place(net, ctx)
     if recipe.stop_at is not None and validation is None:
         raise ZooError("stop_at needs validation data to stop at")
+    if validation is not None and validation.scale != train.scale:
+        raise ZooError("the training and the validation images must both be raw, or both be scaled to 0 to 1")
     recipe = replace(recipe, dtype=lowering.resolve(recipe.dtype, net, contexts))
     mx.random.seed(recipe.seed)
     session = TrainingSession(net, train, recipe, contexts)

@@ -44,7 +44,7 @@ class TrainingSession:
         dtype = lowering.resolve(recipe.dtype, net, contexts)
         lowered = lowering.for_training(net, dtype, contexts)
         self._step = CachedGraph(
-            steps.training(lowered, contexts),
+            steps.training(lowered, contexts, train.scale),
             lowered.collect_params(),
             {steps.IMAGES: self.data.images, steps.LABELS: self.data.labels},
         )

@@ -1,0 +1,18 @@
+"""``python -m zoo unpack``"""
+
+from __future__ import annotations
+
+import argparse
+
+from zoo.cli.options import path
+from zoo.data.packing import unpack
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("rec", type=path, help="the .rec file")
+    parser.add_argument("out", type=path, help="a new or empty folder: images go to OUT/LABEL/INDEX.jpg or .png")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    print(f"{unpack(arguments.rec, arguments.out):,} images unpacked into {arguments.out}")
+    return 0

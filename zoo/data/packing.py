@@ -1,0 +1,290 @@
+"""From images to RecordIO files and back: ``pack`` and ``unpack``."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
+
+from zoo import files
+from zoo.console import mxnet_reason
+from zoo.data import recordio
+from zoo.data.mnist import Dataset
+from zoo.errors import DataError, ZooError
+from zoo.runtime import mx
+
+EXTENSIONS = (".jpeg", ".jpg", ".png")
+QUALITIES = {".jpg": range(1, 101), ".png": range(1, 10)}  # of PNG the compression, which loses nothing
+_DEFAULT_QUALITIES = {".jpg": 95, ".png": 6}
+_MODES = {0: ("L",), 1: ("RGB",), -1: ("L", "RGB", "RGBA")}  # Pillow's, by the color as im2rec counts them
+_WINDOW = 1000  # images under way at a time
+
+
+class Entry(NamedTuple):
+    """A line of a ``.lst`` file."""
+
+    index: int
+    label: float
+    path: str  # within the folder
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What :func:`pack` made."""
+
+    parts: tuple[tuple[Path, int], ...]  # the .rec files, and how many images each holds
+    found: int  # images: those in the files and the unreadable ones
+    unreadable: tuple[tuple[str, str], ...]  # path and reason
+    classes: tuple[tuple[str, float], ...]  # folder and label
+    ignored: int  # files that have no image's extension
+
+
+class _Source(NamedTuple):
+    entries: list[Entry]
+    open: Callable  # an entry's image as Pillow has it
+    classes: tuple[tuple[str, float], ...] = ()
+    ignored: int = 0
+
+
+def pack(
+    prefix: Path,
+    source: Path | Dataset,
+    train_ratio: float = 1.0,
+    test_ratio: float = 0.0,
+    color: int = 0,
+    quality: int | None = None,
+    encoding: str = ".jpg",
+    threads: int = 1,
+    seed: int | None = 100,
+    progress: bool | None = None,
+) -> Packed:
+    """Write ``PREFIX.lst``, ``.rec`` and ``.idx``, or of each part ``PREFIX_train.lst`` and so on, as im2rec does.
+
+    A folder is searched with all folders in it; each that holds images is a class. Classes that are all called by
+    whole numbers have these as labels, others 0, 1, 2, … in the order of their names. The order of the images is
+    that of ``im2rec.py``, whose seed is 100, and does not depend on ``threads``; None keeps them sorted.
+
+    Args:
+        train_ratio: 1 makes one file; below that, ``test_ratio`` goes to ``_test``, and what is left to ``_val``.
+        color: 0 makes the images grey, 1 colored, -1 leaves them as they are.
+        quality: of JPEG 1 to 100 (None: 95), or the compression of PNG 1 to 9 (None: 6).
+        progress: a progress bar on stderr; None shows it on terminals only.
+
+    Images that cannot be read are left out of the files and named in the result. All files appear together, once
+    they have been read back. Raises :class:`DataError` for a source without images, :class:`ZooError` for
+    options that make no sense and for what cannot be written.
+    """
+    quality = _checked(train_ratio, test_ratio, color, quality, encoding, threads)
+    prefix = Path(prefix)
+    files.output_file(prefix.with_name(f"{prefix.name}.rec"))
+    listed = _dataset(source, encoding) if isinstance(source, Dataset) else _folder(Path(source))
+    entries = list(listed.entries)
+    if seed is not None:
+        random.Random(seed).shuffle(entries)
+
+    def encode(entry: Entry) -> bytes | str:
+        """The encoded image, or the reason why there is none."""
+        if {"\t", "\r", "\n"} & set(entry.path):
+            return "its name cannot stand in a list"
+        try:
+            with listed.open(entry) as image:
+                return _encode(image, color, quality, encoding)
+        except Exception as error:  # of whatever kind: Pillow raises many
+            return _reason(error)
+
+    parts: list[tuple[Path, int]] = []
+    unreadable: list[tuple[str, str]] = []
+    with ThreadPoolExecutor(threads) as pool, _bar(len(entries), "packing", progress) as bar:
+        # Of few threads in one Python, one is the fastest for images as small as MNIST's.
+        mapped = pool.map if threads > 1 else map
+
+        def readable(part: Sequence[Entry]) -> Iterator[tuple[Entry, bytes]]:
+            for start in range(0, len(part), _WINDOW):
+                window = part[start : start + _WINDOW]
+                for entry, image in zip(window, mapped(encode, window)):
+                    bar.update()
+                    if isinstance(image, bytes):
+                        yield entry, image
+                    else:
+                        unreadable.append((entry.path, image))
+
+        with _workshop(prefix.parent) as folder:
+            for suffix, part in _split(entries, train_ratio, test_ratio):
+                name = f"{prefix.name}{suffix}"
+                parts.append((prefix.with_name(f"{name}.rec"), _write(folder / name, readable(part))))
+            if len(unreadable) == len(entries):
+                path, reason = unreadable[0]
+                raise DataError(f"none of the {len(entries)} images can be read, such as {path}: {reason}")
+            for path in sorted(folder.iterdir()):
+                path.replace(prefix.parent / path.name)
+    return Packed(tuple(parts), len(entries), tuple(unreadable), listed.classes, listed.ignored)
+
+
+def unpack(rec: Path, out: Path, progress: bool | None = None) -> int:
+    """Write the images of a ``.rec`` file, as they are encoded, to ``OUT/LABEL/INDEX.jpg``; returns how many.
+
+    ``out`` must be missing or empty, and appears once it is complete.
+    """
+    out = Path(out)
+    records = recordio.check(Path(rec))
+    if len({record.index for record in records}) < len(records):
+        raise DataError(f"{rec} has several records with the same index, which would be files of the same name")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ZooError(f"{out} is not an empty folder: name another one")
+    with _workshop(out.parent) as folder, _bar(len(records), "unpacking", progress) as bar:
+        for record in records:
+            if len(record.labels) > 1:
+                raise DataError(f"{rec}: record {record.index} has {len(record.labels)} labels, and a folder is one")
+            kind, _ = recordio.format_and_size(record, Path(rec))
+            path = folder / "unpacked" / f"{record.labels[0]:g}" / f"{record.index:05d}{recordio.FORMATS[kind]}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(record.image)
+            bar.update()
+        (folder / "unpacked").replace(out)
+    return len(records)
+
+
+def _checked(train: float, test: float, color: int, quality: int | None, encoding: str, threads: int) -> int:
+    if not (0 < train <= 1 and 0 <= test < 1 and train + test <= 1 + 1e-9):
+        raise ZooError(
+            "the ratios must be above 0 for training, at least 0 for testing, and at most 1 together, "
+            f"not {train:g} and {test:g}"
+        )
+    if color not in _MODES:
+        raise ZooError(f"color must be 0 (grey), 1 (colored) or -1 (as it is), not {color!r}")
+    if encoding not in QUALITIES:
+        raise ZooError(f"encoding must be {' or '.join(QUALITIES)}, not {encoding!r}")
+    quality = _DEFAULT_QUALITIES[encoding] if quality is None else quality
+    if quality not in QUALITIES[encoding]:
+        raise ZooError(f"quality must be 1 to {QUALITIES[encoding][-1]} for {encoding}, not {quality}")
+    if threads < 1:
+        raise ZooError(f"threads must be at least 1, not {threads}")
+    return quality
+
+
+def _dataset(dataset: Dataset, extension: str) -> _Source:
+    entries = [
+        Entry(index, float(label), f"{label}/{index:05d}{extension}") for index, label in enumerate(dataset.labels)
+    ]
+    labels = sorted(set(dataset.labels.tolist()))
+    return _Source(
+        entries,
+        lambda entry: Image.fromarray(dataset.images[entry.index]),
+        tuple((str(label), float(label)) for label in labels),
+    )
+
+
+def _folder(root: Path) -> _Source:
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder")
+    paths: list[tuple[str, str]] = []  # the class, and the image within root
+    ignored, seen = 0, set()
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"cannot read {error.filename}: {error.strerror or error}")
+
+    for folder, names, images in os.walk(root, onerror=refuse, followlinks=True):
+        seen.add(os.path.realpath(folder))
+        names[:] = sorted(name for name in names if os.path.realpath(os.path.join(folder, name)) not in seen)
+        for name in sorted(images):
+            if os.path.splitext(name)[1].lower() in EXTENSIONS:
+                paths.append((os.path.relpath(folder, root), os.path.relpath(os.path.join(folder, name), root)))
+            else:
+                ignored += 1
+    if not paths:
+        raise DataError(f"{root} holds no images ({', '.join(EXTENSIONS)})")
+    classes = list(dict.fromkeys(name for name, _ in paths))
+    try:
+        labels = {name: float(int(name)) for name in classes}
+        if len(set(labels.values())) < len(classes):
+            raise ValueError
+    except ValueError:
+        labels = {name: float(number) for number, name in enumerate(classes)}
+    entries = [Entry(index, labels[name], path) for index, (name, path) in enumerate(paths)]
+    return _Source(entries, lambda entry: Image.open(root / entry.path), tuple(labels.items()), ignored)
+
+
+def _split(entries: Sequence[Entry], train_ratio: float, test_ratio: float) -> Iterator[tuple[str, Sequence[Entry]]]:
+    """The parts as im2rec cuts them, but for the images that it loses where the ratios do not come out even."""
+    if train_ratio == 1:
+        yield "", entries
+        return
+    test = int(len(entries) * test_ratio)
+    train = int(len(entries) * train_ratio) if train_ratio + test_ratio < 1 else len(entries) - test
+    for suffix, part in (
+        ("_train", entries[test : test + train]),
+        ("_val", entries[test + train :]),
+        ("_test", entries[:test]),
+    ):
+        if part:
+            yield suffix, part
+
+
+def _encode(image, color: int, quality: int, encoding: str) -> bytes:
+    if image.mode.startswith("I;16"):  # Pillow cuts off what is brighter than 255
+        image = type(image).frombytes("L", image.size, (np.asarray(image) >> 8).astype(np.uint8).tobytes())
+    modes = [mode for mode in _MODES[color] if encoding == ".png" or mode != "RGBA"]
+    if image.mode not in modes:
+        transparent = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+        image = image.convert(modes[-1] if transparent else modes[min(1, len(modes) - 1)])
+    content = io.BytesIO()
+    if encoding == ".png":
+        image.save(content, "PNG", compress_level=quality)
+    else:
+        image.save(content, "JPEG", quality=quality)
+    return content.getvalue()
+
+
+def _write(path: Path, images: Iterator[tuple[Entry, bytes]]) -> int:
+    """One part, at ``path`` with three extensions; returns how many images it holds."""
+    rec, idx, lst = (path.with_name(path.name + extension) for extension in (".rec", ".idx", ".lst"))
+    lines: list[str] = []
+    writer = mx.recordio.MXIndexedRecordIO(str(idx), str(rec), "w")
+    try:
+        following = next(images, None)
+        while following is not None:
+            (entry, image), following = following, next(images, None)
+            record = recordio.encode(entry.index, entry.label, image, place=len(lines), is_last=following is None)
+            writer.write_idx(entry.index, record)
+            lines.append(f"{entry.index}\t{entry.label:f}\t{entry.path}\n")
+    except mx.base.MXNetError as error:
+        raise ZooError(f"cannot write {rec.name}: {mxnet_reason(error)}") from None
+    finally:
+        writer.close()
+    lst.write_bytes("".join(lines).encode(errors="surrogateescape"))
+    if lines:
+        recordio.check(rec, idx, lst)  # a disk that is full does not show when MXNet closes a file
+    return len(lines)
+
+
+@contextmanager
+def _workshop(parent: Path) -> Iterator[Path]:
+    """A temporary folder within ``parent``; what cannot be written there is raised as a :class:`ZooError`."""
+    files.output_directory(parent)
+    try:
+        with tempfile.TemporaryDirectory(dir=parent, prefix=".pack-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise ZooError(f"cannot write into {parent}: {error.strerror or error}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "it is not an image"
+    return getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
+
+
+def _bar(images: int, what: str, progress: bool | None) -> tqdm:
+    hidden = None if progress is None else not progress
+    return tqdm(total=images, desc=what, unit="img", unit_scale=True, leave=False, dynamic_ncols=True, disable=hidden)

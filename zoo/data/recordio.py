@@ -1,0 +1,210 @@
+"""RecordIO files of images, the format of MXNet's ``im2rec``: every byte checked before MXNet sees one.
+
+MXNet's readers end the process on a damaged frame and train on a damaged image without a word, and the format
+has no checksum. Records written here carry a seal in ``id2``, the half of a record's id that MXNet reserves and
+ignores: their place in the file, a mark on the last one, and a CRC-32. Any change to such a file is noticed, the
+loss of whole records included; of a file that others wrote, the frames are checked and every image is decoded.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from zoo.errors import DataError
+
+_MAGIC = 0xCED7230A
+_FRAME = struct.Struct("<II")  # the magic number; three bits on the part that it is of a record, 29 of its length
+_WHOLE, _FIRST, _MIDDLE, _LAST = range(4)  # a record that holds the magic number itself is cut there into parts
+_HEADER = struct.Struct("<IfQQ")  # number of labels in front of the image, or 0 and the label; id and id2
+_SEALED_LAST = 1 << 63
+FORMATS = {"JPEG": ".jpg", "PNG": ".png"}
+
+
+class Record(NamedTuple):
+    """An image in a ``.rec`` file."""
+
+    offset: int  # of its frame in the file, in bytes
+    labels: tuple[float, ...]
+    index: int  # its id
+    image: bytes  # as it is encoded
+
+
+def encode(index: int, label: float, image: bytes, place: int, is_last: bool) -> bytes:
+    """A sealed record, the one number ``place`` (from 0) of its file, for ``mx.recordio`` to put into a frame."""
+    header = _HEADER.pack(0, label, index, 0)
+    seal = place + 1 << 32 | zlib.crc32(image, zlib.crc32(header[:16]))
+    return _HEADER.pack(0, label, index, seal | (_SEALED_LAST if is_last else 0)) + image
+
+
+def check(rec: Path, idx: Path | None = None, lst: Path | None = None) -> list[Record]:
+    """The records of a ``.rec`` file, all of them sound, with an index and a list that fit if there are any.
+
+    Raises :class:`DataError`, which names the file and the first thing wrong with it.
+    """
+    content = _read(rec)
+    bodies = list(_bodies(content, rec))
+    if not bodies:
+        raise DataError(f"{rec} is empty")
+    records = [_record(offset, body, rec) for offset, body in bodies]
+    if not _is_sealed([body for _, body in bodies], rec):
+        for record in records:
+            _decode(record, rec)
+    if idx is not None:
+        _check_index(idx, rec, [record.offset for record in records])
+    if lst is not None:
+        _check_list(lst, rec, records)
+    return records
+
+
+def format_and_size(record: Record, rec: Path) -> tuple[str, tuple[int, int]]:
+    """Pillow's name of the image's format, and its width and height in pixels."""
+    # Up to the scan of a JPEG or the first chunk of a PNG, which is the same for all images of one making.
+    image, end = record.image, 33
+    if image[:2] == b"\xff\xd8":
+        scan = image.find(b"\xff\xda") + 2
+        end = scan + int.from_bytes(image[scan : scan + 2], "big")
+    found = _probe(image[:end])
+    if found is None:
+        raise DataError(f"{rec}: record {record.index} (at byte {record.offset}) is not a JPEG or PNG image")
+    return found
+
+
+@lru_cache(maxsize=64)
+def _probe(head: bytes) -> tuple[str, tuple[int, int]] | None:
+    try:
+        image = Image.open(io.BytesIO(head), formats=list(FORMATS))
+    except Exception:  # of whatever kind: Pillow raises many
+        return None
+    return image.format, image.size
+
+
+def _decode(record: Record, rec: Path) -> None:
+    try:
+        Image.open(io.BytesIO(record.image), formats=list(FORMATS)).load()
+    except Exception as error:
+        raise DataError(
+            f"{rec} is damaged: record {record.index} (at byte {record.offset}) holds no image that can be decoded "
+            f"({_first_line(error)})"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _read(path: Path) -> bytes:
+    if Path(path).exists() and not Path(path).is_file():
+        raise DataError(f"cannot read {path}: it is not a file")
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _bodies(content: bytes, rec: Path) -> Iterator[tuple[int, bytes]]:
+    """Every record's offset and content, from frames that follow one another without a gap."""
+    if content and content[:4] != _MAGIC.to_bytes(4, "little"):
+        raise DataError(f"{rec} is not a RecordIO file: it starts with 0x{content[:4].hex()}, not 0x0a23d7ce")
+    position, start, parts = 0, 0, []
+    while position < len(content):
+        if len(content) < position + _FRAME.size:
+            raise _truncated(rec, position)
+        magic, word = _FRAME.unpack_from(content, position)
+        kind, length = word >> 29, word & (1 << 29) - 1
+        if magic != _MAGIC or kind not in ((_MIDDLE, _LAST) if parts else (_WHOLE, _FIRST)):
+            raise DataError(f"{rec} is damaged: no record starts at byte {position}")
+        begin = position + _FRAME.size
+        end = begin + length
+        padded = end + -length % 4
+        if len(content) < padded:
+            raise _truncated(rec, position)
+        if any(content[end:padded]):
+            raise DataError(f"{rec} is damaged: what fills up the record at byte {position} is not zero")
+        if kind in (_WHOLE, _FIRST):
+            start = position
+        parts.append(content[begin:end])
+        if kind in (_WHOLE, _LAST):
+            yield start, _MAGIC.to_bytes(4, "little").join(parts)
+            parts = []
+        position = padded
+    if parts:
+        raise _truncated(rec, start)
+
+
+def _truncated(rec: Path, position: int) -> DataError:
+    return DataError(f"{rec} is truncated or damaged: it ends within the record at byte {position}")
+
+
+def _record(offset: int, body: bytes, rec: Path) -> Record:
+    count, label, index, _ = _HEADER.unpack_from(body) if len(body) >= _HEADER.size else (1 << 32, 0, 0, 0)
+    begin = _HEADER.size + 4 * count
+    if len(body) <= begin:
+        raise DataError(f"{rec} is damaged: the record at byte {offset} is too short for an image and its label")
+    labels = struct.unpack_from(f"<{count}f", body, _HEADER.size) if count else (label,)
+    if not all(map(math.isfinite, labels)):
+        raise DataError(f"{rec} is damaged: a label of record {index} (at byte {offset}) is not a finite number")
+    return Record(offset, labels, index, body[begin:])
+
+
+def _is_sealed(bodies: Sequence[bytes], rec: Path) -> bool:
+    """Whether the records carry seals, which must then hold for all of them."""
+    seals = [_HEADER.unpack_from(body)[3] for body in bodies]
+    holds = [seal & 0xFFFFFFFF == zlib.crc32(body[24:], zlib.crc32(body[:16])) for seal, body in zip(seals, bodies)]
+    places = [(seal & ~_SEALED_LAST) >> 32 for seal in seals]
+    if not any(holds) and places[0] != 1:
+        return False
+    expected = 1
+    for number, (held, place, seal) in enumerate(zip(holds, places, seals), start=1):
+        if not held or place != expected:
+            raise DataError(f"{rec} is damaged: record number {number} of {len(bodies)} is not as it was written")
+        expected = 1 if seal & _SEALED_LAST else expected + 1  # files put one behind the other are a file, too
+    if expected != 1:
+        raise DataError(f"{rec} is truncated: it has {len(bodies)} records, and further ones were written")
+    return True
+
+
+def _check_index(idx: Path, rec: Path, offsets: list[int]) -> None:
+    keys, found = set(), []
+    for number, line in _lines(idx):
+        try:
+            key, offset = map(int, line.split("\t"))
+        except ValueError:
+            raise DataError(f"{idx} is damaged: line {number} is not a key, a tab and an offset") from None
+        keys.add(key)
+        found.append(offset)
+    if sorted(found) != offsets or len(keys) != len(found):
+        raise DataError(
+            f"{idx} does not fit {rec}: it must point once to each of its {len(offsets)} records, and has {len(found)} "
+            "entries; pack again, or take it away, for most readers need none"
+        )
+
+
+def _check_list(lst: Path, rec: Path, records: Sequence[Record]) -> None:
+    indices = set()
+    for number, line in _lines(lst):
+        index, *labels = line.split("\t")[:-1] or [""]
+        try:
+            if not (labels and all(math.isfinite(float(label)) for label in labels)) or int(index) in indices:
+                raise ValueError
+        except ValueError:
+            raise DataError(
+                f"{lst} is damaged: line {number} is not an index of its own, a label and a path, with tabs between"
+            ) from None
+        indices.add(int(index))
+    missing = {record.index for record in records} - indices
+    if missing:
+        raise DataError(f"{lst} does not fit {rec}: it lacks record {min(missing)}")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    text = _read(path).decode(errors="surrogateescape")
+    yield from ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())

@@ -1,0 +1,89 @@
+"""``.rec`` files as data: MXNet's ``ImageRecordIter``, of files and options that were checked before."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from zoo.console import mxnet_reason
+from zoo.data import recordio
+from zoo.data.mnist import Dataset
+from zoo.errors import DataError, UnknownName, ZooError
+from zoo.registry import suggestion
+from zoo.runtime import STATUS, mx
+
+_BATCH = 1000  # images decoded at a time
+
+
+def image_record_iter(
+    path_imgrec: str | os.PathLike,
+    batch_size: int,
+    data_shape: Sequence[int] = (1, 28, 28),
+    **options,
+) -> mx.io.DataIter:
+    """``mx.io.ImageRecordIter``, which passes over misspelt options without a word and aborts on damaged files.
+
+    Here both raise: :class:`zoo.errors.UnknownName` for an option that MXNet does not have, and
+    :class:`zoo.errors.DataError` for a ``.rec`` that is not sound, or a ``path_imgidx`` or ``path_imglist`` that does
+    not fit it. Pixels are float32 from 0 to 255 unless ``scale`` or ``dtype`` say otherwise.
+    """
+    known = re.findall(r"^(\w+) : ", mx.io.ImageRecordIter.__doc__, re.MULTILINE)
+    for name in options:
+        if name not in known:
+            raise UnknownName(f"ImageRecordIter has no option {name!r}: {suggestion(name, known)}")
+    companions = (options.get(name) for name in ("path_imgidx", "path_imglist"))
+    records = recordio.check(Path(path_imgrec), *(Path(path) if path else None for path in companions))
+    if batch_size > len(records):
+        raise ZooError(f"the batch size {batch_size} is larger than the {len(records)} images in {path_imgrec}")
+    return _iterator(path_imgrec, batch_size, data_shape, options)
+
+
+def load_records(path: str | os.PathLike, num_parts: int = 1, part_index: int = 0) -> Dataset:
+    """The digits of a ``.rec`` file, or of one of ``num_parts`` parts of it, decoded once and then in memory.
+
+    An ``.idx`` file beside it must fit. Colors become grey. Raises :class:`DataError` for a file that is not sound
+    and for images that are not 28×28 digits with a label from 0 to 9.
+    """
+    path = Path(path)
+    idx = path.with_suffix(".idx")
+    records = recordio.check(path, idx if idx.exists() else None)
+    for record in records:
+        _, size = recordio.format_and_size(record, path)
+        where = f"{path}: record {record.index} (at byte {record.offset})"
+        if size != (28, 28):
+            raise DataError(f"{where} is {size[0]}×{size[1]} pixels, and MNIST's models take 28×28")
+        if len(record.labels) != 1 or record.labels[0] not in range(10):
+            raise DataError(f"{where} has the label {record.labels[0]:g}, and digits have 0 to 9")
+    if not 0 <= part_index < num_parts <= len(records):
+        raise ZooError(
+            f"part_index must be below num_parts, and that at most {len(records)}, the images in {path}: "
+            f"there is no part {part_index} of {num_parts}"
+        )
+    # MXNet fills its last batch up from the front of the part, which must hold at least half a batch for that.
+    batch_size = min(_BATCH, max(1, len(records) // (2 * num_parts)))
+    options = {"num_parts": num_parts, "part_index": part_index, "dtype": "uint8"}
+    images, labels = [], []
+    try:
+        for batch in _iterator(path, batch_size, (1, 28, 28), options):
+            images.append(batch.data[0].asnumpy()[: batch_size - batch.pad, 0])
+            labels.append(batch.label[0].asnumpy()[: batch_size - batch.pad])
+    except mx.base.MXNetError as error:
+        raise DataError(f"MXNet cannot read {path}: {mxnet_reason(error)}") from None
+    part = f", part {part_index} of {num_parts}" if num_parts > 1 else ""
+    if not images:
+        raise DataError(f"{path}{part} holds no images: take fewer parts")
+    return Dataset(np.concatenate(images), np.concatenate(labels).astype(np.uint8), f"{path}{part}")
+
+
+def _iterator(path: str | os.PathLike, batch_size: int, data_shape: Sequence[int], options: dict) -> mx.io.DataIter:
+    settings = {
+        "preprocess_threads": STATUS.threads,
+        "verbose": False,
+        "device_id": -1,  # in plain memory, which a build for GPUs has without a GPU, too
+        **options,
+    }
+    return mx.io.ImageRecordIter(path_imgrec=str(path), batch_size=batch_size, data_shape=tuple(data_shape), **settings)
