@@ -2,4 +2,5 @@ import sys
 
 from zoo.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # a process that packs images imports this, too
+    sys.exit(main())

@@ -7,7 +7,8 @@ import sys
 
 from zoo.cli.options import add_data, load_data, path
 from zoo.console import FAILURE
-from zoo.data.packing import EXTENSIONS, QUALITIES, pack
+from zoo.data.images import QUALITIES
+from zoo.data.packing import EXTENSIONS, pack
 from zoo.errors import ZooError
 
 
@@ -33,9 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--encoding", choices=list(QUALITIES), default=".jpg", help="(default: .jpg)")
     parser.add_argument("--quality", type=int, help="of .jpg 1 to 100 (default: 95), of .png its compression, 1 to 9")
-    parser.add_argument(
-        "--threads", type=int, default=1, help="to decode and encode with; for large images (default: 1)"
-    )
+    parser.add_argument("--threads", type=int, default=1, help="processes that decode and encode (default: 1)")
     parser.add_argument("--seed", type=int, default=100, help="of the order (default: 100, the one of im2rec.py)")
     parser.add_argument(
         "--no-shuffle", action="store_const", const=None, dest="seed", help="keep the images sorted by class and name"

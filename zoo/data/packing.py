@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import os
 import random
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from zoo import files
 from zoo.console import mxnet_reason
 from zoo.data import recordio
+from zoo.data.images import MODES, QUALITIES, encode
 from zoo.data.mnist import Dataset
 from zoo.errors import DataError, ZooError
 from zoo.runtime import mx
 
 EXTENSIONS = (".jpeg", ".jpg", ".png")
-QUALITIES = {".jpg": range(1, 101), ".png": range(1, 10)}  # of PNG the compression, which loses nothing
 _DEFAULT_QUALITIES = {".jpg": 95, ".png": 6}
-_MODES = {0: ("L",), 1: ("RGB",), -1: ("L", "RGB", "RGBA")}  # Pillow's, by the color as im2rec counts them
 _WINDOW = 1000  # images under way at a time
 
 
@@ -52,7 +53,7 @@ class Packed:
 
 class _Source(NamedTuple):
     entries: list[Entry]
-    open: Callable  # an entry's image as Pillow has it
+    image: Callable[[Entry], Path | np.ndarray]
     classes: tuple[tuple[str, float], ...] = ()
     ignored: int = 0
 
@@ -93,27 +94,18 @@ def pack(
     if seed is not None:
         random.Random(seed).shuffle(entries)
 
-    def encode(entry: Entry) -> bytes | str:
-        """The encoded image, or the reason why there is none."""
-        if {"\t", "\r", "\n"} & set(entry.path):
-            return "its name cannot stand in a list"
-        try:
-            with listed.open(entry) as image:
-                return _encode(image, color, quality, encoding)
-        except Exception as error:  # of whatever kind: Pillow raises many
-            return _reason(error)
-
     parts: list[tuple[Path, int]] = []
     unreadable: list[tuple[str, str]] = []
-    with ThreadPoolExecutor(threads) as pool, _bar(len(entries), "packing", progress) as bar:
-        # Of few threads in one Python, one is the fastest for images as small as MNIST's.
-        mapped = pool.map if threads > 1 else map
+    convert = partial(encode, color=color, quality=quality, encoding=encoding)
+    with _mapping(threads) as mapped, _bar(len(entries), "packing", progress) as bar:
 
         def readable(part: Sequence[Entry]) -> Iterator[tuple[Entry, bytes]]:
             for start in range(0, len(part), _WINDOW):
                 window = part[start : start + _WINDOW]
-                for entry, image in zip(window, mapped(encode, window)):
+                for entry, image in zip(window, mapped(convert, map(listed.image, window))):
                     bar.update()
+                    if {"\t", "\r", "\n"} & set(entry.path):
+                        image = "its name cannot stand in a list"
                     if isinstance(image, bytes):
                         yield entry, image
                     else:
@@ -161,7 +153,7 @@ def _checked(train: float, test: float, color: int, quality: int | None, encodin
             "the ratios must be above 0 for training, at least 0 for testing, and at most 1 together, "
             f"not {train:g} and {test:g}"
         )
-    if color not in _MODES:
+    if color not in MODES:
         raise ZooError(f"color must be 0 (grey), 1 (colored) or -1 (as it is), not {color!r}")
     if encoding not in QUALITIES:
         raise ZooError(f"encoding must be {' or '.join(QUALITIES)}, not {encoding!r}")
@@ -180,7 +172,7 @@ def _dataset(dataset: Dataset, extension: str) -> _Source:
     labels = sorted(set(dataset.labels.tolist()))
     return _Source(
         entries,
-        lambda entry: Image.fromarray(dataset.images[entry.index]),
+        lambda entry: dataset.images[entry.index],
         tuple((str(label), float(label)) for label in labels),
     )
 
@@ -212,7 +204,7 @@ def _folder(root: Path) -> _Source:
     except ValueError:
         labels = {name: float(number) for number, name in enumerate(classes)}
     entries = [Entry(index, labels[name], path) for index, (name, path) in enumerate(paths)]
-    return _Source(entries, lambda entry: Image.open(root / entry.path), tuple(labels.items()), ignored)
+    return _Source(entries, lambda entry: root / entry.path, tuple(labels.items()), ignored)
 
 
 def _split(entries: Sequence[Entry], train_ratio: float, test_ratio: float) -> Iterator[tuple[str, Sequence[Entry]]]:
@@ -229,21 +221,6 @@ def _split(entries: Sequence[Entry], train_ratio: float, test_ratio: float) -> I
     ):
         if part:
             yield suffix, part
-
-
-def _encode(image, color: int, quality: int, encoding: str) -> bytes:
-    if image.mode.startswith("I;16"):  # Pillow cuts off what is brighter than 255
-        image = type(image).frombytes("L", image.size, (np.asarray(image) >> 8).astype(np.uint8).tobytes())
-    modes = [mode for mode in _MODES[color] if encoding == ".png" or mode != "RGBA"]
-    if image.mode not in modes:
-        transparent = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-        image = image.convert(modes[-1] if transparent else modes[min(1, len(modes) - 1)])
-    content = io.BytesIO()
-    if encoding == ".png":
-        image.save(content, "PNG", compress_level=quality)
-    else:
-        image.save(content, "JPEG", quality=quality)
-    return content.getvalue()
 
 
 def _write(path: Path, images: Iterator[tuple[Entry, bytes]]) -> int:
@@ -279,10 +256,21 @@ def _workshop(parent: Path) -> Iterator[Path]:
         raise ZooError(f"cannot write into {parent}: {error.strerror or error}") from error
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "it is not an image"
-    return getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
+@contextmanager
+def _mapping(threads: int) -> Iterator[Callable]:
+    """``map``, by as many processes: Pillow encodes with Python's lock held. They start afresh and without MXNet."""
+    if threads == 1:
+        yield map
+        return
+    ignore_ctrl_c = (signal.SIGINT, signal.SIG_IGN)  # which reaches all processes; the first one answers
+    try:
+        with ProcessPoolExecutor(threads, get_context("spawn"), signal.signal, ignore_ctrl_c) as pool:
+            yield partial(pool.map, chunksize=max(1, _WINDOW // (4 * threads)))
+    except BrokenProcessPool:
+        raise ZooError(
+            "a process that encodes images did not start or was ended: try fewer threads, and in a script of your own "
+            'pack under `if __name__ == "__main__":`'
+        ) from None
 
 
 def _bar(images: int, what: str, progress: bool | None) -> tqdm:

@@ -49,7 +49,7 @@ def load_records(path: str | os.PathLike, num_parts: int = 1, part_index: int = 
     and for images that are not 28×28 digits with a label from 0 to 9.
     """
     path = Path(path)
-    idx = path.with_suffix(".idx")
+    idx = path.parent / f"{path.stem}.idx"
     records = recordio.check(path, idx if idx.exists() else None)
     for record in records:
         _, size = recordio.format_and_size(record, path)

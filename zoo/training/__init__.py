@@ -3,6 +3,7 @@
 from zoo.training.evaluation import Evaluation, Predictor, evaluate
 from zoo.training.history import EpochRecord, History
 from zoo.training.loop import TrainingInterrupted, fit
+from zoo.training.range_test import RangeTest, lr_find
 from zoo.training.session import TrainingSession
 
 __all__ = [
@@ -10,8 +11,10 @@ __all__ = [
     "Evaluation",
     "History",
     "Predictor",
+    "RangeTest",
     "TrainingInterrupted",
     "TrainingSession",
     "evaluate",
     "fit",
+    "lr_find",
 ]

@@ -64,6 +64,10 @@ class TrainingSession:
             loss, correct = np.sum([metric.asnumpy() for metric in metrics], axis=0).ravel()
             yield BatchResult(images, float(loss), int(correct))
 
+    def set_learning_rate(self, rate: float) -> None:
+        """Of the updates from now on, in place of the recipe's."""
+        self._update.set_learning_rate(rate)
+
     def _enqueue(self, order: np.ndarray) -> Iterator[tuple[int, list[mx.nd.NDArray]]]:
         self._step.lay_out_plainly()
         for images, shards in self.data.batches(order, self.recipe.batch_size):

@@ -33,6 +33,9 @@ class GluonUpdate:
         """Apply the gradients of a batch; ``some_idle`` if a context had no part in it."""
         self._trainer.step(images, ignore_stale_grad=some_idle)
 
+    def set_learning_rate(self, rate: float) -> None:
+        self._trainer.set_learning_rate(rate)
+
 
 class FusedUpdate:
     """SGD on one CPU as one operator of this project's.
@@ -59,6 +62,9 @@ class FusedUpdate:
             recipe, self._images = self._recipe, images
             self._settings[:] = [recipe.learning_rate, recipe.weight_decay, 1 / images, recipe.momentum]
         self._operator(*self._arrays)
+
+    def set_learning_rate(self, rate: float) -> None:
+        self._settings["lr"] = rate
 
 
 def update(
