@@ -42,7 +42,7 @@ def output(path: Path) -> Path:
 
 
 def curves(panels: Sequence[tuple[str, Sequence[Line]]], path: Path) -> None:
-    """Accuracies over epochs, a panel with a title for each group of lines."""
+    """Validation accuracies over epochs, a panel with a title for each group of lines."""
     figure, axes = _figure(len(panels))
     for axis, (title, lines) in zip(axes, panels):
         for line in lines:
@@ -52,9 +52,9 @@ def curves(panels: Sequence[tuple[str, Sequence[Line]]], path: Path) -> None:
                 marker=_MARKERS[line.style % len(_MARKERS)], markerfacecolor="white" if line.published else color,
                 linestyle="--" if line.published else "-",
             )  # fmt: skip
-        axis.set(title=title, xlabel="epoch", ylabel="accuracy")
+        axis.set(title=title, xlabel="epoch", ylabel="validation accuracy")
         axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.yaxis.set_major_formatter("{x:.1%}" if axis.get_ylim()[0] > 0.8 else "{x:.0%}")
+        axis.yaxis.set_major_formatter("{x:.2%}" if axis.get_ylim()[0] > 0.8 else "{x:.0%}")
         axis.grid(color="#dddddd")
         axis.legend(fontsize="small", loc="lower right")
     _save(figure, path)

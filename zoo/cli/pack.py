@@ -8,7 +8,8 @@ import sys
 from zoo.cli.options import add_data, load_data, path
 from zoo.console import FAILURE
 from zoo.data.images import QUALITIES
-from zoo.data.packing import EXTENSIONS, pack
+from zoo.data.listing import EXTENSIONS
+from zoo.data.packing import pack
 from zoo.errors import ZooError
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import tempfile
@@ -14,30 +13,20 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 from zoo import files
 from zoo.console import mxnet_reason
-from zoo.data import recordio
+from zoo.data import listing, recordio
 from zoo.data.images import MODES, QUALITIES, encode
+from zoo.data.listing import Entry
 from zoo.data.mnist import Dataset
 from zoo.errors import DataError, ZooError
 from zoo.runtime import mx
 
-EXTENSIONS = (".jpeg", ".jpg", ".png")
 _DEFAULT_QUALITIES = {".jpg": 95, ".png": 6}
 _WINDOW = 1000  # images under way at a time
-
-
-class Entry(NamedTuple):
-    """A line of a ``.lst`` file."""
-
-    index: int
-    label: float
-    path: str  # within the folder
 
 
 @dataclass(frozen=True)
@@ -49,13 +38,6 @@ class Packed:
     unreadable: tuple[tuple[str, str], ...]  # path and reason
     classes: tuple[tuple[str, float], ...]  # folder and label
     ignored: int  # files that have no image's extension
-
-
-class _Source(NamedTuple):
-    entries: list[Entry]
-    image: Callable[[Entry], Path | np.ndarray]
-    classes: tuple[tuple[str, float], ...] = ()
-    ignored: int = 0
 
 
 def pack(
@@ -89,7 +71,7 @@ def pack(
     quality = _checked(train_ratio, test_ratio, color, quality, encoding, threads)
     prefix = Path(prefix)
     files.output_file(prefix.with_name(f"{prefix.name}.rec"))
-    listed = _dataset(source, encoding) if isinstance(source, Dataset) else _folder(Path(source))
+    listed = listing.of_dataset(source, encoding) if isinstance(source, Dataset) else listing.of_folder(Path(source))
     entries = list(listed.entries)
     if seed is not None:
         random.Random(seed).shuffle(entries)
@@ -112,9 +94,10 @@ def pack(
                         unreadable.append((entry.path, image))
 
         with _workshop(prefix.parent) as folder:
-            for suffix, part in _split(entries, train_ratio, test_ratio):
-                name = f"{prefix.name}{suffix}"
-                parts.append((prefix.with_name(f"{name}.rec"), _write(folder / name, readable(part))))
+            for suffix, part in listing.split(entries, train_ratio, test_ratio):
+                packed = _write(folder / f"{prefix.name}{suffix}", readable(part))
+                if packed:
+                    parts.append((prefix.with_name(f"{prefix.name}{suffix}.rec"), packed))
             if len(unreadable) == len(entries):
                 path, reason = unreadable[0]
                 raise DataError(f"none of the {len(entries)} images can be read, such as {path}: {reason}")
@@ -165,66 +148,8 @@ def _checked(train: float, test: float, color: int, quality: int | None, encodin
     return quality
 
 
-def _dataset(dataset: Dataset, extension: str) -> _Source:
-    entries = [
-        Entry(index, float(label), f"{label}/{index:05d}{extension}") for index, label in enumerate(dataset.labels)
-    ]
-    labels = sorted(set(dataset.labels.tolist()))
-    return _Source(
-        entries,
-        lambda entry: dataset.images[entry.index],
-        tuple((str(label), float(label)) for label in labels),
-    )
-
-
-def _folder(root: Path) -> _Source:
-    if not root.is_dir():
-        raise DataError(f"{root} is not a folder")
-    paths: list[tuple[str, str]] = []  # the class, and the image within root
-    ignored, seen = 0, set()
-
-    def refuse(error: OSError) -> None:
-        raise DataError(f"cannot read {error.filename}: {error.strerror or error}")
-
-    for folder, names, images in os.walk(root, onerror=refuse, followlinks=True):
-        seen.add(os.path.realpath(folder))
-        names[:] = sorted(name for name in names if os.path.realpath(os.path.join(folder, name)) not in seen)
-        for name in sorted(images):
-            if os.path.splitext(name)[1].lower() in EXTENSIONS:
-                paths.append((os.path.relpath(folder, root), os.path.relpath(os.path.join(folder, name), root)))
-            else:
-                ignored += 1
-    if not paths:
-        raise DataError(f"{root} holds no images ({', '.join(EXTENSIONS)})")
-    classes = list(dict.fromkeys(name for name, _ in paths))
-    try:
-        labels = {name: float(int(name)) for name in classes}
-        if len(set(labels.values())) < len(classes):
-            raise ValueError
-    except ValueError:
-        labels = {name: float(number) for number, name in enumerate(classes)}
-    entries = [Entry(index, labels[name], path) for index, (name, path) in enumerate(paths)]
-    return _Source(entries, lambda entry: root / entry.path, tuple(labels.items()), ignored)
-
-
-def _split(entries: Sequence[Entry], train_ratio: float, test_ratio: float) -> Iterator[tuple[str, Sequence[Entry]]]:
-    """The parts as im2rec cuts them, but for the images that it loses where the ratios do not come out even."""
-    if train_ratio == 1:
-        yield "", entries
-        return
-    test = int(len(entries) * test_ratio)
-    train = int(len(entries) * train_ratio) if train_ratio + test_ratio < 1 else len(entries) - test
-    for suffix, part in (
-        ("_train", entries[test : test + train]),
-        ("_val", entries[test + train :]),
-        ("_test", entries[:test]),
-    ):
-        if part:
-            yield suffix, part
-
-
 def _write(path: Path, images: Iterator[tuple[Entry, bytes]]) -> int:
-    """One part, at ``path`` with three extensions; returns how many images it holds."""
+    """One part, at ``path`` with three extensions unless it has no images; returns how many it has."""
     rec, idx, lst = (path.with_name(path.name + extension) for extension in (".rec", ".idx", ".lst"))
     lines: list[str] = []
     writer = mx.recordio.MXIndexedRecordIO(str(idx), str(rec), "w")
@@ -239,9 +164,12 @@ def _write(path: Path, images: Iterator[tuple[Entry, bytes]]) -> int:
         raise ZooError(f"cannot write {rec.name}: {mxnet_reason(error)}") from None
     finally:
         writer.close()
+    if not lines:
+        rec.unlink()
+        idx.unlink()
+        return 0
     lst.write_bytes("".join(lines).encode(errors="surrogateescape"))
-    if lines:
-        recordio.check(rec, idx, lst)  # a disk that is full does not show when MXNet closes a file
+    recordio.check(rec, idx, lst)  # a disk that is full does not show when MXNet closes a file
     return len(lines)
 
 

@@ -80,6 +80,9 @@ def load_records(path: str | os.PathLike, num_parts: int = 1, part_index: int = 
 
 
 def _iterator(path: str | os.PathLike, batch_size: int, data_shape: Sequence[int], options: dict) -> mx.io.DataIter:
+    for each in (path, *(options.get(name, "") for name in ("path_imgidx", "path_imglist"))):
+        if set("#?;") & set(str(each)):
+            raise ZooError(f"MXNet takes #, ? and ; in a path for more than a name: rename or move {each}")
     settings = {
         "preprocess_threads": STATUS.threads,
         "verbose": False,
