@@ -149,7 +149,7 @@ def test_unreadable_images_are_listed_and_counted(folder: Path, tmp_path: Path, 
     (root / "notes.txt").touch()
     assert main(["pack", str(tmp_path / "again"), str(root), "--train-ratio", "0.8", "--test-ratio", "0.2"]) == 1
     out, err = capsys.readouterr()
-    assert "105 images found, 100 packed, 5 unreadable" in out and "1 files that are not called" in out
+    assert "105 images found, 100 packed, 5 unreadable" in out and "other files, not called .jpeg, .jpg, .png: 1" in out
     for name in ("3/truncated.jpg", "3/text.png (it is not an image)", "7/empty.jpeg", "7/._gone.jpg (No such file"):
         assert f"unreadable: {name}" in err
     recs = [tmp_path / f"again_{part}.rec" for part in ("train", "test")]

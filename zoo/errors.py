@@ -16,7 +16,7 @@ class UnknownName(ZooError, KeyError):
 
 
 class DataError(ZooError, ValueError):
-    """MNIST files that are missing, damaged or not MNIST."""
+    """Data files, IDX or RecordIO, that are missing, damaged or not what they should be."""
 
 
 class WeightsError(ZooError, ValueError):

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     for rec, images in packed.parts:
         print(f"{rec}: {images:,} images")
     if packed.ignored:
-        print(f"{packed.ignored:,} files that are not called {', '.join(EXTENSIONS)} were passed over")
+        print(f"other files, not called {', '.join(EXTENSIONS)}: {packed.ignored:,}")
     for name, reason in packed.unreadable:
         print(f"unreadable: {name} ({reason})", file=sys.stderr)
     print(f"{packed.found:,} images found, {packed.found - len(packed.unreadable):,} packed, "

@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     plot = plots.output(arguments.plot or Path(f"{arguments.experiment}.png"))
     ctx = contexts.check(arguments.ctx)
     mnist = load_data(arguments.data)
+    print(f"{_EXPERIMENTS[arguments.experiment]}; from {mnist.source}\n", flush=True)
     runs = []
     if arguments.experiment == "cnn7":
         done = reproductions.cnn7(
