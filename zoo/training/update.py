@@ -52,19 +52,18 @@ class FusedUpdate:
         attributes = {"parameters": str(len(parameters)), "momentum": str(bool(recipe.momentum))}
         symbol = Graph([(Node("zoo_sgd", "sgd", attributes, inputs), 0)]).symbol()
         self._operator = mx.nd.CachedOp(symbol, [("static_alloc", True), ("static_shape", True)])
-        self._recipe = recipe
-        self._images = 0  # that the settings are for
-        self._settings = mx.nd.zeros(4)
+        self._recipe, self._rate = recipe, recipe.learning_rate
+        self._settings, self._current = mx.nd.zeros(4), None
         self._arrays = [*arrays, self._settings]
 
     def step(self, images: int, some_idle: bool) -> None:
-        if images != self._images:
-            recipe, self._images = self._recipe, images
-            self._settings[:] = [recipe.learning_rate, recipe.weight_decay, 1 / images, recipe.momentum]
+        settings = [self._rate, self._recipe.weight_decay, 1 / images, self._recipe.momentum]
+        if settings != self._current:
+            self._settings[:] = self._current = settings
         self._operator(*self._arrays)
 
     def set_learning_rate(self, rate: float) -> None:
-        self._settings["lr"] = rate
+        self._rate = rate
 
 
 def update(
