@@ -58,14 +58,16 @@ class Channel {
       }
       if (chain_.dropout > 0) {
         const float* m = mask_.data();
-        dropout_mask(key, first / at_once_ * shape_.channels + channel, chain_.dropout, at_once_ * plane_, mask_.data());
+        const int64_t stream = first / at_once_ * shape_.channels + channel;
+        dropout_mask(key, stream, chain_.dropout, int64_t(mask_.size()), mask_.data());
 #pragma omp simd
         for (int64_t i = 0; i < count; ++i) v[i] = m[i] > 0 ? (v[i] + 0.0f) * m[i] : -0.0f;
       }
     }
   }
 
-  // gradient *= derivative of activation and Dropout, of a piece. The values tell what was dropped: nothing else is a negative zero.
+  // gradient *= derivative of activation and Dropout, of a piece. The values tell what was dropped: nothing else is a
+  // negative zero.
   void undo(int64_t first, float* gradient) const {
     const int64_t count = count_of(first);
     const float* v = values(first);
@@ -199,7 +201,8 @@ void chain_backward(const Chain& chain, const Shape& shape, Key key, const T* da
   {
     Channel channel(chain, shape);
     Pooling pooling(shape.height, shape.width);
-    std::vector<float> gradients(channel.size(), 0.0f), line(channel.at_once() * plane);
+    std::vector<float> gradients(channel.size(), 0.0f);  // of the normalized values
+    std::vector<float> line(channel.at_once() * plane);
     const int64_t out_plane = chain.pool ? pooling.size() : plane;
 #pragma omp for schedule(dynamic)
     for (int64_t c = 0; c < shape.channels; ++c) {
@@ -209,13 +212,14 @@ void chain_backward(const Chain& chain, const Shape& shape, Key key, const T* da
       for (int64_t first = 0; first < shape.images; first += channel.at_once()) {
         const int64_t count = channel.count_of(first);
         const float* v = channel.values(first);
-        float* d = gradients.data() + first * plane;  // of the normalized values
+        float* d = gradients.data() + first * plane;
         for (int64_t n = first; n < channel.end_of(first); ++n) {
           const T* from = out_gradient + (n * shape.channels + c) * out_plane;
-          float* given = chain.pool ? pooling.result().data() : gradients.data() + n * plane;
+          float* whole = gradients.data() + n * plane;
+          float* given = chain.pool ? pooling.result().data() : whole;
 #pragma omp simd
           for (int64_t i = 0; i < out_plane; ++i) given[i] = widen(from[i]);
-          if (chain.pool) pooling.backward(channel.values(n), norm.scale, norm.shift, norm.floor, gradients.data() + n * plane);
+          if (chain.pool) pooling.backward(channel.values(n), norm.scale, norm.shift, norm.floor, whole);
         }
         if (!chain.pool && chain.relu) {
 #pragma omp simd

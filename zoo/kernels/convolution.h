@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "layout.h"
@@ -55,17 +54,21 @@ inline void convolution_forward(const Convolution& conv, const bfloat16* data, c
 }
 
 // The gradient before the activation, from that after it and the activation's result.
-inline void undo_activation(Activation activation, const bfloat16* gradient, const bfloat16* result, int64_t count,
-                            bfloat16* to) {
-  if (activation == Activation::tanh) {
-#pragma omp simd
-    for (int64_t i = 0; i < count; ++i) narrow(widen(gradient[i]) * (1 - widen(result[i]) * widen(result[i])), to + i);
-  } else if (activation == Activation::relu) {
-#pragma omp simd
-    for (int64_t i = 0; i < count; ++i) to[i].bits = int16_t(result[i].bits) > 0 ? gradient[i].bits : uint16_t(0);
-  } else {
-    std::memcpy(to, gradient, count * sizeof(bfloat16));
+inline const bfloat16* undo_activation(Activation activation, const bfloat16* gradient, const bfloat16* result,
+                                       int64_t count) {
+  if (activation == Activation::none) return gradient;
+  auto* undone = scratch<Activation, bfloat16>(count);
+  for (int64_t i = 0; i < count; i += 16) {
+    const __mmask16 mask = first_lanes(count - i);
+    const __m256i given = load(mask, gradient + i), value = load(mask, result + i);
+    if (activation == Activation::tanh) {
+      const __m512 r = widened(value), factor = _mm512_fnmadd_ps(r, r, _mm512_set1_ps(1.0f));
+      store(undone + i, mask, (__m256i)_mm512_cvtneps_pbh(_mm512_mul_ps(widened(given), factor)));
+    } else {
+      store(undone + i, mask, _mm256_maskz_mov_epi16(_mm256_cmpgt_epi16_mask(value, _mm256_setzero_si256()), given));
+    }
   }
+  return undone;
 }
 
 // Images that the gradients are computed for at once: enough of them for long sums over positions, an even number.
@@ -96,7 +99,7 @@ inline void add_channels(const Plan& plan, const bfloat16* group, int64_t slots,
     alignas(64) float found[2][16];
     _mm512_store_ps(found[0], even);
     _mm512_store_ps(found[1], odd);
-    for (int64_t i = channel; i < std::min(channel + kBlock, plan.conv.in); ++i) sums[i] += found[i % 2][(i - channel) / 2];
+    for (int64_t i = 0; i < std::min(kBlock, plan.conv.in - channel); ++i) sums[channel + i] += found[i % 2][i / 2];
   }
 }
 
@@ -113,8 +116,10 @@ inline void add_up(const Plan& plan, const std::vector<Sums>& sums, float* weigh
 #pragma omp simd
         for (int64_t i = 0; i < rows; ++i) total[i] += sums[part].weight[at + i];
       float* to = weight_gradient + o * rows * plan.taps + tap;
-      if (plan.taps == 1) std::copy(total, total + rows, to);
-      else for (int64_t i = 0; i < rows; ++i) to[i * plan.taps] = total[i];
+      if (plan.taps == 1)
+        std::copy(total, total + rows, to);
+      else
+        for (int64_t i = 0; i < rows; ++i) to[i * plan.taps] = total[i];
     }
     if (!bias_gradient) continue;
     double bias = 0;
@@ -133,9 +138,10 @@ inline void convolution_backward(const Convolution& conv, const bfloat16* data, 
   const Lines packed = data_gradient ? pack(back, weight, true) : Lines();
   const int threads = threads_for(2 * plan.nanoseconds());
   const int64_t most = gradient_group(plan, back, threads), groups = (conv.images + most - 1) / most;
-  const int64_t parts = std::min<int64_t>(groups, threads > 1 ? 4 * threads : 1), size = plan.taps * plan.outputs * plan.depth;
+  const int64_t parts = std::min<int64_t>(groups, threads > 1 ? 4 * threads : 1);
+  const int64_t size = plan.taps * plan.outputs * plan.depth;
   std::vector<Sums> sums;
-  float* memory = scratch<Convolution, float>(parts * size);
+  float* memory = reinterpret_cast<float*>(scratch<Sums[1], Line>((parts * size + 15) / 16));
   for (int64_t part = 0; part < parts; ++part) sums.push_back({memory + part * size, std::vector<double>(conv.out)});
 #pragma omp parallel num_threads(threads)
   {
@@ -145,9 +151,8 @@ inline void convolution_backward(const Convolution& conv, const bfloat16* data, 
       const int64_t begin = groups * part / parts;
       for (int64_t group = begin; group < groups * (part + 1) / parts; ++group) {
         const int64_t first = group * most, count = std::min(most, conv.images - first), slots = round_up(count, 2);
-        bfloat16* z = scratch<Sums, bfloat16>(count * conv.out * plane);
-        undo_activation(conv.activation, gradient + first * conv.out * plane, result + first * conv.out * plane,
-                        count * conv.out * plane, z);
+        const int64_t at = first * conv.out * plane, values = count * conv.out * plane;
+        const bfloat16* z = undo_activation(conv.activation, gradient + at, result + at, values);
         bfloat16* gradients = clean_group<Sums>(back, count, slots);
         enter(back, z, count, slots, gradients);
         if (data_gradient) convolve(back, packed, finish, gradients, slots, count, data_gradient + first * image);

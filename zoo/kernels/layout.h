@@ -11,25 +11,21 @@ inline __m256i load(__mmask16 mask, const float* from) {
   return (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from));
 }
 inline void store(bfloat16* to, __mmask16 mask, __m256i values) { _mm256_mask_storeu_epi16(to, mask, values); }
-inline void store(float* to, __mmask16 mask, __m256i values) {
-  _mm512_mask_storeu_epi32(to, mask, _mm512_slli_epi32(_mm512_cvtepu16_epi32(values), 16));
-}
-
-inline const bfloat16* as_is(const bfloat16* image) { return image; }
-inline const bfloat16* as_is(const float*) { return nullptr; }
+inline __m512 widened(__m256i values) { return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(values), 16); }
+inline void store(float* to, __mmask16 mask, __m256i values) { _mm512_mask_storeu_ps(to, mask, widened(values)); }
 
 // The planes of an image with their padding.
 template <class T>
 const bfloat16* padded(const Convolution& conv, const T* image) {
-  if (conv.pad_height + conv.pad_width == 0 && as_is(image)) return as_is(image);
   const int64_t height = conv.height + 2 * conv.pad_height, width = conv.width + 2 * conv.pad_width;
   auto* planes = scratch<Convolution, bfloat16>(conv.in * height * width);
-  if (conv.pad_height + conv.pad_width > 0) std::fill(planes, planes + conv.in * height * width, bfloat16{0});
+  std::fill(planes, planes + conv.in * height * width, bfloat16{0});
   for (int64_t channel = 0; channel < conv.in; ++channel)
     for (int64_t y = 0; y < conv.height; ++y, image += conv.width)
       for (int64_t x = 0; x < conv.width; x += 16) {
         const __mmask16 mask = first_lanes(conv.width - x);
-        store(planes + (channel * height + y + conv.pad_height) * width + conv.pad_width + x, mask, load(mask, image + x));
+        bfloat16* to = planes + (channel * height + y + conv.pad_height) * width + conv.pad_width + x;
+        store(to, mask, load(mask, image + x));
       }
   return planes;
 }
@@ -39,7 +35,9 @@ template <class T, class At>
 void by_pixel(const T* from, const std::vector<int64_t>& rows, int64_t count, int64_t depth, At at) {
   const __mmask16 mask = first_lanes(count);
   for (int64_t first = 0; first < depth; first += kBlock) {
-    auto line = [&](int64_t row) { return row < int64_t(rows.size()) ? load(mask, from + rows[row]) : _mm256_setzero_si256(); };
+    auto line = [&](int64_t row) {
+      return row < int64_t(rows.size()) ? load(mask, from + rows[row]) : _mm256_setzero_si256();
+    };
     __m512i pairs[16];
     for (int64_t k = 0; k < 16; ++k) pairs[k] = interleaved(line(first + 2 * k), line(first + 2 * k + 1));
     transpose(pairs);
@@ -114,7 +112,8 @@ void leave(const bfloat16* from, int64_t count, int64_t slots, int64_t channels,
       for (int64_t p = 0; p < pixels; p += 16) {
         T* to = images + (n * channels + first) * pixels + p;
         const __mmask16 mask = first_lanes(pixels - p);
-        by_channel(from + (p * slots + n) * depth + first, slots * depth, pixels - p, [&](int64_t channel, __m256i values) {
+        const bfloat16* at = from + (p * slots + n) * depth + first;
+        by_channel(at, slots * depth, pixels - p, [&](int64_t channel, __m256i values) {
           if (first + channel < channels) store(to + channel * pixels, mask, values);
         });
       }

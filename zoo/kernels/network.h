@@ -71,18 +71,23 @@ class Network {
 #pragma omp for schedule(dynamic)
       for (size_t g = 0; g < groups.size(); ++g) {
         const Group& group = groups[g];
-        const int64_t out_lines = last.pixels() * group.images * last.plan.outputs / kBlock;
-        auto* result = reinterpret_cast<bfloat16*>(scratch<Network, Line>(out_lines + lines_until(layers_.size(), group.images)));
-        run(layers_.size() - 1, group, {result, last.out_width(), last.plan.outputs, group.images, 0, 0, 0}, result + out_lines * kBlock);
-        leave(result, group.images, group.images, last.plan.conv.out, last.pixels(), out_ + group.first * last.plan.conv.out * last.pixels());
+        const int64_t size = group.images * last.pixels() * last.plan.outputs, outputs = last.plan.conv.out;
+        bfloat16* result = scratch<Network, Line>(size / kBlock + lines(group.images))->values;
+        const Place place{result, last.out_width(), last.plan.outputs, group.images, 0, 0, 0};
+        run(layers_.size() - 1, group, place, result + size);
+        leave(result, group.images, group.images, outputs, last.pixels(), out_ + group.first * outputs * last.pixels());
       }
     }
   }
 
  private:
-  int64_t lines_until(size_t end, int64_t images) const {
+  // Of the inputs of all layers.
+  int64_t lines(int64_t images) const {
     int64_t lines = 0;
-    while (end-- > 0) lines += layers_[end].plan.lines(images = std::min(images, layers_[end].plan.at_once()));
+    for (size_t layer = layers_.size(); layer-- > 0;) {
+      images = std::min(images, layers_[layer].plan.at_once());
+      lines += layers_[layer].plan.lines(images);
+    }
     return lines;
   }
 
@@ -91,14 +96,15 @@ class Network {
     const Layer& layer = layers_[index];
     const Plan& plan = layer.plan;
     const Convolution& conv = plan.conv;
-    for (const Group& part : groups_of(group.images, plan.at_once(), 1)) {
-      const Group images{group.first + part.first, part.images};
+    for (const Group& part : groups_of(group.images, plan.at_once())) {
+      const int64_t first = group.first + part.first;
       bfloat16* const rest = memory + plan.lines(part.images) * kBlock;
       if (plan.has_border()) std::fill(memory, rest, bfloat16{0});
       if (index == 0) {
-        enter(plan, data_ + images.first * conv.in * conv.height * conv.width, part.images, part.images, memory);
+        enter(plan, data_ + first * conv.in * conv.height * conv.width, part.images, part.images, memory);
       } else {
-        run(index - 1, images, {memory, plan.width, plan.depth, part.images, conv.pad_height, conv.pad_width, 0}, rest);
+        const Place place{memory, plan.width, plan.depth, part.images, conv.pad_height, conv.pad_width, 0};
+        run(index - 1, {first, part.images}, place, rest);
       }
       Place place = out;
       place.slot += part.first;

@@ -58,7 +58,8 @@ inline float tanh_of(float x) {
 #ifdef __AVX512F__
 // Error below 2^-11 of the value: for what is, or was, rounded to the eight bits of a bfloat16.
 inline __m512 tanh_of(__m512 x) {
-  const __m512 y = _mm512_max_ps(_mm512_set1_ps(-3.9f), _mm512_min_ps(_mm512_set1_ps(3.9f), x));  // keeps what is no number
+  const __m512 below = _mm512_min_ps(_mm512_set1_ps(3.9f), x);  // keeps what is not a number
+  const __m512 y = _mm512_max_ps(_mm512_set1_ps(-3.9f), below);
   const __m512 s = _mm512_mul_ps(y, y);
   const __m512 p = _mm512_fmadd_ps(_mm512_set1_ps(0.08318265f), s, _mm512_set1_ps(0.99967305f));
   __m512 q = _mm512_fmadd_ps(_mm512_set1_ps(0.00663586f), s, _mm512_set1_ps(0.41472735f));

@@ -24,11 +24,13 @@ inline void philox(Key key, uint64_t block, uint32_t stream, uint32_t (&word)[4]
   const __m512i left = _mm512_set1_epi64(multiplier[0]), right = _mm512_set1_epi64(multiplier[1]);
   __m512i half[2][4];  // even and odd blocks
   for (int odd = 0; odd < 2; ++odd) {
-    const __m512i number = _mm512_add_epi64(_mm512_set1_epi64(int64_t(block) + odd), _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14));
-    __m512i c0 = number, c1 = _mm512_srli_epi64(number, 32), c2 = _mm512_set1_epi64(stream), c3 = _mm512_setzero_si512();
+    const __m512i first = _mm512_set1_epi64(int64_t(block) + odd);
+    __m512i c0 = _mm512_add_epi64(first, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14));
+    __m512i c1 = _mm512_srli_epi64(c0, 32), c2 = _mm512_set1_epi64(stream), c3 = _mm512_setzero_si512();
     for (uint32_t round = 0; round < 10; ++round) {
       const __m512i a = _mm512_mul_epu32(left, c0), b = _mm512_mul_epu32(right, c2);
-      const __m512i k0 = _mm512_set1_epi32(int(key.low + round * step[0])), k1 = _mm512_set1_epi32(int(key.high + round * step[1]));
+      const __m512i k0 = _mm512_set1_epi32(int(key.low + round * step[0]));
+      const __m512i k1 = _mm512_set1_epi32(int(key.high + round * step[1]));
       c0 = _mm512_ternarylogic_epi32(_mm512_srli_epi64(b, 32), c1, k0, 0x96);  // exclusive or of three
       c2 = _mm512_ternarylogic_epi32(_mm512_srli_epi64(a, 32), c3, k1, 0x96);
       c1 = b, c3 = a;

@@ -32,15 +32,15 @@ struct Convolution {
 
 inline int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-// Where a piece of the output lies, and how its positions are numbered: by rows, `pitch` apart.
+// A piece of the output.
 struct Strip {
   int64_t y, x, rows, columns;
 };
 
 struct Strips {
   std::vector<Strip> strips;
-  int64_t pitch;
-  bool joined;  // whether the rows of a strip are computed as one run of positions
+  int64_t pitch;  // positions from one row of a strip to the next
+  bool joined;    // whether the rows of a strip are computed as one run of positions
 };
 
 // With few input channels (the first layer) the taps of all channels are laid side by side, already shifted, as
@@ -86,22 +86,22 @@ class Plan {
     return offsets;
   }
 
-  // The output in pieces small enough for the first-level cache: of a row, or of two where they are pooled, so many
-  // columns that the positions fill blocks. Where rows are too short for that they are run together, columns of
-  // padding included.
+  // The output in pieces small enough for the first-level cache: a row, or two where they are pooled, or so many of
+  // their columns that the positions fill a block. Where rows are too short for that they are run together, columns
+  // of padding included.
   Strips strips(int64_t images, bool pool) const {
     const int64_t step = pool ? 2 : 1, rows = conv.out_height() / step * step, columns = conv.out_width() / step * step;
-    const int64_t wide = round_up((kBlock + images - 1) / images, step);
-    if (wide <= columns) {
-      const int64_t length = round_up(wide * images, kBlock);
-      Strips found{{}, length, false};
-      for (int64_t y = 0; y < rows; y += step)
-        for (int64_t x = 0; x < columns; x += wide) found.strips.push_back({y, std::min(x, columns - wide), step, wide});
-      return found;
-    }
-    const int64_t pitch = width * images, high = std::max<int64_t>(1, 1024 / pitch / step) * step;
-    Strips found{{}, pitch, true};
-    for (int64_t y = 0; y < rows && columns > 0; y += high) found.strips.push_back({y, 0, std::min(high, rows - y), columns});
+    if (rows * columns == 0) return {{}, 0, false};
+    const int64_t few = std::min(columns, round_up((kBlock + images - 1) / images, step));
+    const int64_t wide = columns * images * step <= 256 ? columns : few;
+    auto halves = [&](int64_t pixels) { return (pixels * images + 15) / 16; };  // of blocks
+    const bool joined = halves((rows - 1) * width + columns) < rows * halves(wide) * ((columns + wide - 1) / wide);
+    Strips found{{}, joined ? width * images : round_up(wide * images, kBlock), joined};
+    const int64_t high = joined ? std::max<int64_t>(1, 1024 / found.pitch / step) * step : step;
+    const int64_t broad = joined ? columns : wide;
+    for (int64_t y = 0; y < rows; y += high)
+      for (int64_t x = 0; x < columns; x += broad)
+        found.strips.push_back({y, std::min(x, columns - broad), std::min(high, rows - y), broad});
     return found;
   }
 };
@@ -112,11 +112,12 @@ struct Group {
   int64_t first, images;
 };
 
-inline std::vector<Group> groups_of(int64_t images, int64_t most, int threads) {
+inline std::vector<Group> groups_of(int64_t images, int64_t most, int threads = 1) {
+  const int64_t least = std::min<int64_t>(images / threads, 8);
   std::vector<Group> groups;
   for (int64_t first = 0, size = most; first < images; first += size) {
-    const int64_t fair = threads > 1 ? std::max<int64_t>((images - first) / (2 * threads), std::min<int64_t>(8, most)) : images;
-    while (size > 1 && (size > fair || size > images - first)) size /= 2;
+    const int64_t left = images - first, fair = threads > 1 ? std::max(left / (2 * threads), least) : left;
+    while (size > 1 && size > std::min(left, fair)) size /= 2;
     groups.push_back({first, size});
   }
   return groups;

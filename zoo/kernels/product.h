@@ -40,8 +40,8 @@ __m512 activated(__m512 x) {
 // A strip of 32 outputs from `output` on. Pooling comes first, since what it would follow grows, or with a negative
 // scale falls, with the product.
 template <Activation activation, bool pool>
-void finish_strip(const Finish& finish, const Strip& strip, int64_t pitch, int64_t images, const float* c, int64_t output,
-                  const Place& out) {
+void finish_strip(const Finish& finish, const Strip& strip, int64_t pitch, int64_t images, const float* c,
+                  int64_t output, const Place& out) {
   __m512 bias[2], scale[2], shift[2], sign[2];
   const __m512 floor = _mm512_set1_ps(finish.relu ? 0.0f : -INFINITY);
   for (int half = 0; half < 2; ++half) {
@@ -77,34 +77,36 @@ void finish_strip(const Finish& finish, const Strip& strip, int64_t pitch, int64
 
 using FinishStrip = void (*)(const Finish&, const Strip&, int64_t, int64_t, const float*, int64_t, const Place&);
 
-inline FinishStrip finish_for(const Finish& finish) {
-  switch (finish.activation) {
-    case Activation::tanh: return finish.pool ? finish_strip<Activation::tanh, true> : finish_strip<Activation::tanh, false>;
-    case Activation::relu: return finish.pool ? finish_strip<Activation::relu, true> : finish_strip<Activation::relu, false>;
-    default: return finish.pool ? finish_strip<Activation::none, true> : finish_strip<Activation::none, false>;
+template <bool pool>
+FinishStrip finish_for(Activation activation) {
+  switch (activation) {
+    case Activation::tanh: return finish_strip<Activation::tanh, pool>;
+    case Activation::relu: return finish_strip<Activation::relu, pool>;
+    default: return finish_strip<Activation::none, pool>;
   }
 }
 
 // A group of images through a convolution; `input` as plan.h has it.
-inline void convolve(const Plan& plan, const Lines& weights, const Finish& finish, const bfloat16* input, int64_t images,
-                     const Place& out) {
+inline void convolve(const Plan& plan, const Lines& weights, const Finish& finish, const bfloat16* input,
+                     int64_t images, const Place& out) {
   const std::vector<int64_t> offsets = plan.offsets(images);
   const Strips layout = plan.strips(images, finish.pool);
-  const FinishStrip finish_strip = finish_for(finish);
+  const FinishStrip finish_strip = (finish.pool ? finish_for<true> : finish_for<false>)(finish.activation);
+  const int64_t pitch = layout.pitch;
   settle(input);
   for (const Strip& strip : layout.strips) {
     const int64_t runs = layout.joined ? 1 : strip.rows;
-    const int64_t length = (layout.joined ? (strip.rows - 1) * layout.pitch : 0) + strip.columns * images;
-    auto* c = reinterpret_cast<float*>(scratch<Strips, Line>(((runs - 1) * layout.pitch + length + kBlock) * 2));
+    const int64_t length = (layout.joined ? (strip.rows - 1) * pitch : 0) + strip.columns * images;
+    auto* c = reinterpret_cast<float*>(scratch<Strips, Line>(((runs - 1) * pitch + length + kBlock) * 2));
     for (int64_t o = 0; o < plan.outputs; o += kBlock) {
       const bfloat16* b = weights[o * plan.steps()].values;
       for (int64_t run = 0; run < runs; ++run) {
         const bfloat16* a = input + ((strip.y + run) * plan.width + strip.x) * images * plan.depth;
         for (int64_t p = 0; p < length; p += kBlock)
-          multiply(a + p * plan.depth, plan.depth, offsets, b, c + (run * layout.pitch + p) * kBlock, length - p <= 16);
+          multiply(a + p * plan.depth, plan.depth, offsets, b, c + (run * pitch + p) * kBlock, length - p <= 16);
       }
       settle(c);
-      finish_strip(finish, strip, layout.pitch, images, c, o, out);
+      finish_strip(finish, strip, pitch, images, c, o, out);
     }
   }
 }

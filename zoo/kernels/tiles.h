@@ -69,8 +69,8 @@ inline void multiply(const bfloat16* a, int64_t depth, const std::vector<int64_t
   _tile_stored(1, c + 16, kBlock * 4);
 }
 
-// c[32][32] += or, if it is new, = sum over k of 32 lines of `a`, `a_step` lines after those of the step before, times a
-// block of `b`, which holds pairs of rows, `b_stride` of its values apart.
+// c[32][32] += or, if it is new, = sum over steps of 32 lines of `a`, `a_step` lines after those of the step before,
+// times a block of pairs of rows, `b_stride` values apart, at `b_offset` from each of `b`.
 inline void accumulate(const Line* a, int64_t a_step, const std::vector<const uint32_t*>& b, int64_t b_stride,
                        int64_t b_offset, float* c, int64_t c_stride, bool is_new) {
   if (is_new) {

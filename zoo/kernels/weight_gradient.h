@@ -56,7 +56,7 @@ class WeightGradient {
   // sum[tap][output][channel] += the products, or = the first time. So many positions at once that both operands of
   // a block stay in the caches while the sums pass by.
   void add_to(float* sum, bool is_new) const {
-    const int64_t depth = plan_.depth, blocks = plan_.conv.out_height() * blocks_of_row_, at_once = 16;
+    const int64_t depth = plan_.depth, blocks = plan_.conv.out_height() * blocks_of_row_, at_once = 32;
     std::vector<const uint32_t*> rows;
     for (int64_t begin = 0; begin < blocks; begin += at_once) {
       rows.clear();
