@@ -177,6 +177,33 @@ def test_convolution_on_amx(batch, channels, size, filters, kernel, pad, activat
     assert_close(passes(block, net, data), without_data(passes(net, net, data)), 0.1 if activation == "relu" else 0.02)
 
 
+@needs_amx
+@pytest.mark.parametrize("batch", [1, 5, 37])  # groups of one, uneven ones, full ones
+@pytest.mark.parametrize("activation", [None, "tanh", "relu"])
+@pytest.mark.parametrize("shape, filters", [((1, 21, 19), (6, 40)), ((3, 13, 30), (33, 64)), ((20, 9, 8), (64, 17))])
+def test_a_run_of_layers_predicts_what_its_operators_predict(batch, activation, shape, filters):
+    """Pooling of odd planes, BatchNorm with scales of either sign in front of it, padding, and dense layers behind."""
+    data = rounded(np.random.default_rng(0).normal(size=(batch, *shape)))
+    net = sequential(
+        nn.Conv2D(filters[0], 5, padding=2, activation=activation),
+        nn.BatchNorm(),
+        nn.MaxPool2D(),
+        nn.Conv2D(filters[1], 3, padding=1, use_bias=False),
+        nn.BatchNorm(),
+        nn.Activation("relu"),
+        nn.Conv2D(filters[0], (2, 3), activation=activation),
+        nn.Dense(11, activation=activation),
+        nn.Dense(10),
+        data=data,
+    )
+    for gamma in net.collect_params(".*gamma").values():
+        gamma.set_data(gamma.data() * mx.nd.array(np.resize([1, -1, 1], gamma.shape)))
+    block = lowering.for_inference(net, "bfloat16", CPU, shape)
+    assert operators(block) == ["zoo_network"]
+    expected, found = (each(mx.nd.array(data)).asnumpy() for each in (net, block))
+    assert_close({"output": found}, {"output": expected}, 0.03)
+
+
 @needs_kernels
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_what_two_layers_share_is_left_to_mxnet(dtype: str):
