@@ -9,7 +9,7 @@ Names are imported when they are first used, so ``import export`` does not load 
 
 from importlib import import_module
 
-_HOMES = {"to_onnx": "export.onnx", "to_symbol": "export.symbol"}
+_HOMES = {"to_onnx": "export.onnx.model", "to_symbol": "export.symbol"}
 __all__ = sorted(_HOMES)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -61,6 +61,13 @@ def hexdigest(content: bytes) -> str:
 def write_text(path: Path, text: str) -> None:
     with atomic(path) as file:
         file.write(text.encode())
+
+
+def write_together(contents: dict[Path, bytes]) -> None:
+    """Write all files, or none: they take their names once the last of them is complete."""
+    with ExitStack() as stack:
+        for file, content in [(stack.enter_context(atomic(path)), content) for path, content in contents.items()]:
+            file.write(content)
 
 
 def output_directory(path: Path) -> Path:

@@ -21,8 +21,10 @@ from zoo.runtime import mx
 _LIST_MAGIC = 0x112
 _ARRAY_MAGICS = {0xF993FAC9, 0xF993FACA}  # NDARRAY_V2, and V3 with NumPy's shape semantics
 _DENSE = 0
-_DTYPES = {0: "float32", 1: "float64", 2: "float16", 3: "uint8", 4: "int32", 5: "int8", 6: "int64", 7: "bool"}
-_CODES = {np.dtype(name): code for code, name in _DTYPES.items()}
+_BFLOAT16 = np.dtype([("bfloat16", np.uint16)])  # NumPy has none; this is how MXNet hands it over
+_NAMES = {0: "float32", 1: "float64", 2: "float16", 3: "uint8", 4: "int32", 5: "int8", 6: "int64", 7: "bool"}
+_DTYPES = {**{code: np.dtype(name) for code, name in _NAMES.items()}, 12: _BFLOAT16}
+_CODES = {dtype: code for code, dtype in _DTYPES.items()}
 
 
 def state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
@@ -37,6 +39,11 @@ def state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
         raise ZooError("the network has no weights yet: initialize it and run it once") from None
     auxiliary = set(net(mx.sym.var("data")).list_auxiliary_states())
     return {f"aux:{name}" if name in auxiliary else f"arg:{name}": array for name, array in arrays.items()}
+
+
+def widened(array: np.ndarray) -> np.ndarray:
+    """``array``, as float32 if it is bfloat16."""
+    return (array["bfloat16"].astype(np.uint32) << 16).view(np.float32) if array.dtype == _BFLOAT16 else array
 
 
 def merge_statistics(net: mx.gluon.HybridBlock) -> None:
@@ -151,7 +158,7 @@ def _array(reader: _Reader, number: int) -> np.ndarray:
     _, _, code = reader.unpack("iii", f"type of array {number}")
     if code not in _DTYPES or min(shape) < 1:
         raise reader.damaged(f"array {number} has the impossible shape {shape} or type {code}")
-    dtype = np.dtype(_DTYPES[code])
+    dtype = _DTYPES[code]
     size = dtype.itemsize
     for extent in shape:
         size *= extent

@@ -1,0 +1,61 @@
+"""What a network computes at inference, as a graph with one input and without labels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo import weights
+from zoo.errors import ZooError
+from zoo.runtime import mx
+from zoo.symbols import Graph, Node
+
+INPUT = "data"
+# Operators that exist for their gradients, and what they compute at inference.
+_HEADS = {
+    "LinearRegressionOutput": "_copy",
+    "LogisticRegressionOutput": "sigmoid",
+    "MAERegressionOutput": "_copy",
+    "SVMOutput": "_copy",
+    "SoftmaxOutput": "SoftmaxActivation",
+}
+
+
+def graph_of(net: mx.gluon.HybridBlock) -> Graph:
+    """The graph of ``net`` from the variable "data", its training heads replaced by what they compute."""
+    try:
+        symbol = net(mx.sym.var(INPUT))
+    except (TypeError, ValueError, AssertionError) as error:
+        raise ZooError(f"the network must take one input, the data, and cannot be called with one ({error})") from None
+    graph = Graph.of(symbol if isinstance(symbol, mx.sym.Symbol) else mx.sym.Group(list(symbol)))
+    return without_heads(graph)
+
+
+def without_heads(graph: Graph) -> Graph:
+    """``graph`` with its ``SoftmaxOutput`` and the like replaced, which frees it of their labels."""
+    for node in [node for node in graph.nodes() if node.operator in _HEADS]:
+        operator, attributes = _HEADS[node.operator], {}
+        if node.is_set("preserve_shape"):
+            operator = "softmax"  # over the last axis
+        elif node.is_set("multi_output"):
+            attributes["mode"] = "channel"
+        graph.replace(node, (Node(operator, node.name, attributes, node.inputs[:1]), 0))
+    return graph
+
+
+def label_names(graph: Graph) -> set[str]:
+    """Variables that nothing but the labels of training heads is taken from."""
+    labels, others = set(), {node.name for node, _ in graph.heads}
+    for node in graph.nodes():
+        for position, (source, _) in enumerate(node.inputs):
+            if source.is_variable:
+                (labels if node.operator in _HEADS and position == 1 else others).add(source.name)
+    return labels - others
+
+
+def finite_state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
+    """:func:`zoo.weights.state`; :class:`ZooError` names a weight that holds what is no finite number."""
+    arrays = weights.state(net)
+    for name, array in arrays.items():
+        if not np.isfinite(weights.widened(array)).all():
+            raise ZooError(f"the network cannot be exported: {name.split(':')[1]} holds values that are not finite")
+    return arrays

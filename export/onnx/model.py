@@ -1,0 +1,170 @@
+"""The ONNX file: a translated graph with its inputs, outputs and what is to be known about them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from export import inference
+from export.inference import INPUT
+from export.onnx.graph import BATCH, Graph, Tensor
+from export.onnx.translation import Translation, translate
+from zoo import __version__, files, weights
+from zoo.errors import ZooError
+from zoo.graph import INPUT_SHAPE
+from zoo.runtime import mx
+
+OPSETS = range(13, 22)
+DEFAULT_OPSET = 17
+_LARGEST = 2**31 - 2**20  # bytes: what protobuf can write as one message
+
+
+def to_onnx(
+    net: mx.gluon.HybridBlock,
+    path: str | os.PathLike,
+    input_shape: tuple[int, ...] = INPUT_SHAPE,
+    opset: int = DEFAULT_OPSET,
+    batch: int | None = None,
+    softmax: bool = False,
+    uint8: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
+    """Write ``net``, any hybridizable network, to ``path`` as an ONNX model for inference, and return the path.
+
+    Its input ``data`` is ``("batch", *input_shape)`` float32, of any batch size unless ``batch`` fixes it. Its output
+    is ``output``, for the zoo's networks ``("batch", 10)`` float32; a network with several outputs keeps their names.
+    Weights keep their names, operators theirs but for Gluon's "_fwd".
+
+    ``softmax`` appends a softmax, and the output is ``probabilities`` then. With ``uint8`` the data are pixels from 0
+    to 255, which the graph divides by 255. ``metadata`` are further ``metadata_props``, beside the hash of the weights
+    and the versions. Casts that MXNet's AMP put in are left out, as MXNet's own export leaves them out.
+
+    Raises :class:`ZooError` where the package onnx is missing, for an operator or a setting that cannot be translated,
+    for weights that are not finite, and where the file cannot be written.
+    """
+    content = encode(net, input_shape, opset, batch, softmax, uint8, metadata)
+    path = files.output_file(Path(path))
+    files.write_together({path: content})
+    return path
+
+
+def encode(
+    net: mx.gluon.HybridBlock,
+    input_shape: tuple[int, ...] = INPUT_SHAPE,
+    opset: int = DEFAULT_OPSET,
+    batch: int | None = None,
+    softmax: bool = False,
+    uint8: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """The content of the file that :func:`to_onnx` writes, which has passed ONNX's checker and shape inference."""
+    onnx = package()
+    newest = min(OPSETS[-1], onnx.defs.onnx_opset_version())
+    if opset not in range(OPSETS[0], newest + 1):
+        raise ZooError(f"an ONNX file is written with an opset from {OPSETS[0]} to {newest}, not {opset}")
+    if batch is not None and batch < 1:
+        raise ZooError(f"the batch size must be at least 1, not {batch}")
+    source, state = inference.graph_of(net), inference.finite_state(net)
+    arrays = {name.split(":", 1)[1]: weights.widened(value) for name, value in state.items()}
+    size = sum(value.nbytes for value in arrays.values())
+    if size > _LARGEST:
+        raise ZooError(f"an ONNX file holds 2 GiB at most, and these weights are {size / 2**30:.1f} GiB")
+    translation = translate(source, arrays, tuple(input_shape), batch, opset)
+    outputs = _finish(translation, softmax)
+    pixels = np.dtype(np.uint8 if uint8 else np.float32)
+    if uint8:
+        _scale(translation.graph)
+    facts = {"weights_sha256": files.hexdigest(weights.encode(state)), "mxnet_version": mx.__version__, **(metadata or {})}
+    model = _model(translation.graph, Tensor(INPUT, (batch or BATCH, *input_shape), pixels), outputs, net.name, facts)
+    _check(model)
+    return model.SerializeToString()
+
+
+def package():
+    """The package onnx, which is an extra."""
+    try:
+        import onnx
+        import onnx.checker
+    except ImportError as error:
+        raise ZooError(f"writing ONNX files needs the package onnx ({error}): pip install '.[onnx]'") from None
+    return onnx
+
+
+def _finish(translation: Translation, softmax: bool) -> list[Tensor]:
+    """Give the outputs their names; returns them."""
+    graph, outputs = translation.graph, translation.outputs
+    if softmax:
+        if len(outputs) != 1 or outputs[0].rank != 2:
+            raise ZooError("softmax is for networks with one output of two dimensions")
+        graph.add("Softmax", outputs, ["probabilities"], axis=-1)
+        return [Tensor("probabilities", outputs[0].shape, outputs[0].dtype)]
+    produced = {name for operation in graph.operations for name in operation.outputs}
+    named: list[Tensor] = []
+    for tensor in outputs:
+        name = "output" if len(outputs) == 1 else tensor.name
+        if tensor.name not in produced or tensor.name in {each.name for each in named}:
+            name = graph.unique(f"{tensor.name}_output") if len(outputs) > 1 else name
+            graph.add("Identity", [tensor], [name])  # the data themselves, or the same output twice
+        elif len(outputs) == 1:
+            graph.rename(tensor.name, name)
+        named.append(Tensor(name, tensor.shape, tensor.dtype))
+    return named
+
+
+def _scale(graph: Graph) -> None:
+    """Take pixels from 0 to 255 and divide them by 255, before all else."""
+    pixels, scaled = graph.unique("pixels"), graph.unique("scaled")
+    for operation in graph.operations:
+        operation.inputs = [scaled if name == INPUT else name for name in operation.inputs]
+    count = len(graph.operations)
+    graph.add("Cast", [INPUT], [pixels], to=np.dtype(np.float32))
+    scale = graph.constant("scale", np.array(1 / 255, np.float32))  # a factor, as in training: the same bits
+    graph.add("Mul", [pixels, scale], [scaled])
+    graph.operations = graph.operations[count:] + graph.operations[:count]
+
+
+def _model(graph: Graph, data: Tensor, outputs: list[Tensor], name: str, facts: dict[str, str]):
+    onnx = package()
+
+    def described(tensor: Tensor):
+        return onnx.helper.make_tensor_value_info(tensor.name, _element(tensor.dtype), tensor.shape)
+
+    def attribute(value):
+        return _element(value) if isinstance(value, np.dtype) else value
+
+    nodes = []
+    for each in graph.operations:
+        attributes = {key: attribute(value) for key, value in each.attributes.items() if value is not None}
+        nodes.append(onnx.helper.make_node(each.operator, each.inputs, each.outputs, name=each.name, **attributes))
+    opset = onnx.helper.make_opsetid("", graph.opset)
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            nodes,
+            name=name or "network",
+            inputs=[described(data)],
+            outputs=[described(each) for each in outputs],
+            initializer=[onnx.numpy_helper.from_array(value, key) for key, value in graph.initializers.items()],
+        ),
+        opset_imports=[opset],
+        ir_version=onnx.helper.find_min_ir_version_for([opset]),
+        producer_name="mxnet-mnist-zoo",
+        producer_version=__version__,
+    )
+    onnx.helper.set_model_props(model, facts)
+    return model
+
+
+def _element(dtype: np.dtype) -> int:
+    return package().helper.np_dtype_to_tensor_dtype(dtype)
+
+
+def _check(model) -> None:
+    """ONNX's full checker and strict shape inference; what they find wrong is wrong in the translation."""
+    onnx = package()
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ZooError(f"the network cannot be written as valid ONNX: {str(error).strip().splitlines()[0]}") from None

@@ -1,0 +1,148 @@
+"""Functions of one element, and softmax."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from export.onnx.graph import Call
+
+_ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softrelu": "Softplus", "softsign": "Softsign"}
+
+
+def activation(call: Call) -> str:
+    return call.add(_ACTIVATIONS[call.settings.only("act_type", None, *_ACTIVATIONS)], call.data)
+
+
+def leaky(call: Call) -> str:
+    settings = call.settings
+    kind = settings.only("act_type", "leaky", "elu", "selu", "gelu", "prelu", "rrelu")
+    slope = settings.number("slope", 0.25)
+    middle = (settings.number("lower_bound", 0.125) + settings.number("upper_bound", 0.334)) / 2
+    if kind == "prelu":
+        return _prelu(call)
+    if kind == "gelu":
+        return _gelu(call)
+    if kind == "selu":
+        return call.add("Selu", call.data)
+    if kind == "elu":
+        return call.add("Elu", call.data, alpha=slope)
+    return call.add("LeakyRelu", call.data, alpha=middle if kind == "rrelu" else slope)
+
+
+def _prelu(call: Call) -> str:
+    data, gamma = call.inputs
+    if gamma.value is None:
+        raise call.refusal("its slopes are not a parameter")
+    if gamma.value.size == 1:
+        return call.add("PRelu", data, gamma)
+    channels = (-1, *[1] * (data.rank - 2))  # one slope for each channel, on the axis 1
+    return call.add("PRelu", data, gamma.holding(gamma.value.reshape(channels)))
+
+
+def _gelu(call: Call) -> str:
+    """x / 2 · (1 + erf(x / √2))"""
+    if call.opset >= 20:
+        return call.add("Gelu", call.data)
+    scaled = call.add("Div", call.data, call.number("root", math.sqrt(2)), suffix="scaled")
+    error = call.add("Erf", scaled, suffix="erf")
+    raised = call.add("Add", error, call.number("one", 1), suffix="raised")
+    product = call.add("Mul", call.data, raised, suffix="product")
+    return call.add("Mul", product, call.number("half", 0.5))
+
+
+def hard_sigmoid(call: Call) -> str:
+    alpha, beta = call.settings.number("alpha", 0.2), call.settings.number("beta", 0.5)
+    return call.add("HardSigmoid", call.data, alpha=alpha, beta=beta)
+
+
+def clip(call: Call) -> str:
+    low, high = call.settings.number("a_min", -math.inf), call.settings.number("a_max", math.inf)
+    return call.add("Clip", call.data, call.number("min", low), call.number("max", high))
+
+
+def softmax(call: Call) -> str:
+    settings = call.settings
+    settings.only("use_length", False)
+    settings.only("dtype", None, "None", "float32")
+    axis = call.axis(settings.integer("axis", -1))
+    data, temperature = call.data, settings.get("temperature")
+    if temperature not in (None, "None", 1):
+        divisor = call.number("temperature", settings.number("temperature", 1))
+        data = call.add("Div", data, divisor, suffix="scaled")
+    operator = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}[call.operator]
+    return call.add(operator, data, axis=-1 if axis == call.data.rank - 1 else axis)
+
+
+def softmax_activation(call: Call) -> str:
+    if call.settings.only("mode", "instance", "channel") == "channel":
+        return call.add("Softmax", call.data, axis=1)
+    if call.data.rank != 2:
+        raise call.refusal("mode=instance is translated for two dimensions only")
+    return call.add("Softmax", call.data, axis=-1)
+
+
+def _plain(operator: str):
+    return lambda call: call.add(operator, call.data)
+
+
+def _square(call: Call) -> str:
+    return call.add("Mul", call.data, call.data)
+
+
+def _rsqrt(call: Call) -> str:
+    return call.add("Reciprocal", call.add("Sqrt", call.data, suffix="sqrt"))
+
+
+def _cast(call: Call) -> str | None:
+    _, dtype = call.outputs[0]
+    call.settings.ignore("dtype")
+    return call.data.name if dtype == call.data.dtype else call.add("Cast", call.data, to=np.dtype(dtype))
+
+
+def _same(call: Call) -> str:
+    call.settings.ignore("grad_scale", "valid_thresh", "normalization")
+    return call.data.name
+
+
+def dropout(call: Call) -> str:
+    """The identity, outside of training."""
+    call.settings.only("mode", "training")
+    call.settings.ignore("p", "axes")
+    return call.data.name
+
+
+OPERATORS = {
+    "Activation": activation,
+    "BlockGrad": _same,
+    "Cast": _cast,
+    "Dropout": dropout,
+    "LeakyReLU": leaky,
+    "MakeLoss": _same,
+    "SoftmaxActivation": softmax_activation,
+    "_copy": _same,
+    "abs": _plain("Abs"),
+    "ceil": _plain("Ceil"),
+    "clip": clip,
+    "cos": _plain("Cos"),
+    "erf": _plain("Erf"),
+    "exp": _plain("Exp"),
+    "floor": _plain("Floor"),
+    "hard_sigmoid": hard_sigmoid,
+    "log": _plain("Log"),
+    "log_softmax": softmax,
+    "make_loss": _same,
+    "negative": _plain("Neg"),
+    "reciprocal": _plain("Reciprocal"),
+    "relu": _plain("Relu"),
+    "rsqrt": _rsqrt,
+    "sigmoid": _plain("Sigmoid"),
+    "sign": _plain("Sign"),
+    "sin": _plain("Sin"),
+    "softmax": softmax,
+    "softsign": _plain("Softsign"),
+    "sqrt": _plain("Sqrt"),
+    "square": _square,
+    "tanh": _plain("Tanh"),
+}

@@ -1,0 +1,83 @@
+"""Pooling, and its reverse."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from export.onnx.graph import Call
+from export.onnx.operators.layers import LAYOUTS
+
+_OPERATORS = {"max": "MaxPool", "avg": "AveragePool", "lp": "LpPool"}
+
+
+def pooling(call: Call) -> str:
+    settings = call.settings
+    kind = settings.only("pool_type", "max", *_OPERATORS)
+    settings.only("layout", *LAYOUTS)
+    include = settings.get("count_include_pad", True) in (True, "True", None, 1)
+    power = {"p": settings.integer("p_value", 2)} if kind == "lp" else {}
+    settings.ignore("p_value")
+    if settings.flag("global_pool", False):
+        settings.ignore("kernel", "stride", "pad", "pooling_convention")
+        return call.add(f"Global{_OPERATORS[kind]}", call.data, **power)
+    kernel, ones = settings.integers("kernel"), (1,) * (call.data.rank - 2)
+    stride, padding = settings.integers("stride", ones), settings.integers("pad", (0,) * len(ones))
+    settings.only("pooling_convention", "valid", "full")
+    if any(pad >= size for pad, size in zip(padding, kernel)):
+        raise call.refusal(f"its padding {padding} is not smaller than its kernel {kernel}")
+    beyond = _beyond(call, kernel, stride, padding)
+    averaged = {}
+    if kind == "avg" and (any(padding) or any(beyond)):
+        if include and any(padding) and any(beyond):
+            raise call.refusal("it averages over padding in windows that end beyond it (pooling_convention=full)")
+        averaged = {"count_include_pad": int(include and any(padding))}
+    if kind == "lp" and any(beyond):
+        raise call.refusal("windows of an LpPool that end beyond the data are not translated")
+    ends = tuple(pad + extra for pad, extra in zip(padding, beyond))
+    return call.add(
+        _OPERATORS[kind], call.data, kernel_shape=kernel, strides=stride, pads=padding + ends, **averaged, **power
+    )
+
+
+def _beyond(call: Call, kernel: tuple, stride: tuple, padding: tuple) -> list[int]:
+    """How far the last windows reach over the padded end: not at all unless pooling_convention is full."""
+    reach = []
+    sizes = zip(call.data.shape[2:], call.shape[2:], kernel, stride, padding)
+    for size, windows, extent, step, pad in sizes:
+        if not isinstance(size, int):
+            raise call.refusal("the size of its input is not fixed")
+        last = (windows - 1) * step - pad
+        if last >= size:
+            raise call.refusal(f"its last window starts at {last}, beyond an input of {size}")
+        reach.append(max(0, last + extent - size - pad))
+    return reach
+
+
+def adaptive_average(call: Call) -> str:
+    sizes, wanted = call.data.shape[2:], call.shape[2:]
+    call.settings.ignore("output_size")
+    if set(wanted) == {1}:
+        return call.add("GlobalAveragePool", call.data)
+    if any(not isinstance(size, int) or size % count for size, count in zip(sizes, wanted)):
+        raise call.refusal(f"{sizes} cannot be cut into {wanted} equal parts")
+    kernel = [size // count for size, count in zip(sizes, wanted)]
+    return call.add("AveragePool", call.data, kernel_shape=kernel, strides=kernel)
+
+
+def up_sampling(call: Call) -> str:
+    call.settings.only("sample_type", "nearest")
+    call.settings.only("num_args", 1)
+    call.settings.ignore("num_filter", "multi_input_mode")
+    scale = call.settings.integer("scale", 1)
+    scales = call.constant("scales", [1, 1, scale, scale], np.float32)
+    return call.add(
+        "Resize", call.data, "", scales, mode="nearest", coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )  # fmt: skip
+
+
+OPERATORS = {
+    "Pooling": pooling,
+    "UpSampling": up_sampling,
+    "_contrib_AdaptiveAvgPooling2D": adaptive_average,
+}

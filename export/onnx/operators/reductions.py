@@ -1,0 +1,61 @@
+"""Reductions along axes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from export.onnx.graph import Call
+
+
+def _axes(call: Call) -> list[int]:
+    given = call.settings.integers("axis")
+    axes = range(call.data.rank) if given is None else [call.axis(value) for value in given]
+    if call.settings.flag("exclude", False):
+        axes = set(range(call.data.rank)) - set(axes)
+    if not axes:
+        raise call.refusal("it reduces no axis")
+    return sorted(axes)
+
+
+def _reduction(operator: str):
+    def translate(call: Call) -> str:
+        axes, keep = _axes(call), call.settings.flag("keepdims", False)
+        call.settings.only("dtype", None, "None", "float32")
+        if not keep and len(axes) == call.data.rank:
+            raise call.refusal("it leaves no dimension, where MXNet puts out one of size 1")
+        if operator == "ReduceSum" or call.opset >= 18:  # from there on the axes are an input
+            return call.add(operator, call.data, call.integers("axes", axes), keepdims=int(keep))
+        return call.add(operator, call.data, axes=axes, keepdims=int(keep))
+
+    return translate
+
+
+def norm(call: Call) -> str:
+    call.settings.only("out_dtype", None, "None")
+    order = call.settings.only("ord", 2, 1)
+    return _reduction({1: "ReduceL1", 2: "ReduceL2"}[order])(call)
+
+
+def _index(operator: str):
+    """MXNet puts out the index as a float."""
+
+    def translate(call: Call) -> str:
+        axis, keep = call.settings.get("axis"), call.settings.flag("keepdims", False)
+        if not isinstance(axis, int):
+            raise call.refusal("without an axis it counts through all elements")
+        index = call.add(operator, call.data, suffix="index", axis=call.axis(axis), keepdims=int(keep))
+        return call.add("Cast", index, to=np.dtype(call.outputs[0][1]))
+
+    return translate
+
+
+OPERATORS = {
+    "argmax": _index("ArgMax"),
+    "argmin": _index("ArgMin"),
+    "max": _reduction("ReduceMax"),
+    "mean": _reduction("ReduceMean"),
+    "min": _reduction("ReduceMin"),
+    "norm": norm,
+    "prod": _reduction("ReduceProd"),
+    "sum": _reduction("ReduceSum"),
+}
