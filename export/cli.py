@@ -1,27 +1,127 @@
-"""``python -m export``: a trained model as files for other programs."""
+"""``python -m export``: a trained model as files for other programs, written once they are verified."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+import tempfile
+from importlib import util
+from pathlib import Path
 
-from export.symbol import to_symbol
+import numpy as np
+
+from export import symbol, verification
+from export.loading import load_symbol
+from export.onnx import model as onnx_model
 from zoo import files, models, weights
-from zoo.cli.options import path
+from zoo.cli.options import add_data, load_data, path
+from zoo.console import FAILURE
+from zoo.errors import ZooError
+from zoo.graph import INPUT_SHAPE
+from zoo.runtime import mx
+
+_RANDOM_ITEMS = 50  # that a network which is not the zoo's is verified with
+_PREPROCESSING = {False: "pixels from 0 (background) to 255 (ink), divided by 255", True: "none: pixels from 0 to 255"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="a name from python -m zoo list")
+    parser.add_argument("model", nargs="?", help="a name from python -m zoo list")
+    parser.add_argument("--symbol", metavar="FILE", type=path, help="instead of a name: any network's -symbol.json")
     parser.add_argument(
         "--params", metavar="FILE", type=path, required=True, help="its weights, as python -m zoo train writes them"
     )
     parser.add_argument("--out", metavar="DIR", type=path, required=True, help="where to write")
+    parser.add_argument(
+        "--format", choices=("symbol", "onnx", "both"),
+        help="MXNet's -symbol.json and .params, ONNX, or both (default: both; with --symbol, onnx)",
+    )  # fmt: skip
     parser.add_argument("--epoch", type=int, default=0, help="number in the name of the .params file (default: 0)")
+    onnx = parser.add_argument_group("ONNX")
+    onnx.add_argument("--softmax", action="store_true", help="put out probabilities")
+    onnx.add_argument("--uint8", action="store_true", help="take pixels from 0 to 255")
+    onnx.add_argument("--opset", type=int, default=onnx_model.DEFAULT_OPSET, help="13 to 21 (default: 17)")
+    onnx.add_argument("--batch", type=int, metavar="N", help="fix the batch size (default: left open)")
+    onnx.add_argument(
+        "--input-shape", metavar="C,H,W", type=_shape, default=INPUT_SHAPE,
+        help="of one item, with --symbol (default: 1,28,28)",
+    )  # fmt: skip
+    onnx.add_argument("--seconds", type=float, default=60, help="of verification for each runtime (default: 60)")
+    add_data(onnx)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if (arguments.model is None) == (arguments.symbol is None):
+        raise ZooError("name a model of the zoo, or a file with --symbol: one of the two")
+    formats = _formats(arguments)
+    net, name = _network(arguments)
+    contents: dict[Path, bytes] = {}
+    if "symbol" in formats:
+        paths = symbol.names(arguments.out / name, arguments.epoch)
+        contents.update(zip(paths, symbol.encode(net, arguments.input_shape)))
+        print("MXNet reads the symbol and its parameters back and computes the same", flush=True)
+    if "onnx" in formats:
+        contents[arguments.out / f"{name}.onnx"], verified = _verified_onnx(net, arguments)
+        print(f"{verified}\n", flush=True)
+        if verified.failures:
+            print(f"error: {', '.join(verified.failures)}: nothing was written", file=sys.stderr)
+            return FAILURE
+    for target in contents:
+        files.output_file(target)
+    files.write_together(contents)
+    for target, content in contents.items():
+        print(f"{target}: {len(content):,} bytes, SHA-256 {files.hexdigest(content)}")
+    return 0
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    shape = tuple(int(part) for part in text.split(","))
+    if min(shape) < 1:
+        raise argparse.ArgumentTypeError(f"{text} has a size below 1")
+    return shape
+
+
+def _formats(arguments: argparse.Namespace) -> tuple[str, ...]:
+    if arguments.symbol is not None:
+        if arguments.format not in (None, "onnx"):
+            raise ZooError(f"{arguments.symbol} is in MXNet's format already: with --symbol, ONNX is what is written")
+        return ("onnx",)
+    if arguments.format is None and util.find_spec("onnx") is None:
+        print("note: no ONNX file is written without the package onnx: pip install '.[onnx]'", file=sys.stderr)
+        return ("symbol",)
+    return ("symbol", "onnx") if arguments.format in (None, "both") else (arguments.format,)
+
+
+def _network(arguments: argparse.Namespace) -> tuple[mx.gluon.HybridBlock, str]:
+    if arguments.symbol is not None:
+        net = load_symbol(arguments.symbol, arguments.params, input_shape=arguments.input_shape)
+        return net, arguments.symbol.name.replace("-symbol.json", "").replace(".json", "")
+    if arguments.input_shape != INPUT_SHAPE:
+        raise ZooError("the models of the zoo take (1, 28, 28): --input-shape is for --symbol")
     net = models.get_model(arguments.model)
     weights.load_parameters(net, arguments.params)
-    for written in to_symbol(net, arguments.out / arguments.model, arguments.epoch):
-        content = written.read_bytes()
-        print(f"{written}: {len(content):,} bytes, SHA-256 {files.hexdigest(content)}")
-    return 0
+    return net, arguments.model
+
+
+def _verified_onnx(
+    net: mx.gluon.HybridBlock, arguments: argparse.Namespace
+) -> tuple[bytes, verification.Verification]:
+    facts = {}
+    if arguments.model is not None:
+        card, data = models.get_card(arguments.model), load_data(arguments.data).test
+        logits = verification.expected_outputs(net, data.images[:, None])[0]
+        facts = {
+            "model": card.name,
+            "licence": card.licence,
+            "preprocessing": _PREPROCESSING[arguments.uint8],
+            "accuracy": f"{(logits.argmax(axis=1) == data.labels).mean():.2%} of {len(data):,}, {data.source}",
+        }
+    else:
+        random, shape = np.random.default_rng(0), (_RANDOM_ITEMS, *arguments.input_shape)
+        data = random.integers(0, 256, shape, np.uint8) if arguments.uint8 else random.random(shape, np.float32)
+    content = onnx_model.encode(
+        net, arguments.input_shape, arguments.opset, arguments.batch, arguments.softmax, arguments.uint8, facts
+    )
+    with tempfile.TemporaryDirectory(prefix="export-") as folder:
+        file = Path(folder) / "model.onnx"
+        file.write_bytes(content)
+        return content, verification.verify(file, net, data, arguments.seconds)

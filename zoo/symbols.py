@@ -43,8 +43,9 @@ class Graph:
         self.heads = heads
 
     @classmethod
-    def of(cls, symbol: mx.sym.Symbol) -> Graph:
-        raw = json.loads(symbol.tojson(remove_amp_cast=False))
+    def of(cls, symbol: mx.sym.Symbol, casts: bool = True) -> Graph:
+        """The graph behind ``symbol``; without ``casts``, those of AMP are left out, as MXNet's own exports leave them."""
+        raw = json.loads(symbol.tojson(remove_amp_cast=not casts))
         nodes: list[Node] = []
         for each in raw["nodes"]:
             inputs = [(nodes[index], output) for index, output, *_ in each["inputs"]]

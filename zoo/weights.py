@@ -97,14 +97,23 @@ def save_state(arrays: dict[str, np.ndarray], path: Path) -> str:
 
 def load_parameters(net: mx.gluon.HybridBlock, path: Path) -> str:
     """Read the parameters of an initialized ``net`` from ``path``; returns the SHA-256 of the file."""
-    if Path(path).exists() and not Path(path).is_file():
-        raise WeightsError(f"cannot read {path}: it is not a file")
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from None
+    content = _content(Path(path))
     restore(net, decode(content, str(path)), f"the weights in {path}")
     return files.hexdigest(content)
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of the parameter file ``path``, whatever network they belong to."""
+    return decode(_content(Path(path)), str(path))
+
+
+def _content(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise WeightsError(f"cannot read {path}: it is not a file")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def parameter_hash(net: mx.gluon.HybridBlock) -> str:

@@ -79,8 +79,19 @@ def encode(
         _scale(translation.graph)
     facts = {"weights_sha256": files.hexdigest(weights.encode(state)), "mxnet_version": mx.__version__, **(metadata or {})}
     model = _model(translation.graph, Tensor(INPUT, (batch or BATCH, *input_shape), pixels), outputs, net.name, facts)
-    _check(model)
-    return model.SerializeToString()
+    content = model.SerializeToString()
+    check(content, "the network cannot be written as valid ONNX")
+    return content
+
+
+def check(content: bytes, claim: str) -> None:
+    """ONNX's full checker with strict shape inference; raises :class:`ZooError` with ``claim`` and what it found."""
+    onnx = package()
+    try:
+        onnx.checker.check_model(content, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ZooError(f"{claim}: {lines[0]}") from None
 
 
 def package():
@@ -88,6 +99,7 @@ def package():
     try:
         import onnx
         import onnx.checker
+        import onnx.shape_inference
     except ImportError as error:
         raise ZooError(f"writing ONNX files needs the package onnx ({error}): pip install '.[onnx]'") from None
     return onnx
@@ -161,10 +173,3 @@ def _element(dtype: np.dtype) -> int:
     return package().helper.np_dtype_to_tensor_dtype(dtype)
 
 
-def _check(model) -> None:
-    """ONNX's full checker and strict shape inference; what they find wrong is wrong in the translation."""
-    onnx = package()
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ZooError(f"the network cannot be written as valid ONNX: {str(error).strip().splitlines()[0]}") from None

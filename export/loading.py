@@ -1,0 +1,221 @@
+"""Reading MXNet's exchange format, checked before MXNet sees it: a damaged graph can end the whole process there."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from export import inference
+from zoo import lowering, weights
+from zoo.console import mxnet_reason
+from zoo.errors import WeightsError, ZooError
+from zoo.runtime import mx
+from zoo.symbols import Graph
+
+_ENDING = "-symbol.json"
+_ATTRIBUTES = ("attrs", "attr", "param")  # what MXNet called them from 0.11 on, and before
+_ANNOTATIONS = ("ctx_group", "force_mirroring", "lr_mult", "wd_mult")  # as old files have them, without underscores
+_WITH_CODE = ("Custom", "_Native", "_NDArray")  # operators whose code is not in the file
+
+
+class SymbolError(ZooError, ValueError):
+    """A ``-symbol.json`` that is missing, damaged or no symbol of MXNet's."""
+
+
+def load_symbol(
+    symbol: str | os.PathLike,
+    params: str | os.PathLike | None = None,
+    epoch: int = 0,
+    input_shape: tuple[int, ...] | None = None,
+) -> mx.gluon.SymbolBlock:
+    """The network in ``PREFIX-symbol.json`` and ``PREFIX-EPOCH.params``, on the CPU, from its data to its outputs.
+
+    ``symbol`` is the path of the first or just the prefix, and ``params`` another file of parameters. A training head
+    such as ``SoftmaxOutput`` is replaced by what it computes at inference, so that no labels are asked for. All shapes
+    are checked where ``input_shape`` says which data the network takes, without the batch. Raises :class:`SymbolError` or :class:`zoo.errors.WeightsError` for files that are damaged or do not belong together.
+    """
+    prefix = str(symbol)[: -len(_ENDING)] if str(symbol).endswith(_ENDING) else str(symbol)
+    path = Path(symbol) if str(symbol).endswith(".json") else Path(prefix + _ENDING)
+    origin = Path(params) if params is not None else Path(f"{prefix}-{epoch:04d}.params")
+    loaded = _read(path)
+    arrays = weights.read(origin)
+    graph = Graph.of(loaded, casts=True)
+    labels = inference.label_names(graph)
+    arrays = {name: array for name, array in arrays.items() if name.split(":", 1)[-1] not in labels}
+    data = _only_input(loaded, arrays, labels, path, origin)
+    _fit(loaded, arrays, {data: (1, *input_shape)} if input_shape else {}, data, path, origin)
+    for node in inference.without_heads(graph).nodes():
+        if node.name == data:
+            node.name = inference.INPUT
+    block = lowering.block(graph.symbol())
+    _fill(block, arrays)
+    return block
+
+
+def _read(path: Path) -> mx.sym.Symbol:
+    """The symbol in ``path``."""
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise SymbolError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise SymbolError(f"{path} is damaged or no symbol of MXNet's: it is not text") from None
+    try:
+        _check(json.loads(text))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return mx.sym.load_json(text)
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except _Damage as error:
+        reason = str(error)
+    except ValueError as error:
+        reason = f"it is not JSON ({error})"
+    except mx.base.MXNetError as error:
+        reason = mxnet_reason(error)
+    raise SymbolError(f"{path} is damaged or no symbol of MXNet's: {reason}")
+
+
+class _Damage(Exception):
+    """What is wrong with a graph."""
+
+
+def _check(raw: object) -> None:
+    nodes = raw.get("nodes") if isinstance(raw, dict) else None
+    if not isinstance(nodes, list) or not nodes:
+        raise _Damage("it has no nodes")
+    outputs: list[int] = []  # how many each node has
+    names: set[str] = set()
+    for number, node in enumerate(nodes):
+        if not isinstance(node, dict) or not all(isinstance(node.get(key), str) for key in ("op", "name")):
+            raise _Damage(f"node {number} has no name or no operator")
+        label = f"the {node['op']} {node['name']!r}" if node["op"] != "null" else f"the variable {node['name']!r}"
+        inputs = _entries(node.get("inputs"), outputs, f"the inputs of {label}")
+        attributes = _attributes(node, label)
+        if node["op"] == "null":
+            if inputs:
+                raise _Damage(f"{label} has inputs")
+            if node["name"] in names:
+                raise _Damage(f"there are two of {label}")
+            names.add(node["name"])
+            outputs.append(1)
+            continue
+        expected, count = _signature(node["op"], attributes, label)
+        if len(inputs) != expected:
+            raise _Damage(f"{label} has {len(inputs)} inputs and takes {expected}")
+        outputs.append(count)
+    if not _entries(raw.get("heads"), outputs, "the heads"):
+        raise _Damage("it has no outputs")
+    variables = [number for number, node in enumerate(nodes) if node["op"] == "null"]
+    if raw.get("arg_nodes") != variables:
+        raise _Damage("its arg_nodes are not its variables")
+
+
+def _entries(value: object, outputs: list[int], what: str) -> list:
+    """References to outputs of nodes that come before, as pairs or triples of numbers."""
+    if not isinstance(value, list):
+        raise _Damage(f"{what} are missing")
+    for entry in value:
+        if not isinstance(entry, list) or len(entry) not in (2, 3) or not all(type(each) is int for each in entry):
+            raise _Damage(f"{what} hold {str(entry)[:40]}, which is no reference to a node")
+        node, output = entry[:2]
+        if not 0 <= node < len(outputs):
+            raise _Damage(f"{what} refer to node {node}, which does not come before")
+        if not 0 <= output < outputs[node]:
+            raise _Damage(f"{what} refer to output {output} of node {node}, which has {outputs[node]}")
+    return value
+
+
+def _attributes(node: dict, label: str) -> dict[str, str]:
+    if "subgraphs" in node:
+        raise _Damage(f"{label} has subgraphs, which are read by the program that made them only")
+    found: dict[str, str] = {}
+    for key in _ATTRIBUTES:
+        attributes = node.get(key, {})
+        if not isinstance(attributes, dict) or not all(isinstance(value, str) for value in attributes.values()):
+            raise _Damage(f"the attributes of {label} are not texts by name")
+        found.update(attributes)
+    return {key: value for key, value in found.items() if not key.startswith("__") and not key.endswith(_ANNOTATIONS)}
+
+
+def _signature(operator: str, attributes: dict[str, str], label: str) -> tuple[int, int]:
+    """How many inputs an operator takes and how many outputs it has, asked of MXNet for it alone."""
+    from mxnet.base import _LIB, MXNetError, c_str, c_str_array, check_call
+
+    if operator in _WITH_CODE:
+        raise _Damage(f"{label} needs code of its own, which is not in the file")
+    handle, symbol = ctypes.c_void_p(), ctypes.c_void_p()
+    try:
+        check_call(_LIB.NNGetOpHandle(c_str(operator), ctypes.byref(handle)))
+    except MXNetError:
+        raise _Damage(f"{label} is no operator of MXNet {mx.__version__}") from None
+    try:
+        keys, texts = c_str_array(list(attributes)), c_str_array(list(attributes.values()))
+        check_call(_LIB.MXSymbolCreateAtomicSymbol(handle, len(attributes), keys, texts, ctypes.byref(symbol)))
+        alone = mx.sym.Symbol(symbol)
+        alone._compose(name="alone")  # MXNet adds a variable for every input
+        return len(alone.list_inputs()), len(alone)
+    except MXNetError as error:
+        raise _Damage(f"{label}: {mxnet_reason(error)}") from None
+
+
+def _only_input(
+    symbol: mx.sym.Symbol, arrays: dict[str, np.ndarray], labels: set[str], path: Path, origin: Path
+) -> str:
+    """The one variable that is neither a parameter nor a label."""
+    given = {name.split(":", 1)[-1] for name in arrays}
+    wanted = set(symbol.list_inputs())
+    foreign, missing = sorted(given - wanted), sorted(wanted - given - labels)
+    if foreign:
+        raise WeightsError(f"{origin} belongs to another network than {path}: not part of it are {_some(foreign)}")
+    if len(missing) > 1:
+        rest = [name for name in missing if name != inference.INPUT]
+        raise WeightsError(f"{origin} belongs to another network than {path}: it lacks {_some(rest)}")
+    if not missing:
+        raise WeightsError(f"{origin} holds values for every variable of {path}: none is left for the data")
+    return missing[0]
+
+
+def _some(names: list[str]) -> str:
+    return f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
+
+
+def _fit(
+    symbol: mx.sym.Symbol, arrays: dict[str, np.ndarray], shapes: dict[str, tuple], data: str, path: Path, origin: Path
+) -> None:
+    """Shapes and dtypes of the parameters must go together in the graph, as far as that shows."""
+    known = {name.split(":", 1)[-1]: array for name, array in arrays.items()}
+    auxiliary = [(name, known.pop(name)) for name in symbol.list_auxiliary_states()]
+    try:
+        if shapes or _infers(symbol):
+            shapes = {**shapes, **{name: array.shape for name, array in known.items()}}
+            _, _, inferred = symbol.infer_shape_partial(**shapes)
+            for (name, array), shape in zip(auxiliary, inferred or ()):
+                if shape and array.shape != shape:
+                    raise WeightsError(f"{origin} does not fit {path}: {name} is {array.shape} and should be {shape}")
+        symbol.infer_type(**{data: np.float32}, **{name: array.dtype for name, array in known.items()})
+    except (mx.base.MXNetError, TypeError) as error:
+        raise WeightsError(f"{origin} does not fit {path}: {mxnet_reason(error)}") from None
+
+
+def _infers(symbol: mx.sym.Symbol) -> bool:
+    """Whether every operator bears that shapes are unknown; a few want to know the rank of their data."""
+    try:
+        symbol.infer_shape_partial()
+    except mx.base.MXNetError:
+        return False
+    return True
+
+
+def _fill(block: mx.gluon.SymbolBlock, arrays: dict[str, np.ndarray]) -> None:
+    parameters = block.collect_params()
+    for name, array in arrays.items():
+        parameter = parameters[name.split(":", 1)[-1]]
+        parameter.shape, parameter.dtype = array.shape, array.dtype
+        parameter.initialize(mx.init.Zero(), ctx=mx.cpu())
+        parameter.set_data(mx.nd.array(array, dtype=array.dtype))

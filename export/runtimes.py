@@ -1,0 +1,102 @@
+"""The programs that run ONNX files, each opened in float32 and on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+
+import numpy as np
+
+Forward = Callable  # from the data (an array) to all outputs of the model (a list of arrays)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One program, and how it opens a file for batches of one size."""
+
+    name: str
+    module: str  # that is imported
+    distributions: tuple[str, ...]  # of which one has installed it
+    open: Callable[[Path, int], Forward]
+
+    @property
+    def is_installed(self) -> bool:
+        return util.find_spec(self.module) is not None
+
+    @property
+    def version(self) -> str:
+        for distribution in self.distributions:
+            try:
+                return metadata.version(distribution)
+            except metadata.PackageNotFoundError:
+                continue
+        return "unknown"
+
+
+def onnx_runtime_session(path: Path, batch: int | None = None, threads: int | None = None):
+    """An ``onnxruntime.InferenceSession``; with ``batch`` it plans for batches of that size."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    if batch is not None:
+        options.add_free_dimension_override_by_name("batch", batch)
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def openvino_model(path: Path, batch: int | None = None, dtype: str = "f32", **settings):
+    """An ``openvino.CompiledModel`` for the CPU, which computes in ``dtype``; ``batch`` fixes the batch size."""
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(path)
+    if batch is not None:
+        model.reshape([batch, *(dimension.get_length() for dimension in list(model.input(0).partial_shape)[1:])])
+    return core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": dtype, **settings})
+
+
+def _onnx_runtime(path: Path, batch: int) -> Forward:
+    session = onnx_runtime_session(path)
+    name = session.get_inputs()[0].name
+    return lambda data: session.run(None, {name: data})
+
+
+def _openvino(path: Path, batch: int) -> Forward:
+    request = openvino_model(path).create_infer_request()
+    return lambda data: [value.copy() for value in request.infer({0: data}).values()]
+
+
+def _opencv(path: Path, batch: int) -> Forward:
+    import cv2
+    import onnx
+
+    model = onnx.load(path)
+    for value in (*model.graph.input, *model.graph.output):  # it takes no open batch size
+        value.type.tensor_type.shape.dim[0].dim_value = batch
+    net = cv2.dnn.readNetFromONNX(np.frombuffer(model.SerializeToString(), np.uint8))
+    names = [value.name for value in model.graph.output]
+
+    def forward(data: np.ndarray) -> list[np.ndarray]:
+        net.setInput(data)
+        return list(net.forward(names))
+
+    return forward
+
+
+def _reference(path: Path, batch: int) -> Forward:
+    from onnx.reference import ReferenceEvaluator
+
+    evaluator = ReferenceEvaluator(str(path))
+    return lambda data: evaluator.run(None, {evaluator.input_names[0]: data})
+
+
+RUNTIMES = (
+    Runtime("ONNX Runtime", "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), _onnx_runtime),
+    Runtime("OpenVINO", "openvino", ("openvino",), _openvino),
+    Runtime("OpenCV dnn", "cv2", ("opencv-python-headless", "opencv-python", "opencv-contrib-python"), _opencv),
+    Runtime("ONNX reference", "onnx", ("onnx",), _reference),
+)
