@@ -102,9 +102,7 @@ def _network(arguments: argparse.Namespace) -> tuple[mx.gluon.HybridBlock, str]:
     return net, arguments.model
 
 
-def _verified_onnx(
-    net: mx.gluon.HybridBlock, arguments: argparse.Namespace
-) -> tuple[bytes, verification.Verification]:
+def _verified_onnx(net: mx.gluon.HybridBlock, arguments: argparse.Namespace) -> tuple[bytes, verification.Verification]:
     facts = {}
     if arguments.model is not None:
         card, data = models.get_card(arguments.model), load_data(arguments.data).test

@@ -14,6 +14,7 @@ from export import inference
 from zoo import lowering, weights
 from zoo.console import mxnet_reason
 from zoo.errors import WeightsError, ZooError
+from zoo.graph import INPUT_SHAPE
 from zoo.runtime import mx
 from zoo.symbols import Graph
 
@@ -31,13 +32,14 @@ def load_symbol(
     symbol: str | os.PathLike,
     params: str | os.PathLike | None = None,
     epoch: int = 0,
-    input_shape: tuple[int, ...] | None = None,
+    input_shape: tuple[int, ...] = INPUT_SHAPE,
 ) -> mx.gluon.SymbolBlock:
     """The network in ``PREFIX-symbol.json`` and ``PREFIX-EPOCH.params``, on the CPU, from its data to its outputs.
 
     ``symbol`` is the path of the first or just the prefix, and ``params`` another file of parameters. A training head
-    such as ``SoftmaxOutput`` is replaced by what it computes at inference, so that no labels are asked for. All shapes
-    are checked where ``input_shape`` says which data the network takes, without the batch. Raises :class:`SymbolError` or :class:`zoo.errors.WeightsError` for files that are damaged or do not belong together.
+    such as ``SoftmaxOutput`` is replaced by what it computes at inference, so that no labels are asked for.
+    ``input_shape`` is what the network takes, without the batch; all shapes are checked with it. Raises
+    :class:`SymbolError` or :class:`zoo.errors.WeightsError` for files that are damaged or do not belong together.
     """
     prefix = str(symbol)[: -len(_ENDING)] if str(symbol).endswith(_ENDING) else str(symbol)
     path = Path(symbol) if str(symbol).endswith(".json") else Path(prefix + _ENDING)
@@ -48,10 +50,13 @@ def load_symbol(
     labels = inference.label_names(graph)
     arrays = {name: array for name, array in arrays.items() if name.split(":", 1)[-1] not in labels}
     data = _only_input(loaded, arrays, labels, path, origin)
-    _fit(loaded, arrays, {data: (1, *input_shape)} if input_shape else {}, data, path, origin)
-    for node in inference.without_heads(graph).nodes():
-        if node.name == data:
+    inference.without_heads(graph)
+    for node in graph.nodes():
+        # Without annotations: they are for training, or state what the parameters show themselves.
+        node.attributes = {key: value for key, value in node.attributes.items() if not key.startswith("__")}
+        if node.is_variable and node.name == data:
             node.name = inference.INPUT
+    _fit(graph, arrays, input_shape, path, origin)
     block = lowering.block(graph.symbol())
     _fill(block, arrays)
     return block
@@ -185,31 +190,21 @@ def _some(names: list[str]) -> str:
     return f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
 
 
-def _fit(
-    symbol: mx.sym.Symbol, arrays: dict[str, np.ndarray], shapes: dict[str, tuple], data: str, path: Path, origin: Path
-) -> None:
-    """Shapes and dtypes of the parameters must go together in the graph, as far as that shows."""
+def _fit(graph: Graph, arrays: dict[str, np.ndarray], input_shape: tuple[int, ...], path: Path, origin: Path) -> None:
+    """Shapes and dtypes of the parameters and of the data must go together in the graph."""
+    inference.name_uniquely(graph)
     known = {name.split(":", 1)[-1]: array for name, array in arrays.items()}
-    auxiliary = [(name, known.pop(name)) for name in symbol.list_auxiliary_states()]
+    shapes = {name: array.shape for name, array in known.items()}
+    symbol = graph.symbol()
+    dtypes = {name: known[name].dtype for name in symbol.list_arguments() if name in known}
     try:
-        if shapes or _infers(symbol):
-            shapes = {**shapes, **{name: array.shape for name, array in known.items()}}
-            _, _, inferred = symbol.infer_shape_partial(**shapes)
-            for (name, array), shape in zip(auxiliary, inferred or ()):
-                if shape and array.shape != shape:
-                    raise WeightsError(f"{origin} does not fit {path}: {name} is {array.shape} and should be {shape}")
-        symbol.infer_type(**{data: np.float32}, **{name: array.dtype for name, array in known.items()})
-    except (mx.base.MXNetError, TypeError) as error:
-        raise WeightsError(f"{origin} does not fit {path}: {mxnet_reason(error)}") from None
-
-
-def _infers(symbol: mx.sym.Symbol) -> bool:
-    """Whether every operator bears that shapes are unknown; a few want to know the rank of their data."""
-    try:
-        symbol.infer_shape_partial()
-    except mx.base.MXNetError:
-        return False
-    return True
+        inference.infer_shapes(graph, {inference.INPUT: (1, *input_shape), **shapes})
+        symbol.infer_type(**{inference.INPUT: np.float32}, **dtypes)
+    except (ZooError, mx.base.MXNetError, TypeError) as error:
+        reason = mxnet_reason(error)
+        raise WeightsError(
+            f"{path}, {origin} and data of the shape {tuple(input_shape)} do not go together: {reason}"
+        ) from None
 
 
 def _fill(block: mx.gluon.SymbolBlock, arrays: dict[str, np.ndarray]) -> None:

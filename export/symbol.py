@@ -14,6 +14,7 @@ from zoo import files, lowering, weights
 from zoo.errors import ZooError
 from zoo.graph import INPUT_SHAPE
 from zoo.runtime import mx
+from zoo.symbols import Graph, symbol_of
 
 
 def to_symbol(
@@ -28,8 +29,8 @@ def to_symbol(
     A network built with ``mx.sym`` (a ``SymbolBlock``) that ends in ``FullyConnected`` gets the ``SoftmaxOutput``
     head back that Module's users train with, and then puts out probabilities; any other puts out what it puts out
     in Gluon. The casts of MXNet's AMP are kept. The files appear once they have been read back and computed what
-    ``net`` computes once hybridized: on the CPU the same bits. Raises :class:`ZooError` where they do not, where a weight is not
-    finite, and where they cannot be written.
+    ``net`` computes once hybridized: on the CPU the same bits. Raises :class:`ZooError` where they do not, where a
+    weight is not finite, and where they cannot be written.
     """
     paths = names(prefix, epoch)
     contents = encode(net, input_shape)
@@ -50,7 +51,7 @@ def names(prefix: str | os.PathLike, epoch: int = 0) -> tuple[Path, Path]:
 def encode(net: mx.gluon.HybridBlock, input_shape: tuple[int, ...] = INPUT_SHAPE) -> tuple[bytes, bytes]:
     """The contents of the files that :func:`to_symbol` writes, which have been read back and compared."""
     content = weights.encode(inference.finite_state(net))
-    symbol = net(mx.sym.var(inference.INPUT))
+    symbol = symbol_of(net)
     headed = isinstance(net, mx.gluon.SymbolBlock) and _ends_in_logits(symbol)
     if headed:
         symbol = mx.sym.SoftmaxOutput(symbol, name="softmax")
@@ -60,7 +61,7 @@ def encode(net: mx.gluon.HybridBlock, input_shape: tuple[int, ...] = INPUT_SHAPE
 
 
 def _ends_in_logits(symbol: mx.sym.Symbol) -> bool:
-    heads = inference.Graph.of(symbol).heads
+    heads = Graph.of(symbol).heads
     return len(heads) == 1 and heads[0][0].operator == "FullyConnected"
 
 
@@ -71,7 +72,7 @@ def _verify(
     context = next(iter(net.collect_params().values())).list_ctx()[0]
     pixels = mx.nd.array(np.random.default_rng(0).random((5, *input_shape), np.float32), ctx=context)
     # Called one operator at a time, a network that is not hybridized may round otherwise.
-    expected = lowering.block(net(mx.sym.var(inference.INPUT)), net)(pixels)
+    expected = lowering.block(symbol_of(net), net)(pixels)
     inputs = {inference.INPUT: pixels}
     if headed:
         expected = expected.softmax()

@@ -15,7 +15,7 @@ from export.onnx.model import check, package
 from export.runtimes import RUNTIMES, Forward, Runtime
 from zoo.data import Dataset
 from zoo.errors import ZooError
-from zoo.runtime import STATUS, mx
+from zoo.runtime import mx
 
 TOLERANCE = 1e-4  # largest difference of an output, absolute, or relative to the largest output where that is above 1
 _TIE = 8 * 2.0**-23  # of outputs around 1: two classes as close as this are told apart by rounding

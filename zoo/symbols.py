@@ -10,6 +10,12 @@ from dataclasses import dataclass, field
 from zoo.runtime import mx
 
 
+def symbol_of(net: mx.gluon.HybridBlock) -> mx.sym.Symbol:
+    """All outputs of ``net``, from the variable "data"."""
+    outputs = net(mx.sym.var("data"))
+    return outputs if isinstance(outputs, mx.sym.Symbol) else mx.sym.Group(list(outputs))
+
+
 @dataclass(eq=False)
 class Node:
     """An operator, or with the operator "null" a variable."""

@@ -16,6 +16,7 @@ import numpy as np
 from zoo import files
 from zoo.errors import WeightsError, ZooError
 from zoo.runtime import mx
+from zoo.symbols import symbol_of
 
 # src/ndarray/ndarray.cc and src/c_api of MXNet 1.9.1
 _LIST_MAGIC = 0x112
@@ -37,7 +38,7 @@ def state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
         arrays = {name: parameter.list_data()[0].asnumpy() for name, parameter in parameters.items()}
     except RuntimeError:  # Gluon's own for parameters without a shape or without values
         raise ZooError("the network has no weights yet: initialize it and run it once") from None
-    auxiliary = set(net(mx.sym.var("data")).list_auxiliary_states())
+    auxiliary = set(symbol_of(net).list_auxiliary_states())
     return {f"aux:{name}" if name in auxiliary else f"arg:{name}": array for name, array in arrays.items()}
 
 

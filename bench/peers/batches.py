@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-PIXELS = (1, 28, 28)  # of an image, as networks take it
-
 
 class Order:
     """Indices of full batches in one random order, over and over: that of :class:`bench.measure.Workload`."""

@@ -12,17 +12,11 @@ from bench.peers.wire import Prepared, serve
 
 
 def prepare(request: dict) -> Prepared:
-    import onnxruntime
-
+    from export.runtimes import onnx_runtime_session
     from zoo.cli.options import load_data
 
     mnist, batch_size = load_data(request["data"]), request["batch_size"]
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = request["threads"]
-    options.inter_op_num_threads = 1
-    options.add_free_dimension_override_by_name("batch", batch_size)  # known shapes are planned for
-    model = str(Path(request["folder"]) / "trained.onnx")
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = onnx_runtime_session(Path(request["folder"]) / "trained.onnx", batch_size, request["threads"])
 
     def logits(images: np.ndarray) -> np.ndarray:
         return session.run(None, {"data": scaled(images)})[0]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.peers import checks
-from bench.peers.batches import PIXELS, Order, in_batches, scaled, timed
+from bench.peers.batches import Order, in_batches, scaled, timed
 from bench.peers.wire import Prepared, serve
 from zoo.errors import ZooError
 
@@ -21,18 +21,14 @@ _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 def prepare(request: dict) -> Prepared:
     import openvino
 
+    from export.runtimes import openvino_model
     from zoo.cli.options import load_data
 
     mnist, batch_size = load_data(request["data"]), request["batch_size"]
-    core = openvino.Core()
-    model = core.read_model(Path(request["folder"]) / "trained.onnx")
-    model.reshape([batch_size, *PIXELS])
-    settings = {
-        "PERFORMANCE_HINT": request["hint"],
-        "INFERENCE_PRECISION_HINT": _PRECISIONS[request["dtype"]],
-        "INFERENCE_NUM_THREADS": request["threads"],
-    }
-    compiled = core.compile_model(model, "CPU", settings)
+    compiled = openvino_model(
+        Path(request["folder"]) / "trained.onnx", batch_size, _PRECISIONS[request["dtype"]],
+        PERFORMANCE_HINT=request["hint"], INFERENCE_NUM_THREADS=request["threads"],
+    )  # fmt: skip
     single, queue = compiled.create_infer_request(), openvino.AsyncInferQueue(compiled)
     queue.set_callback(lambda done, results: results.append(done.get_output_tensor().data.copy()))
 

@@ -116,7 +116,7 @@ class Call:
         return self.graph.opset
 
     def add(self, operator: str, *inputs: Tensor | str, suffix: str = "", **attributes) -> str:
-        """Append an ONNX node; returns the name of its output, that of MXNet's operator unless there is a ``suffix``."""
+        """Append an ONNX node; returns the name of its output: the operator's, with a ``suffix`` for one on the way."""
         output = self.graph.unique(f"{self.name}_{suffix}") if suffix else self.name
         self.graph.add(operator, inputs, [output], **attributes)
         return output

@@ -77,7 +77,11 @@ def encode(
     pixels = np.dtype(np.uint8 if uint8 else np.float32)
     if uint8:
         _scale(translation.graph)
-    facts = {"weights_sha256": files.hexdigest(weights.encode(state)), "mxnet_version": mx.__version__, **(metadata or {})}
+    facts = {
+        "weights_sha256": files.hexdigest(weights.encode(state)),
+        "mxnet_version": mx.__version__,
+        **(metadata or {}),
+    }
     model = _model(translation.graph, Tensor(INPUT, (batch or BATCH, *input_shape), pixels), outputs, net.name, facts)
     content = model.SerializeToString()
     check(content, "the network cannot be written as valid ONNX")
@@ -171,5 +175,3 @@ def _model(graph: Graph, data: Tensor, outputs: list[Tensor], name: str, facts: 
 
 def _element(dtype: np.dtype) -> int:
     return package().helper.np_dtype_to_tensor_dtype(dtype)
-
-

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from export import inference
 from export.inference import INPUT
 from export.onnx.graph import BATCH, Call, Graph, Shape, Tensor
 from export.onnx.operators import OPERATORS
 from export.onnx.settings import Settings
 from zoo import symbols
-from zoo.console import mxnet_reason
 from zoo.errors import ZooError
 from zoo.registry import suggestion
-from zoo.runtime import mx
 
 _TRIED = (2, 3)  # batch sizes: what is the same for both does not depend on it
-Entry = tuple  # of a node's number and which of its outputs
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,13 @@ def translate(
 ) -> Translation:
     """Translate every node of ``source``, whose only input is "data"; ``batch`` None leaves the batch size open."""
     nodes = list(source.nodes())
-    _prepare(nodes, weights)
+    unknown = [node.name for node in nodes if node.is_variable and node.name not in weights and node.name != INPUT]
+    if unknown:
+        raise ZooError(f"the network cannot be written as ONNX: {', '.join(unknown)} are neither its data nor weights")
+    inference.name_uniquely(source)
+    for node in nodes:
+        if node.is_variable:
+            node.attributes = {}  # shapes and dtypes are those of the weights themselves
     facts = _infer(source, weights, input_shape, batch)
     graph = Graph(opset, taken={node.name for node in nodes if node.is_variable} | {"output", "probabilities"})
     tensors: dict[int, list[Tensor]] = {}  # the outputs of a node, by its id
@@ -57,55 +61,26 @@ def translate(
     return Translation(graph, [tensors[id(node)][output] for node, output in source.heads])
 
 
-def _prepare(nodes: list[symbols.Node], weights: dict[str, np.ndarray]) -> None:
-    """Leave shapes and dtypes to the weights themselves, and no two nodes with one name."""
-    unknown = [node.name for node in nodes if node.is_variable and node.name not in weights and node.name != INPUT]
-    if unknown:
-        raise ZooError(f"the network cannot be written as ONNX: {', '.join(unknown)} are neither its data nor weights")
-    taken: set[str] = set()
-    for node in nodes:
-        if node.is_variable:
-            node.attributes = {}
-        name, number = node.name, 1
-        while node.name in taken:
-            number += 1
-            node.name = f"{name}_{number}"
-        taken.add(node.name)
-
-
 def _infer(
     source: symbols.Graph, weights: dict[str, np.ndarray], input_shape: tuple[int, ...], batch: int | None
 ) -> list[list[tuple[Shape, np.dtype]]]:
     """Shape and dtype of every output of every node, in the order of the nodes."""
-    internals = source.symbol().get_internals()
-    arguments = set(internals.list_arguments())
-    dtypes = {name: value.dtype for name, value in weights.items() if name in arguments}
-    _, types, _ = internals.infer_type(**{INPUT: np.float32, **dtypes})
     known = {name: value.shape for name, value in weights.items()}
-    first, *others = (_shapes(internals, known, (size, *input_shape)) for size in ([batch] if batch else _TRIED))
-    shapes = first if batch else [_merged(*pair) for pair in zip(first, *others)]
-    owners = [each.name for each in internals]
-    numbers = {node.name: number for number, node in enumerate(source.nodes())}
-    found: list[list] = [[] for _ in numbers]
-    for owner, shape, dtype in zip(owners, shapes, types):
-        found[numbers[owner]].append((shape, np.dtype(dtype)))
-    return found
-
-
-def _shapes(internals: mx.sym.Symbol, known: dict[str, tuple], data: tuple[int, ...]) -> list[tuple[int, ...]]:
-    auxiliary = set(internals.list_auxiliary_states())
-    try:
-        _, shapes, states = internals.infer_shape(
-            **{INPUT: data}, **{name: shape for name, shape in known.items() if name not in auxiliary}
-        )
-    except mx.base.MXNetError as error:
-        raise ZooError(f"the network does not take data of the shape {data}: {mxnet_reason(error)}") from None
-    if shapes is None:
-        raise ZooError(f"the shapes in the network do not follow from data of the shape {data}")
-    for name, shape in zip(internals.list_auxiliary_states(), states):
-        if known[name] != shape:
-            raise ZooError(f"{name} is {known[name]} and should be {shape}")
-    return shapes
+    found = []
+    for size in [batch] if batch else _TRIED:
+        data = (size, *input_shape)
+        try:
+            found.append(inference.infer_shapes(source, {INPUT: data, **known}))
+        except ZooError as error:
+            raise ZooError(f"the network does not take data of the shape {data}: {error}") from None
+    internals = source.symbol().get_internals()
+    dtypes = {name: weights[name].dtype for name in internals.list_arguments() if name in weights}
+    _, types, _ = internals.infer_type(**{INPUT: np.float32, **dtypes})
+    remaining = iter(types)
+    return [
+        [(first if batch else _merged(first, others[-1]), np.dtype(next(remaining))) for first, *others in zip(*node)]
+        for node in zip(*found)
+    ]
 
 
 def _merged(first: tuple[int, ...], second: tuple[int, ...]) -> Shape:

@@ -16,19 +16,16 @@ def activation(call: Call) -> str:
 
 
 def leaky(call: Call) -> str:
-    settings = call.settings
-    kind = settings.only("act_type", "leaky", "elu", "selu", "gelu", "prelu", "rrelu")
-    slope = settings.number("slope", 0.25)
-    middle = (settings.number("lower_bound", 0.125) + settings.number("upper_bound", 0.334)) / 2
+    kind = call.settings.only("act_type", "leaky", "elu", "selu", "gelu", "prelu")
+    slope = call.settings.number("slope", 0.25)
+    call.settings.ignore("lower_bound", "upper_bound")  # of rrelu
     if kind == "prelu":
         return _prelu(call)
     if kind == "gelu":
         return _gelu(call)
     if kind == "selu":
         return call.add("Selu", call.data)
-    if kind == "elu":
-        return call.add("Elu", call.data, alpha=slope)
-    return call.add("LeakyRelu", call.data, alpha=middle if kind == "rrelu" else slope)
+    return call.add("Elu" if kind == "elu" else "LeakyRelu", call.data, alpha=slope)
 
 
 def _prelu(call: Call) -> str:
