@@ -67,13 +67,13 @@ def infer_shapes(graph: Graph, shapes: dict[str, tuple[int, ...]]) -> list[list[
     arguments = {name: shapes[name] for name in internals.list_arguments() if name in shapes}
     try:
         with contextlib.redirect_stdout(None):  # MXNet prints the arguments when it refuses them
-            _, inferred, states = internals.infer_shape(**arguments)
+            taken, inferred, states = internals.infer_shape(**arguments)
     except mx.base.MXNetError as error:
         raise ZooError(mxnet_reason(error)) from None
     if inferred is None:
         raise ZooError("the shapes do not follow from that of the data")
-    for name, shape in zip(auxiliary, states):
-        if shapes[name] != shape:
+    for name, shape in zip([*internals.list_arguments(), *auxiliary], [*taken, *states]):
+        if shapes.get(name, shape) != shape:  # of some operators MXNet corrects them in silence
             raise ZooError(f"{name} is {shapes[name]} and should be {shape}")
     nodes = list(graph.nodes())
     found: dict[str, list] = {node.name: [] for node in nodes}

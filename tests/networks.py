@@ -12,7 +12,15 @@ import zoo
 from zoo.runtime import mx
 
 VISION = tuple(re.findall(r"'([\w.]+)': \w+", inspect.getsource(mx.gluon.model_zoo.vision.get_model)))
-_SIZES = {"alexnet": 64, "densenet": 224, "inceptionv3": 299, "squeezenet": 209}  # the least they take; others take 32
+_SIZES = {
+    "alexnet": 64,
+    "densenet": 224,
+    "inceptionv3": 299,
+    "resnet": 64,
+    "squeezenet": 217,
+}  # the least they take; others take 32
+
+_NOISE = np.random.default_rng(0).standard_normal(1_000_003, np.float32)
 
 
 def unsettled(name: str, seed: int) -> mx.gluon.HybridBlock:
@@ -28,21 +36,40 @@ def unsettled(name: str, seed: int) -> mx.gluon.HybridBlock:
 def vision(name: str) -> tuple[mx.gluon.HybridBlock, np.ndarray]:
     """A network of MXNet's own zoo with random weights, and images that it tells apart.
 
-    Random statistics would let the images' differences vanish or the outputs explode, so that those of the images
-    themselves are put into every BatchNorm, with random scales and shifts.
+    With random running statistics the differences of the images would vanish, or the outputs explode: each BatchNorm
+    gets those of its own input. Its scale is small so that the deepest networks do not amplify rounding.
     """
     size = next((size for start, size in _SIZES.items() if name.startswith(start)), 32)
-    random = np.random.default_rng(0)
-    images = random.random((3, 3, size, size), np.float32)
-    mx.random.seed(0)
+    coarse = np.random.default_rng(0).standard_normal((2, 3, 4, 4), np.float32)
+    images = np.repeat(np.repeat(coarse, -(-size // 4), axis=2), -(-size // 4), axis=3)[:, :, :size, :size]
     net = mx.gluon.model_zoo.vision.get_model(name, classes=10)
-    net.initialize(mx.init.MSRAPrelu())
-    net.apply(lambda block: block._kwargs.update(momentum=0) if isinstance(block, mx.gluon.nn.BatchNorm) else None)
-    with mx.autograd.train_mode():
-        net(mx.nd.array(images)).wait_to_read()
+    net.initialize(mx.init.Zero())
+    net(mx.nd.array(images[:1])).wait_to_read()
     for path, parameter in net.collect_params().items():
-        if path.endswith(("gamma", "beta", "bias")):
-            parameter.set_data(mx.nd.array(random.uniform(0.8, 1.2, parameter.shape)))
+        if path.endswith("weight"):
+            noise = np.resize(_NOISE, parameter.shape) * np.float32(np.sqrt(2 / np.prod(parameter.shape[1:])))
+            parameter.set_data(mx.nd.array(noise))
+        elif path.endswith(("gamma", "beta", "bias")):
+            random = np.random.default_rng(len(path)).uniform(0.1, 0.2, parameter.shape)
+            parameter.set_data(mx.nd.array(random if path.endswith("gamma") else random - 0.15))
+    hooks: list = []
+
+    def settle(layer: mx.gluon.HybridBlock, inputs: tuple) -> None:
+        mean = inputs[0].mean(axis=(0, 2, 3))
+        spread = (inputs[0] - mean.reshape((1, -1, 1, 1))).square().mean()  # of a channel alone it may be next to 0
+        layer.running_mean.set_data(mean)
+        layer.running_var.set_data(spread * mx.nd.random.uniform(0.8, 1.2, mean.shape))
+
+    def watch(layer: mx.gluon.HybridBlock) -> None:
+        if isinstance(layer, mx.gluon.nn.BatchNorm):
+            hooks.append(layer.register_forward_pre_hook(settle))
+
+    net.apply(watch)
+    largest = np.abs(net(mx.nd.array(images)).asnumpy()).max()
+    for hook in hooks:
+        hook.detach()
+    for parameter in net.output.collect_params().values():  # of the last layer: for outputs around 1
+        parameter.set_data(parameter.data() / largest)
     return net, images
 
 

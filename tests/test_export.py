@@ -66,7 +66,30 @@ def test_a_failed_export_leaves_nothing(tmp_path: Path, monkeypatch):
 
 def test_the_command_says_what_it_wrote(run, tmp_path: Path):
     zoo.save_parameters(zoo.get_model("mlp", seed=0), tmp_path / "mlp.params")
-    done = run("export", "mlp", "--params", tmp_path / "mlp.params", "--out", tmp_path / "files")
+    arguments = ["--params", tmp_path / "mlp.params", "--out", tmp_path / "files", "--format", "symbol"]
+    done = run("export", "mlp", *arguments)
     assert done.returncode == 0, done.stderr
-    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
+    assert "computes the same" in done.stdout
+    assert [line.split(":")[0] for line in done.stdout.splitlines()[-2:]] == [
         str(tmp_path / "files/mlp-symbol.json"), str(tmp_path / "files/mlp-0000.params")]  # fmt: skip
+
+
+@pytest.mark.parametrize("weights_too", [False, True])
+def test_bfloat16_keeps_its_casts(weights_too: bool, tmp_path: Path, pixels):
+    from mxnet.contrib import amp
+
+    net = zoo.get_model("cnn7", seed=3)
+    net.hybridize()
+    net(pixels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mixed = amp.convert_hybrid_block(net, "bfloat16", ctx=mx.cpu(), cast_optional_params=weights_too)
+    symbol, parameters = export.to_symbol(mixed, tmp_path / "model")
+    assert '"amp_cast"' in symbol.read_text()
+    expected = mixed(pixels).asnumpy()
+    assert 0 < np.abs(expected - net(pixels).asnumpy()).max() < 0.05  # it is bfloat16 that is compared
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = mx.gluon.SymbolBlock.imports(str(symbol), ["data"], str(parameters))
+    assert (loaded(pixels).asnumpy() == expected).all()
+    assert (export.load_symbol(tmp_path / "model")(pixels).asnumpy() == expected).all()
