@@ -31,7 +31,7 @@ def graph_of(net: mx.gluon.HybridBlock) -> Graph:
         symbol = symbol_of(net)
     except (TypeError, ValueError, AssertionError) as error:
         raise ZooError(f"the network must take one input, the data, and cannot be called with one ({error})") from None
-    return without_heads(Graph.of(symbol))
+    return without_heads(Graph.of(symbol, casts=False))
 
 
 def without_heads(graph: Graph) -> Graph:

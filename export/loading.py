@@ -53,7 +53,7 @@ def load_symbol(
     origin = Path(params) if params is not None else Path(f"{prefix}-{epoch:04d}.params")
     loaded = _read(path)
     arrays = weights.read(origin)
-    graph = Graph.of(loaded, casts=True)
+    graph = Graph.of(loaded)
     labels = inference.label_names(graph)
     arrays = {name: array for name, array in arrays.items() if name.split(":", 1)[-1] not in labels}
     data = _only_input(loaded, arrays, labels, path, origin)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, assert_refused
-from test_onnx import unsettled
+from networks import unsettled
 
 import zoo
 from bench.cells import Round
