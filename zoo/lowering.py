@@ -11,28 +11,24 @@ from collections.abc import Sequence
 
 from zoo import kernels
 from zoo.errors import ZooError
-from zoo.graph import INPUT_SHAPE, layers
+from zoo.graph import INPUT_SHAPE
 from zoo.recipes import DTYPES
-from zoo.runtime import STATUS, cpus, mx
+from zoo.runtime import cpus, mx
 from zoo.symbols import Graph, Node, Output
 
 _BFLOAT16, _FLOAT32 = "bfloat16", "float32"
 _ALWAYS = {"Convolution", "FullyConnected"}  # faster in bfloat16 whatever surrounds them
 _EITHER = {"Activation", "Flatten", "Pooling", "zoo_chain", "zoo_dropout", "zoo_network"}  # as their input comes
-_FAST_FROM = 5e6  # FLOPs of an image's convolutions: below that, bfloat16 does not pay for its conversions
 
 
 def resolve(dtype: str, net: mx.gluon.HybridBlock | None, contexts: Sequence[mx.Context]) -> str:
     """One of :data:`DTYPES`: "auto" becomes what is faster for ``net`` (asked for then only) on these contexts here.
 
-    That is bfloat16 for convolutional networks where the processor has AMX and kernels can be compiled.
+    That is bfloat16 where the kernels for AMX do all convolutions and fully connected layers.
     """
     on_cpu = all(context.device_type == "cpu" for context in contexts)
     if dtype == "auto":
-        if not (on_cpu and STATUS.amx and kernels.available().convolution):
-            return _FLOAT32
-        flops = sum(layer.flops for layer in layers(net) if layer.operator == "Convolution")
-        return _BFLOAT16 if flops >= _FAST_FROM else _FLOAT32
+        return _BFLOAT16 if on_cpu and kernels.available().convolution and _suits_amx(net) else _FLOAT32
     if dtype not in DTYPES:
         raise ZooError(f"the dtype must be auto, {' or '.join(DTYPES)}, not {dtype!r}")
     if dtype == _BFLOAT16 and not on_cpu:
@@ -40,6 +36,13 @@ def resolve(dtype: str, net: mx.gluon.HybridBlock | None, contexts: Sequence[mx.
     if dtype == _BFLOAT16 and "avx512bw" not in cpus.flags():
         raise ZooError("bfloat16 needs a processor with AVX-512: take float32 here")
     return dtype
+
+
+def _suits_amx(net: mx.gluon.HybridBlock) -> bool:
+    graph = Graph.of(net(mx.sym.var("data")))
+    _lower_convolutions(graph, _ranks(graph, INPUT_SHAPE))
+    operators = {node.operator for node in graph.nodes()}
+    return "zoo_convolution" in operators and not operators & _ALWAYS
 
 
 def for_training(

@@ -81,7 +81,7 @@ def mlp_learning_rates(
         for rate, published in NOTEBOOK.items():
             recipe = Recipe(
                 epochs=min(NOTEBOOK_EPOCHS[rate], epochs or NOTEBOOK_EPOCHS[rate]),
-                batch_size=100, learning_rate=rate, seed=seed,
+                batch_size=100, learning_rate=rate, seed=seed, dtype="float32",
             )  # fmt: skip
             net = get_model("mlp", ctx=ctx, seed=seed)
             data = (train.raw(), validation.raw()) if raw else (train, validation)

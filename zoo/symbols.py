@@ -50,7 +50,7 @@ class Graph:
 
     @classmethod
     def of(cls, symbol: mx.sym.Symbol, casts: bool = True) -> Graph:
-        """The graph behind ``symbol``; without ``casts``, those of AMP are left out, as MXNet's own exports leave them."""
+        """The graph behind ``symbol``; without ``casts`` those of AMP are left out, as in MXNet's own exports."""
         raw = json.loads(symbol.tojson(remove_amp_cast=not casts))
         nodes: list[Node] = []
         for each in raw["nodes"]:
