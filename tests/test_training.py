@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import weights
+from zoo import lowering, weights
 from zoo.architectures import MODELS
 from zoo.recipes import OPTIMIZERS
 from zoo.runtime import mx
@@ -32,7 +32,7 @@ def test_every_model_learns_mnist(name: str, mnist):
 def test_steps_are_those_of_gluon_s_own_loop(name: str, mnist):
     """Three batches, the last one partial, against a loop as Gluon's tutorials write it."""
     part, ours, theirs = mnist.train[:250], zoo.get_model(name, seed=0), zoo.get_model(name, seed=0)
-    recipe = zoo.Recipe(batch_size=100, learning_rate=0.05, momentum=0.9, weight_decay=1e-3)
+    recipe = zoo.Recipe(batch_size=100, learning_rate=0.05, momentum=0.9, weight_decay=1e-3, dtype="float32")
     results = list(TrainingSession(ours, part, recipe, [mx.cpu()]).run(np.arange(250)))
 
     cross_entropy = mx.gluon.loss.SoftmaxCrossEntropyLoss()
@@ -127,7 +127,8 @@ def test_history_holds_every_epoch(mnist):
     net, seen = zoo.get_model("mlp", seed=0), []
     history = zoo.fit(net, mnist.train[:1050], mnist.test[:500], SMALL, on_epoch=seen.append)
     assert history.records == tuple(seen) and [record.epoch for record in seen] == [1, 2]
-    assert history.stopped == "finished" and history.recipe == replace(SMALL, dtype="float32")  # auto, for a perceptron
+    assert history.stopped == "finished"
+    assert history.recipe == replace(SMALL, dtype=lowering.resolve("auto", net, [mx.cpu()]))
     evaluation = zoo.evaluate(net, mnist.test[:500])
     assert evaluation.accuracy == seen[-1].validation_accuracy and evaluation.loss == seen[-1].validation_loss
     assert seen[1].train_loss < seen[0].train_loss
