@@ -191,6 +191,8 @@ def _only_input(
     if len(missing) > 1:
         rest = [name for name in missing if name != inference.INPUT]
         raise WeightsError(f"{origin} belongs to another network than {path}: it lacks {_some(rest)}")
+    if missing and missing[0] != inference.INPUT and inference.INPUT in wanted:
+        raise WeightsError(f"{origin} holds values for data, and none for {missing[0]}")
     if not missing:
         raise WeightsError(f"{origin} holds values for every variable of {path}: none is left for the data")
     return missing[0]
