@@ -77,6 +77,8 @@ def _opencv(path: Path, batch: int) -> Forward:
     model = onnx.load(path)
     for value in (*model.graph.input, *model.graph.output):  # it takes no open batch size
         value.type.tensor_type.shape.dim[0].dim_value = batch
+    if any(map(_averages_padding, model.graph.node)):
+        raise ValueError("it leaves padding out of averages that count it (count_include_pad)")
     net = cv2.dnn.readNetFromONNX(np.frombuffer(model.SerializeToString(), np.uint8))
     names = [value.name for value in model.graph.output]
 
@@ -85,6 +87,12 @@ def _opencv(path: Path, batch: int) -> Forward:
         return list(net.forward(names))
 
     return forward
+
+
+def _averages_padding(node) -> bool:
+    given = {attribute.name: attribute for attribute in node.attribute}
+    counted = "count_include_pad" in given and given["count_include_pad"].i == 1
+    return node.op_type == "AveragePool" and counted and "pads" in given and any(given["pads"].ints)
 
 
 def _reference(path: Path, batch: int) -> Forward:
