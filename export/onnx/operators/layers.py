@@ -60,7 +60,10 @@ def batch_norm(call: Call) -> str:
     data, gamma, *others = call.inputs
     if settings.flag("fix_gamma", True):  # MXNet computes with 1 then, whatever gamma holds
         gamma = gamma.holding(np.ones(gamma.shape, gamma.dtype))
-    return call.add("BatchNormalization", data, gamma, *others, epsilon=settings.number("eps", 1e-3))
+    # Before opset 14, ONNX's reference mixes the batch's own statistics in by the momentum, otherwise unused.
+    momentum = 1.0 if call.opset < 14 else None
+    epsilon = settings.number("eps", 1e-3)
+    return call.add("BatchNormalization", data, gamma, *others, epsilon=epsilon, momentum=momentum)
 
 
 def instance_norm(call: Call) -> str:
