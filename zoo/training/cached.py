@@ -42,8 +42,9 @@ class CachedGraph:
         """Put the parameters into MXNet's plain layout, in place; before a run of many calls.
 
         Its own convolutions move them into oneDNN's, from which our operators would have them moved back again in
-        every call.
+        every call. What is still to be moved must not be moved after this: an update in place would go to a copy.
         """
+        mx.nd.waitall()
         for inputs in self._inputs:
             for name, array in zip(self._names, inputs):
                 if name in self._parameters and array.context.device_type == "cpu":
