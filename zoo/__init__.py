@@ -28,6 +28,7 @@ _HOMES = {
     "unpack": "zoo.data.packing",
     "image_record_iter": "zoo.data.records",
     "load_records": "zoo.data.records",
+    "Augmentation": "zoo.augmentation",
     "Recipe": "zoo.recipes",
     "EpochRecord": "zoo.training",
     "Evaluation": "zoo.training",

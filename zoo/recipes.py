@@ -5,6 +5,9 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass, fields
 
+import numpy as np
+
+from zoo.augmentation import Augmentation
 from zoo.errors import UnknownName, ZooError
 from zoo.registry import suggestion
 
@@ -12,6 +15,7 @@ from zoo.registry import suggestion
 OPTIMIZERS = ("sgd", "nag", "adadelta", "adagrad", "adam", "ftml", "lamb", "nadam", "rmsprop")
 _WITH_MOMENTUM = OPTIMIZERS[:2]
 DTYPES = ("float32", "bfloat16")  # that the network computes in; its parameters are float32 in any case
+SCHEDULES = ("constant", "step", "exponential", "cosine", "one-cycle")
 _FLOAT32_MAX = 3.4e38
 
 
@@ -28,23 +32,52 @@ class Recipe:
     learning_rate: float = 0.1
     momentum: float = 0.0
     weight_decay: float = 0.0
-    seed: int = 0  # shuffling and Dropout
+    schedule: str = "constant"  # one of SCHEDULES, see learning_rates
+    warmup: float = 0.0  # the share of all batches in which the learning rate rises to its highest
+    label_smoothing: float = 0.0  # the share of every label that is spread over all classes
+    ema: float = 0.0  # per batch; above 0 the result is the moving average of weights and running statistics
+    augmentation: Augmentation | None = None
+    seed: int = 0  # shuffling, Dropout and augmentation
     dtype: str = "auto"  # one of DTYPES, or what is faster on the machine
     keep_from: float = 0.0  # the best weights are kept once validation accuracy has reached this
     stop_at: float | None = None  # training ends when validation accuracy has reached this
 
     def __str__(self) -> str:
-        momentum = f", momentum {self.momentum:g}" if self.momentum else ""
-        decay = f", weight decay {self.weight_decay:g}" if self.weight_decay else ""
-        return (
-            f"{self.optimizer}, learning rate {self.learning_rate:g}{momentum}{decay}, "
-            f"batch {self.batch_size}, {self.epochs} epochs, seed {self.seed}, {self.dtype}"
-        )
+        parts = [self.optimizer, f"learning rate {self.learning_rate:g}"]
+        if self.schedule != "constant" or self.warmup:
+            parts[-1] += f" ({self.schedule}{f' after a warm-up of {self.warmup:.0%}' if self.warmup else ''})"
+        for name in ("momentum", "weight_decay", "label_smoothing", "ema"):
+            if getattr(self, name):
+                parts.append(f"{name.replace('_', ' ')} {getattr(self, name):g}")
+        if self.augmentation is not None:
+            parts.append(f"augmentation ({self.augmentation})")
+        return ", ".join([*parts, f"batch {self.batch_size}, {self.epochs} epochs, seed {self.seed}, {self.dtype}"])
+
+    def learning_rates(self, batches: int) -> np.ndarray:
+        """The rate of each of ``batches``, those of all epochs together: ``(batches,)`` float64.
+
+        After the warm-up, "constant" stays, "step" divides by 10 after half of all batches and again after three
+        quarters, "exponential" takes 2% off after every epoch, "cosine" falls to nothing along half a wave, and
+        "one-cycle" in a straight line (Smith, Topin 2018).
+        """
+        progress = (np.arange(batches) + 0.5) / batches
+        rising = progress < self.warmup
+        left = np.where(rising, 1.0, (1 - progress) / (1 - self.warmup))
+        shape = {
+            "constant": np.ones(batches),
+            "step": np.where(progress < 0.5, 1.0, np.where(progress < 0.75, 0.1, 0.01)),
+            "exponential": 0.98 ** np.floor(progress * self.epochs),
+            "cosine": (1 - np.cos(np.pi * left)) / 2,
+            "one-cycle": left,
+        }[self.schedule]
+        return self.learning_rate * np.where(rising, progress / max(self.warmup, 1e-9), shape)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with, in one sentence; NumPy's numbers become Python's."""
         for field in fields(self):
             value = getattr(self, field.name)
+            if field.name == "augmentation":
+                continue
             convert = {"int": operator.index, "float": float, "str": str}[field.type.split(" ")[0]]
             if value is not None:
                 try:
@@ -56,7 +89,7 @@ class Recipe:
                 raise ZooError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 < self.learning_rate < _FLOAT32_MAX:
             raise ZooError(f"learning_rate must be a positive number, not {self.learning_rate}")
-        for name in ("momentum", "weight_decay"):
+        for name in ("momentum", "weight_decay", "warmup", "label_smoothing", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise ZooError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
         for name in ("keep_from", "stop_at"):
@@ -66,6 +99,10 @@ class Recipe:
             raise ZooError(f"seed must be between 0 and {2**31 - 1}, not {self.seed}")
         if self.dtype not in ("auto", *DTYPES):
             raise ZooError(f"dtype must be auto, {' or '.join(DTYPES)}, not {self.dtype!r}")
+        if not isinstance(self.augmentation, (Augmentation, type(None))):
+            raise ZooError(f"augmentation must be a zoo.Augmentation or None, not {self.augmentation!r}")
+        if self.schedule not in SCHEDULES:
+            raise UnknownName(f"there is no schedule {self.schedule!r}: {suggestion(self.schedule, SCHEDULES)}")
         if self.optimizer not in OPTIMIZERS:
             raise UnknownName(f"there is no optimizer {self.optimizer!r}: {suggestion(self.optimizer, OPTIMIZERS)}")
         if self.momentum and self.optimizer not in _WITH_MOMENTUM:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.architectures.base import register
-from zoo.recipes import Recipe
+from zoo.cookbook import RECIPES
 from zoo.runtime import mx
 
 nn = mx.gluon.nn
@@ -11,7 +11,7 @@ nn = mx.gluon.nn
 _FACTS = {
     "kind": "gluon",
     "initializer": mx.init.Xavier(magnitude=2.24),
-    "recipe": Recipe(epochs=13, batch_size=200, learning_rate=0.1, keep_from=0.993),
+    "recipe": RECIPES["report"],
 }
 _REPORT = "CNN report, hypothesis 7 (97.53% after epoch 1, 99.24% after epoch 13, 99.50% at its best of 120)"
 

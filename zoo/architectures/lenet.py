@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.architectures.base import register
-from zoo.recipes import Recipe
+from zoo.cookbook import RECIPES
 from zoo.runtime import mx
 
 nn = mx.gluon.nn
@@ -13,7 +13,7 @@ nn = mx.gluon.nn
     "lenet5",
     kind="gluon",
     initializer=mx.init.Xavier(),
-    recipe=Recipe(epochs=20, batch_size=128, learning_rate=0.1, momentum=0.9),
+    recipe=RECIPES["lenet"],
     summary="two convolutions with average pooling, three dense layers, tanh",
     source="LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document Recognition, 1998",
 )

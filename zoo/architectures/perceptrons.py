@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.architectures.base import register
-from zoo.recipes import Recipe
+from zoo.cookbook import RECIPES
 from zoo.runtime import mx
 
 
@@ -30,7 +30,7 @@ def _perceptron(*hidden: int) -> mx.gluon.SymbolBlock:
     "mlp",
     kind="symbol",
     initializer=mx.init.Xavier(magnitude=2.0),
-    recipe=Recipe(epochs=10, batch_size=100, learning_rate=0.1),
+    recipe=RECIPES["notebook"],
     summary="784-128-10 with ReLU",
     source="MNIST notebook with mx.sym, RecordIO and Module (learning rates 0.1, 0.01, 0.001 on 0-255 pixels)",
 )
@@ -42,7 +42,7 @@ def mlp() -> mx.gluon.SymbolBlock:
     "mlp_128_64",
     kind="symbol",
     initializer=mx.init.Xavier(),
-    recipe=Recipe(epochs=10, batch_size=100, learning_rate=0.1),
+    recipe=RECIPES["notebook"],
     summary="784-128-64-10 with ReLU",
     source="Apache MXNet, Handwritten Digit Recognition tutorial",
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 
+from zoo.augmentation import Augmentation
 from zoo.data import MNIST, Dataset, load_mnist, synthetic
 from zoo.errors import UnknownName, ZooError
 from zoo.registry import suggestion
@@ -18,6 +20,21 @@ def path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("the path is empty")
     return Path(text)
+
+
+def augmentation(text: str) -> Augmentation:
+    """An argument's type: ``shift=2,rotation=15``, or ``none``."""
+    known = [field.name for field in fields(Augmentation)]
+    settings = {}
+    for each in text.split(",") if text != "none" else ():
+        name, _, value = each.partition("=")
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"there is no augmentation {name!r}: {suggestion(name, known)}")
+        settings[name] = value
+    try:
+        return Augmentation(**settings)
+    except ZooError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

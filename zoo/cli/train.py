@@ -10,23 +10,33 @@ from tqdm import tqdm
 
 from zoo import contexts, lowering, models, training, weights
 from zoo.architectures import MODELS
-from zoo.cli.options import add_images, add_model, load_images, load_rec, path
+from zoo.cli.options import add_images, add_model, augmentation, load_images, load_rec, path
+from zoo.cookbook import RECIPES
 from zoo.data import Dataset
 from zoo.errors import ZooError
-from zoo.recipes import DTYPES, OPTIMIZERS, Recipe
+from zoo.recipes import DTYPES, OPTIMIZERS, SCHEDULES, Recipe
 from zoo.runtime import STATUS, mx
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_images(parser)
+    parser.add_argument("--recipe", metavar="NAME", help=f"{', '.join(RECIPES)} (default: the model's own)")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--optimizer", help=", ".join(OPTIMIZERS))
     parser.add_argument("--lr", type=float, dest="learning_rate", help="learning rate")
     parser.add_argument("--momentum", type=float)
     parser.add_argument("--wd", type=float, dest="weight_decay", help="weight decay")
-    parser.add_argument("--seed", type=int, help="of initial weights, shuffling and Dropout (default: 0)")
+    parser.add_argument("--schedule", help=f"of the learning rate: {', '.join(SCHEDULES)}")
+    parser.add_argument("--warmup", type=float, metavar="SHARE", help="of all batches, while the learning rate rises")
+    parser.add_argument("--label-smoothing", type=float, metavar="SHARE", help="of labels, spread over all classes")
+    parser.add_argument("--ema", type=float, metavar="DECAY", help="per batch, of a moving average of the weights")
+    parser.add_argument(
+        "--augment", type=augmentation, dest="augmentation", metavar="WHAT",
+        help="as in shift=2,rotation=15,scale=0.1,shear=0.1,elastic=1 (pixels, degrees, shares), or none",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, help="of initial weights, shuffling, Dropout and augmentation (default: 0)")
     parser.add_argument(
         "--dtype", choices=("auto", *DTYPES), help="to compute in (default: auto, which is what is faster here)"
     )
@@ -51,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     given = {field.name: getattr(arguments, field.name) for field in fields(Recipe)}
     changes = {name: value for name, value in given.items() if value is not None}
     recipe = MODELS[arguments.model].recipe
+    if arguments.recipe is not None:
+        recipe = RECIPES[arguments.recipe]
     if changes.get("optimizer", recipe.optimizer) != recipe.optimizer:
         changes.setdefault("momentum", 0.0)  # the recipe's belongs to the recipe's optimizer
     recipe = replace(recipe, **changes)

@@ -11,6 +11,7 @@
 #include "convolution_operators.h"
 #endif
 #include "peak.h"
+#include "pixels.h"
 #include "step.h"
 
 namespace {

@@ -1,5 +1,5 @@
-// What surrounds a network in a step of training: pixels from a data set, the loss, and the update of SGD.
-// MXNet needs fourteen operators for them, whose calls take longer than a small network's work.
+// What follows a network in a step of training: the loss, and the update of SGD.
+// MXNet needs a dozen operators for them, whose calls take longer than a small network's work.
 
 #pragma once
 
@@ -13,41 +13,8 @@ namespace zoo {
 
 constexpr int64_t kWorthThreads = 1 << 18;  // values: below that, waking a thread takes longer than the work
 
-// The images at `index` of a data set as pixels in [0, 1].
-struct PixelsOperator {
-  static constexpr const char* name = "zoo_pixels";  // images as uint8, index as int32
-  static constexpr bool is_differentiable = false;
-  static constexpr int outputs = 1;
-  static int inputs(const Attributes&) { return 2; }
-  static std::vector<int> mutated(const Attributes&) { return {}; }
-
-  static bool infer(const Attributes&, const std::vector<unsigned>& images, Shapes& in, Shapes& out) {
-    out[0] = images;
-    if (in[1].size() == 1 && !images.empty()) out[0][0] = in[1][0];
-    return in[1].size() == 1 && !images.empty();
-  }
-  static void types(const Attributes& given, int* in, int* out) {
-    in[0] = kUint8, in[1] = kInt32;
-    out[0] = given.is_set("bfloat16") ? kBfloat16 : kFloat32;
-  }
-
-  template <class T>
-  static void run(const Call& call) {
-    const int64_t images = call.extent(0), plane = call.size() / std::max<int64_t>(1, images), count = call.size(1);
-    const auto* from = call.input<uint8_t>(0);
-    const auto* index = call.input<int32_t>(1);
-    T* to = call.output<T>(0);
-    const float scale = call.attributes.number("scale", 1.0f);
-#pragma omp parallel for schedule(static) if (count * plane > kWorthThreads)
-    for (int64_t n = 0; n < count; ++n) {
-      const uint8_t* image = from + std::min(images - 1, std::max<int64_t>(0, index[n])) * plane;
-#pragma omp simd
-      for (int64_t i = 0; i < plane; ++i) narrow(float(image[i]) * scale, to + n * plane + i);
-    }
-  }
-};
-
-// Softmax and cross-entropy against the labels at `index`, and how many of the largest logits are right.
+// Softmax and cross-entropy against the labels at `index`, of which `smoothing` is spread over all classes, and how many
+// of the largest logits are right.
 struct CrossEntropyOperator {
   static constexpr const char* name = "zoo_cross_entropy";  // logits, labels as uint8, index as int32
   static constexpr bool is_differentiable = true;
@@ -72,6 +39,7 @@ struct CrossEntropyOperator {
     const auto* labels = call.input<uint8_t>(1);
     const auto* index = call.input<int32_t>(2);
     std::vector<float> exponentials(classes);
+    const float smoothing = call.attributes.number("smoothing", 0), spread = smoothing / float(classes);
     double loss = 0;
     int64_t hits = 0;
     for (int64_t n = 0; n < count; ++n) {
@@ -83,12 +51,15 @@ struct CrossEntropyOperator {
       float sum = 0;
       for (int64_t c = 0; c < classes; ++c) sum += exponentials[c] = std::exp(widen(row[c]) - widen(row[best]));
       if (call.forward) {
-        if (label < classes) loss += std::log(sum) + widen(row[best]) - widen(row[label]);
+        float likely = 0;  // the logits, each as likely as it should be
+        for (int64_t c = 0; c < classes; ++c) likely += (spread + (c == label ? 1 - smoothing : 0)) * widen(row[c]);
+        if (label < classes) loss += std::log(sum) + widen(row[best]) - likely;
         hits += best == label;
       } else {
         const float gradient = call.output_gradient<float>()[0];
         T* to = call.input_gradient<T>(0) + n * classes;
-        for (int64_t c = 0; c < classes; ++c) narrow((exponentials[c] / sum - float(c == label)) * gradient, to + c);
+        for (int64_t c = 0; c < classes; ++c)
+          narrow((exponentials[c] / sum - spread - (c == label ? 1 - smoothing : 0)) * gradient, to + c);
       }
     }
     if (!call.forward) return;
@@ -97,7 +68,8 @@ struct CrossEntropyOperator {
   }
 };
 
-// SGD with weight decay, and momentum if there is one, as MXNet's sgd_update and sgd_mom_update have it.
+// SGD with weight decay, and momentum if there is one, Nesterov's if so set, as MXNet's sgd_update, sgd_mom_update and
+// nag_mom_update have it.
 struct SgdOperator {
   static constexpr const char* name = "zoo_sgd";  // parameters, as many gradients [and velocities], settings
   static constexpr bool is_differentiable = false;
@@ -133,10 +105,15 @@ struct SgdOperator {
         continue;
       }
       auto* velocity = call.input<float>(2 * count + i);
+      // MXNet has the learning rate within the velocity, but not within Nesterov's.
+      const bool nesterov = call.attributes.is_set("nesterov");
+      const float within = nesterov ? 1 : rate, outside = nesterov ? rate : 1;
+      const float decay = within * settings[1], part = within * settings[2];
 #pragma omp parallel for simd schedule(static) if (parallel : size > kWorthThreads)
       for (int64_t k = 0; k < size; ++k) {
-        velocity[k] = momentum * velocity[k] - (1 - kept) * weight[k] - scale * gradient[k];
-        weight[k] += velocity[k];
+        const float step = part * gradient[k] + decay * weight[k];
+        velocity[k] = momentum * velocity[k] + step;
+        weight[k] -= outside * (nesterov ? step + momentum * velocity[k] : velocity[k]);
       }
     }
     call.output<float>(0)[0] = 0;

@@ -6,11 +6,10 @@ import ctypes
 from collections.abc import Mapping, Sequence
 
 from zoo.runtime import mx
-from zoo.training.steps import INDEX
 
 
 class CachedGraph:
-    """``symbol`` with the parameters in it, over data that lie on every context, and an index, which changes.
+    """``symbol`` with the parameters in it, over data that lie on every context, and inputs that change.
 
     Gluon's own call looks all of them up again and again, which takes longer than a small network's work. Here
     they are looked up once, so that a network that is moved to other contexts needs a new one.
@@ -20,13 +19,14 @@ class CachedGraph:
         self,
         symbol: mx.sym.Symbol,
         parameters: Mapping[str, mx.gluon.Parameter],
-        data: dict[str, Sequence[mx.nd.NDArray]],
+        data: Mapping[str, Sequence[mx.nd.NDArray]],
+        changing: Sequence[str],
         static_shape: bool = True,
     ) -> None:
         self._names = symbol.list_inputs()
         self._parameters = parameters
         self._data = data
-        self._place = self._names.index(INDEX)
+        self._places = [self._names.index(name) for name in changing]
         by_kind = [[], []]
         for number, name in enumerate(self._names):
             by_kind[name in self._parameters].append(number)
@@ -50,10 +50,11 @@ class CachedGraph:
                 if name in self._parameters and array.context.device_type == "cpu":
                     mx.base.check_call(mx.base._LIB.MXNDArrayGetData(array.handle, ctypes.byref(ctypes.c_void_p())))
 
-    def __call__(self, way: int, index: mx.nd.NDArray) -> list[mx.nd.NDArray]:
-        """The outputs for ``index`` on the context number ``way``."""
+    def __call__(self, way: int, *changing: mx.nd.NDArray) -> list[mx.nd.NDArray]:
+        """The outputs for the ``changing`` inputs on the context number ``way``."""
         inputs = self._inputs[way]
-        inputs[self._place] = index
+        for place, array in zip(self._places, changing):
+            inputs[place] = array
         outputs = self._operator(*inputs)
         return outputs if isinstance(outputs, list) else [outputs]
 

@@ -82,6 +82,7 @@ class Predictor:
             steps.prediction(lowered, ctx, dataset.scale),
             lowered.collect_params(),
             {steps.IMAGES: self._data.images},
+            (steps.INDEX,),
             # With static shapes, some of MXNet's int8 operators meet arrays in layouts that they cannot read.
             static_shape=dtype != "int8",
         )
@@ -98,7 +99,7 @@ class Predictor:
 
     def _enqueue(self, order: np.ndarray) -> Iterator[list[mx.nd.NDArray]]:
         for _, shards in self._data.batches(order, self._batch_size):
-            yield [self._step(way, index)[0] for way, index in enumerate(shards)]
+            yield [self._step(way, *shard)[0] for way, shard in enumerate(shards)]
 
 
 def _lowered(

@@ -126,7 +126,7 @@ def _train(session: TrainingSession, epoch: int, interruption: Interruption, bar
     start = time.perf_counter()
     for number, result in enumerate(session.epoch(), start=1):
         if not math.isfinite(result.loss):
-            raise _diverged(f"the loss is {result.loss}", epoch, f", batch {number},", session.recipe.learning_rate)
+            raise _diverged(f"the loss is {result.loss}", epoch, f", batch {number},", session.learning_rate)
         images += result.images
         loss += result.loss
         correct += result.correct
@@ -136,9 +136,10 @@ def _train(session: TrainingSession, epoch: int, interruption: Interruption, bar
             bar.update(result.images)
         if interruption.requested:
             raise _Interrupted
+    session.apply_average()
     mx.nd.waitall()
     seconds = time.perf_counter() - start
-    return EpochRecord(epoch, session.recipe.learning_rate, loss / images, correct / images, None, None, seconds)
+    return EpochRecord(epoch, session.learning_rate, loss / images, correct / images, None, None, seconds)
 
 
 def _validate(

@@ -32,30 +32,35 @@ class Resident:
         self.images = [mx.nd.array(dataset.images[:, None], ctx=ctx, dtype="uint8") for ctx in self.contexts]
         self.labels = [mx.nd.array(dataset.labels, ctx=ctx, dtype="uint8") for ctx in self.contexts]
 
-    def batches(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[int, list[mx.nd.NDArray]]]:
+    def batches(
+        self, order: np.ndarray, batch_size: int, *beside: np.ndarray
+    ) -> Iterator[tuple[int, list[tuple[mx.nd.NDArray, ...]]]]:
         """Cut ``order``, indices into the data set, into batches, the last one possibly smaller.
 
-        Yields the number of images and an index array for each context. Contexts share a batch as evenly
-        as possible; where it has fewer images than there are contexts, the last contexts get none.
+        Yields the number of images and for each context an index array, with its part of the arrays that lie
+        ``beside`` the order. Contexts share a batch as evenly as possible; where it has fewer images than there are
+        contexts, the last contexts get none.
         """
-        orders = [_indices(order, ctx) for ctx in self.contexts]
-        ways = len(orders)
+        arrays = (order.astype(np.int32), *beside)
+        wholes = [[on_device(array, ctx) for array in arrays] for ctx in self.contexts]
+        ways = len(wholes)
         for start in range(0, len(order), batch_size):
             images = min(batch_size, len(order) - start)
             share, extra = divmod(images, ways)
             shards, low = [], start
-            for way, indices in enumerate(orders):
+            for way, whole in enumerate(wholes):
                 high = low + share + (way < extra)
                 if high > low:
-                    shards.append(indices[low:high] if high - low < len(order) else indices)
+                    shards.append(tuple(whole if high - low == len(order) else [each[low:high] for each in whole]))
                 low = high
             yield images, shards
 
 
-def _indices(order: np.ndarray, ctx: mx.Context) -> mx.nd.NDArray:
-    array = mx.nd.empty(order.shape, ctx, "int32")  # mx.nd.array takes three times as long
-    array._sync_copyfrom(order.astype(np.int32))
-    return array
+def on_device(array: np.ndarray, ctx: mx.Context) -> mx.nd.NDArray:
+    """``array`` with its dtype; mx.nd.array takes three times as long."""
+    copy = mx.nd.empty(array.shape, ctx, array.dtype)
+    copy._sync_copyfrom(array)
+    return copy
 
 
 def lagging(enqueued: Iterable[Pending]) -> Iterator[Pending]:

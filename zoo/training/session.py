@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle, repeat
 
 import numpy as np
 
-from zoo import lowering
+from zoo import augmentation, lowering
 from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.recipes import Recipe
 from zoo.runtime import mx
 from zoo.training import steps
+from zoo.training.average import Average
 from zoo.training.cached import CachedGraph
-from zoo.training.resident import Resident, lagging
+from zoo.training.resident import Resident, lagging, on_device
 from zoo.training.update import update
 
 
@@ -43,39 +45,64 @@ class TrainingSession:
         self.recipe = recipe
         dtype = lowering.resolve(recipe.dtype, net, contexts)
         lowered = lowering.for_training(net, dtype, contexts)
+        deforms = recipe.augmentation is not None
+        data = {steps.IMAGES: self.data.images, steps.LABELS: self.data.labels}
+        if deforms:
+            data[steps.BASIS] = [on_device(augmentation.basis(), context) for context in contexts]
         self._step = CachedGraph(
-            steps.training(lowered, contexts, train.scale),
+            steps.training(lowered, contexts, train.scale, recipe.label_smoothing, deforms),
             lowered.collect_params(),
-            {steps.IMAGES: self.data.images, steps.LABELS: self.data.labels},
+            data,
+            (steps.INDEX, steps.POINTS) if deforms else (steps.INDEX,),
         )
         # Without the running statistics: a trainer on several contexts would set them back after its first step.
         trainable = [parameter for parameter in net.collect_params().values() if parameter.grad_req != "null"]
         self._gradients = [parameter.list_grad() for parameter in trainable]
         self._update = update(trainable, recipe, contexts)
+        self.learning_rate = recipe.learning_rate
+        self._average = Average(net, recipe.ema) if recipe.ema else None
         self._shuffle = np.random.default_rng(recipe.seed)
+        self._deform = np.random.default_rng((recipe.seed, 1))
+        batches = recipe.epochs * -(-len(train) // recipe.batch_size)
+        self._rates = cycle(recipe.learning_rates(batches))
 
     def epoch(self) -> Iterator[BatchResult]:
         """Train on every image once, in a new random order; results come in order, a few batches late."""
-        return self.run(self._shuffle.permutation(self.data.count))
+        if self._average is not None:
+            self._average.withdraw()
+        return self._results(self._shuffle.permutation(self.data.count), self._rates)
 
     def run(self, order: np.ndarray) -> Iterator[BatchResult]:
-        """Train on the images at ``order``, a batch at a time."""
-        for images, metrics in lagging(self._enqueue(order)):
+        """Train on the images at ``order``, a batch at a time, with the learning rate as it is."""
+        return self._results(order, repeat(self.learning_rate))
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Of the updates from now on, until an epoch follows the recipe's."""
+        self.learning_rate = rate
+        self._update.set_learning_rate(rate)
+
+    def apply_average(self) -> None:
+        """Put the moving average into the network, if the recipe wants one, until the next epoch."""
+        if self._average is not None:
+            self._average.apply()
+
+    def _results(self, order: np.ndarray, rates: Iterator[float]) -> Iterator[BatchResult]:
+        for images, metrics in lagging(self._enqueue(order, rates)):
             loss, correct = np.sum([metric.asnumpy() for metric in metrics], axis=0).ravel()
             yield BatchResult(images, float(loss), int(correct))
 
-    def set_learning_rate(self, rate: float) -> None:
-        """Of the updates from now on, in place of the recipe's."""
-        self._update.set_learning_rate(rate)
-
-    def _enqueue(self, order: np.ndarray) -> Iterator[tuple[int, list[mx.nd.NDArray]]]:
+    def _enqueue(self, order: np.ndarray, rates: Iterator[float]) -> Iterator[tuple[int, list[mx.nd.NDArray]]]:
         self._step.lay_out_plainly()
-        for images, shards in self.data.batches(order, self.recipe.batch_size):
+        drawn = self.recipe.augmentation and [self.recipe.augmentation.draw(self._deform, len(order))]
+        for images, shards in self.data.batches(order, self.recipe.batch_size, *(drawn or ())):
             with mx.autograd.record():
-                outputs = [self._step(way, index) for way, index in enumerate(shards)]
+                outputs = [self._step(way, *shard) for way, shard in enumerate(shards)]
             mx.autograd.backward([loss for loss, _ in outputs])
             for idle in range(len(shards), len(self.data.contexts)):  # a last batch of fewer images than contexts
                 for gradient in self._gradients:
                     gradient[idle][:] = 0
+            self.set_learning_rate(next(rates))
             self._update.step(images, some_idle=len(shards) < len(self.data.contexts))
+            if self._average is not None:
+                self._average.update()
             yield images, [metrics for _, metrics in outputs]

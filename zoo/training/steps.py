@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zoo import kernels
+from zoo.augmentation import CONTROL_POINTS
+from zoo.graph import INPUT_SHAPE
 from zoo.runtime import mx
 from zoo.symbols import Graph, Node
 
-IMAGES, LABELS, INDEX = "images", "labels", "index"  # the inputs: uint8, uint8, int32
+# The inputs: images, labels (uint8), which of them (int32), and for augmentation, as zoo.augmentation has it, the
+# control points of each image and the basis of the splines (float32).
+IMAGES, LABELS, INDEX, POINTS, BASIS = "images", "labels", "index", "points", "basis"
 
 
 def prediction(net: mx.gluon.HybridBlock, contexts: Sequence[mx.Context], scale: float) -> mx.sym.Symbol:
@@ -24,24 +28,32 @@ def prediction(net: mx.gluon.HybridBlock, contexts: Sequence[mx.Context], scale:
     return graph.symbol()
 
 
-def training(net: mx.gluon.HybridBlock, contexts: Sequence[mx.Context], scale: float) -> mx.sym.Symbol:
-    """Two outputs: the sum of the cross-entropy, and that again beside the number of right digits, for the eye."""
+def training(
+    net: mx.gluon.HybridBlock, contexts: Sequence[mx.Context], scale: float, smoothing: float = 0, deform: bool = False
+) -> mx.sym.Symbol:
+    """Two outputs: the sum of the cross-entropy, and that again beside the number of right digits, for the eye.
+
+    ``smoothing`` is the share of the labels that is spread over all classes; with ``deform`` images are augmented.
+    """
     if not _on_kernels(contexts):
         index = mx.sym.var(INDEX)
         truth = mx.sym.cast(mx.sym.take(mx.sym.var(LABELS), index), dtype="float32")
-        logits = net(_pixels(index, scale))
-        loss = mx.sym.sum(mx.gluon.loss.SoftmaxCrossEntropyLoss()(logits, truth))
+        pixels = _pixels(index, scale)
+        logits = net(_deformed(pixels) if deform else pixels)
+        log_likelihood = mx.sym.log_softmax(logits)
+        right = mx.sym.sum(mx.sym.pick(log_likelihood, truth, axis=1))
+        loss = -(1 - smoothing) * right - smoothing * mx.sym.sum(mx.sym.mean(log_likelihood, axis=1))
         correct = mx.sym.sum(mx.sym.broadcast_equal(mx.sym.argmax(logits, axis=1), truth))
         return mx.sym.Group([loss, mx.sym.concat(loss, correct, dim=0)])
     graph = Graph.of(net(mx.sym.var("data")))
-    _read_pixels(graph, scale)
+    _read_pixels(graph, scale, deform)
     (logits,) = graph.heads
     if _narrows(logits[0], "float32"):  # it takes bfloat16 as it is
         logits = logits[0].inputs[0]
     if graph.consumers().get(id(logits[0])):  # MXNet would add up gradients in place, which extensions cannot
         logits = (Node("_copy", "logits", inputs=[logits]), 0)
-    labels, index = (_variable(graph, name) for name in (LABELS, INDEX))
-    entropy = Node("zoo_cross_entropy", "cross_entropy", inputs=[logits, (labels, 0), (index, 0)])
+    inputs = [logits, *((_variable(graph, name), 0) for name in (LABELS, INDEX))]
+    entropy = Node("zoo_cross_entropy", "cross_entropy", {"smoothing": repr(smoothing)}, inputs)
     graph.heads = [(entropy, 0), (entropy, 1)]
     return graph.symbol()
 
@@ -54,11 +66,22 @@ def _pixels(index: mx.sym.Symbol, scale: float) -> mx.sym.Symbol:
     return mx.sym.cast(mx.sym.take(mx.sym.var(IMAGES), index), dtype="float32") * scale
 
 
-def _read_pixels(graph: Graph, scale: float) -> None:
+def _deformed(pixels: mx.sym.Symbol) -> mx.sym.Symbol:
+    """What the kernel zoo_pixels does, in MXNet's operators."""
+    size = INPUT_SHAPE[-1]
+    points = mx.sym.reshape(mx.sym.var(POINTS), (-1, 2, CONTROL_POINTS, CONTROL_POINTS))
+    basis = mx.sym.var(BASIS)
+    for _ in range(2):  # along x, and then along y
+        points = mx.sym.swapaxes(mx.sym.dot(points, basis), 2, 3)
+    return mx.sym.BilinearSampler(pixels, points * (2 / (size - 1)) - 1)
+
+
+def _read_pixels(graph: Graph, scale: float, deform: bool = False) -> None:
     """Put the images at the index in the place of the input, in bfloat16 if that is all that is made of it."""
     data = _variable(graph, "data")
-    inputs = [(_variable(graph, name), 0) for name in (IMAGES, INDEX)]
-    pixels = Node("zoo_pixels", "pixels", {"scale": repr(scale)}, inputs)
+    names = (IMAGES, INDEX, POINTS, BASIS) if deform else (IMAGES, INDEX)
+    inputs = [(_variable(graph, name), 0) for name in names]
+    pixels = Node("zoo_pixels", "pixels", {"scale": repr(scale), "deform": str(deform)}, inputs)
     readers = graph.consumers()[id(data)]
     if all(_narrows(reader, "bfloat16") for reader in readers):
         pixels.attributes["bfloat16"] = "True"

@@ -10,6 +10,7 @@ from zoo import kernels
 from zoo.recipes import Recipe
 from zoo.runtime import mx
 from zoo.symbols import Graph, Node
+from zoo.training.resident import on_device
 
 
 class GluonUpdate:
@@ -38,7 +39,7 @@ class GluonUpdate:
 
 
 class FusedUpdate:
-    """SGD on one CPU as one operator of this project's.
+    """SGD, with Nesterov's momentum too, on one CPU as one operator of this project's.
 
     Gluon's trainer updates several parameters in one operator too, but on a CPU that goes through all of them as often
     as the largest has elements, and more is done in Python than a small network's step takes.
@@ -49,18 +50,21 @@ class FusedUpdate:
         if recipe.momentum:
             arrays += [mx.nd.zeros_like(parameter.data()) for parameter in parameters]
         inputs = [(Node("null", str(number)), 0) for number in range(len(arrays) + 1)]
-        attributes = {"parameters": str(len(parameters)), "momentum": str(bool(recipe.momentum))}
+        attributes = {
+            "parameters": str(len(parameters)),
+            "momentum": str(bool(recipe.momentum)),
+            "nesterov": str(recipe.optimizer == "nag"),
+        }
         symbol = Graph([(Node("zoo_sgd", "sgd", attributes, inputs), 0)]).symbol()
         self._operator = mx.nd.CachedOp(symbol, [("static_alloc", True), ("static_shape", True)])
         self._recipe, self._rate = recipe, recipe.learning_rate
-        self._settings, self._current = mx.nd.zeros(4), None
-        self._arrays = [*arrays, self._settings]
+        self._arrays, self._settings = arrays, None
 
     def step(self, images: int, some_idle: bool) -> None:
-        settings = [self._rate, self._recipe.weight_decay, 1 / images, self._recipe.momentum]
-        if settings != self._current:
-            self._settings[:] = self._current = settings
-        self._operator(*self._arrays)
+        settings = (self._rate, self._recipe.weight_decay, 1 / images, self._recipe.momentum)
+        if settings != self._settings:  # in a new array: the one before may still have readers to wait for
+            self._settings, self._array = settings, on_device(np.array(settings, np.float32), mx.cpu())
+        self._operator(*self._arrays, self._array)
 
     def set_learning_rate(self, rate: float) -> None:
         self._rate = rate
@@ -71,7 +75,12 @@ def update(
 ) -> GluonUpdate | FusedUpdate:
     """The faster of the two that can do it."""
     on_one_cpu = [context.device_type for context in contexts] == ["cpu"]
-    if recipe.optimizer == "sgd" and on_one_cpu and kernels.available().usable and all(map(_is_plain, parameters)):
+    if (
+        recipe.optimizer in ("sgd", "nag")
+        and on_one_cpu
+        and kernels.available().usable
+        and all(map(_is_plain, parameters))
+    ):
         return FusedUpdate(parameters, recipe)
     return GluonUpdate(parameters, recipe, contexts)
 

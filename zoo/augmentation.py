@@ -1,0 +1,81 @@
+"""Random deformations of training images: shift, rotation, scale, shear, and elastic ones.
+
+All of them are one thing, a free-form deformation (Rueckert et al. 1999): where in the image each pixel is taken from
+is a cubic B-spline over a grid of control points, which reproduces affine maps exactly and makes of independently
+displaced control points a smooth elastic deformation, in the spirit of Simard et al. 2003. Here the control points
+are drawn; ``zoo.training.steps`` has the rest done where the images lie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from zoo.errors import ZooError
+
+_SIZE, _SPACING = 28, 9  # pixels; the outermost lie one spacing outside of the image
+CONTROL_POINTS = 6  # along each axis
+_PLACES = _SPACING * (np.arange(CONTROL_POINTS, dtype=np.float32) - 1)
+_CENTRE = (_SIZE - 1) / 2
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far the images of a batch are deformed, each by its own draw, at most or in the standard deviation.
+
+    Shift, rotation, scale and shear are uniform on both sides of no change; what comes from outside of the image is 0.
+    """
+
+    shift: float = 0.0  # pixels along each axis
+    rotation: float = 0.0  # degrees
+    scale: float = 0.0  # 0.1: from 0.9 to 1.1 times
+    shear: float = 0.0  # 0.1: up to a tenth of the distance from the centre
+    elastic: float = 0.0  # pixels: the standard deviation of every control point along each axis
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            try:
+                object.__setattr__(self, field.name, float(value))
+            except (TypeError, ValueError):
+                raise ZooError(f"{field.name} of the augmentation must be a number, not {value!r}") from None
+            if not 0 <= getattr(self, field.name) < (180.1 if field.name == "rotation" else _SIZE):
+                raise ZooError(f"{field.name} of the augmentation is out of range: {value}")
+        if self.scale >= 1:
+            raise ZooError(f"scale of the augmentation must be below 1, not {self.scale:g}")
+
+    def __str__(self) -> str:
+        given = [f"{field.name} {getattr(self, field.name):g}" for field in fields(self) if getattr(self, field.name)]
+        return ", ".join(given) or "none"
+
+    def draw(self, random: np.random.Generator, count: int) -> np.ndarray:
+        """Control points ``(count, 2, 6, 6)`` float32: the x, and the y, in pixels, that each is moved to."""
+        angle = np.deg2rad(self.rotation) * _uniform(random, count)
+        shear = self.shear * _uniform(random, count)
+        across, down = (1 + self.scale * _uniform(random, count) for _ in range(2))
+        cosine, sine = np.cos(angle), np.sin(angle)
+        turned = np.stack([cosine, shear * cosine - sine, sine, shear * sine + cosine], axis=1).reshape(count, 2, 2)
+        matrix = turned * np.stack([across, down], axis=1)[:, None, :]
+        shift = _CENTRE + self.shift * _uniform(random, count, 2)
+        grid = np.stack(np.meshgrid(_PLACES, _PLACES)).reshape(2, -1) - np.float32(_CENTRE)
+        points = (matrix @ grid + shift[:, :, None]).reshape(count, 2, CONTROL_POINTS, CONTROL_POINTS)
+        if self.elastic:
+            points += self.elastic * random.standard_normal(points.shape, dtype=np.float32)
+        return points
+
+
+def basis() -> np.ndarray:
+    """``(6, 28)`` float32: what each control point of a line weighs at each pixel of it."""
+    weights = np.zeros((CONTROL_POINTS, _SIZE), np.float32)
+    for pixel in range(_SIZE):
+        segment = min(pixel // _SPACING, CONTROL_POINTS - 4)
+        u = pixel / _SPACING - segment
+        cubic = ((1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3)
+        weights[segment : segment + 4, pixel] = np.array(cubic) / 6
+    return weights
+
+
+def _uniform(random: np.random.Generator, *shape: int) -> np.ndarray:
+    """Between -1 and 1, float32."""
+    return 2 * random.random(shape, dtype=np.float32) - 1

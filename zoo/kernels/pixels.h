@@ -1,0 +1,94 @@
+// Pixels from a data set, as they are or deformed.
+
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "call.h"
+
+namespace zoo {
+
+constexpr int64_t kControlPoints = 6;  // along each axis
+constexpr int kOne = 1 << 20;          // of fixed-point coordinates
+
+// An image whose pixels are taken from where cubic B-splines over `points` (2, 6, 6) say, x before y, bilinearly;
+// outside of it everything is 0. `basis` (6, size): the weights of the control points of a line at each of its pixels.
+template <class T>
+void deform(const uint8_t* image, int64_t size, const float* points, const float* basis, float scale, T* to) {
+  const int pitch = int(size) + 3;  // with a border of zeros: one before, two behind
+  float* padded = scratch<T, float>(pitch * pitch + 3 * size);
+  float *u = padded + pitch * pitch, *v = u + size, *line = v + size;
+  std::fill(padded, u, 0.0f);
+  for (int64_t y = 0; y < size; ++y)
+    for (int64_t x = 0; x < size; ++x) padded[(y + 1) * pitch + x + 1] = float(image[y * size + x]) * scale;
+  const int most = (int(size) + 1) * kOne;
+  for (int64_t y = 0; y < size; ++y) {
+    std::fill(u, line, 1.0f);
+    for (int64_t k = 0; k < kControlPoints; ++k) {
+      float across = 0, down = 0;
+      for (int64_t j = 0; j < kControlPoints; ++j) {
+        across += basis[j * size + y] * points[j * kControlPoints + k];
+        down += basis[j * size + y] * points[(kControlPoints + j) * kControlPoints + k];
+      }
+#pragma omp simd
+      for (int64_t x = 0; x < size; ++x) {
+        u[x] += basis[k * size + x] * across;
+        v[x] += basis[k * size + x] * down;
+      }
+    }
+    // With fixed-point numbers, whose minimum and maximum the compiler vectorizes.
+#pragma omp simd
+    for (int64_t x = 0; x < size; ++x) {
+      const int column = std::min(std::max(int(u[x] * kOne), 0), most), row = std::min(std::max(int(v[x] * kOne), 0), most);
+      const float right = float(column % kOne) / kOne, below = float(row % kOne) / kOne;
+      const int at = row / kOne * pitch + column / kOne;
+      const float upper = padded[at] + right * (padded[at + 1] - padded[at]);
+      const float lower = padded[at + pitch] + right * (padded[at + pitch + 1] - padded[at + pitch]);
+      line[x] = upper + below * (lower - upper);
+    }
+    for (int64_t x = 0; x < size; ++x) narrow(line[x], to + y * size + x);
+  }
+}
+
+// The images at `index` of a data set as pixels in [0, 1], deformed by their control points if there are any.
+struct PixelsOperator {
+  static constexpr const char* name = "zoo_pixels";  // images as uint8, index as int32 [, control points, basis]
+  static constexpr bool is_differentiable = false;
+  static constexpr int outputs = 1;
+  static int inputs(const Attributes& given) { return given.is_set("deform") ? 4 : 2; }
+  static std::vector<int> mutated(const Attributes&) { return {}; }
+
+  static bool infer(const Attributes&, const std::vector<unsigned>& images, Shapes& in, Shapes& out) {
+    out[0] = images;
+    if (in[1].size() == 1 && !images.empty()) out[0][0] = in[1][0];
+    return in[1].size() == 1 && !images.empty();
+  }
+  static void types(const Attributes& given, int* in, int* out) {
+    in[0] = kUint8, in[1] = kInt32;
+    out[0] = given.is_set("bfloat16") ? kBfloat16 : kFloat32;
+  }
+
+  template <class T>
+  static void run(const Call& call) {
+    const int64_t images = call.extent(0), plane = call.size() / std::max<int64_t>(1, images), count = call.size(1);
+    const auto* from = call.input<uint8_t>(0);
+    const auto* index = call.input<int32_t>(1);
+    T* to = call.output<T>(0);
+    const float scale = call.attributes.number("scale", 1.0f);
+    const bool deforms = call.attributes.is_set("deform");
+    const int64_t side = call.extent(3), points = 2 * kControlPoints * kControlPoints;
+#pragma omp parallel for schedule(static) num_threads(threads_for(double(count * plane) * (deforms ? 3 : 0.3)))
+    for (int64_t n = 0; n < count; ++n) {
+      const uint8_t* image = from + std::min(images - 1, std::max<int64_t>(0, index[n])) * plane;
+      if (deforms) {
+        deform(image, side, call.input<float>(2) + n * points, call.input<float>(3), scale, to + n * plane);
+        continue;
+      }
+#pragma omp simd
+      for (int64_t i = 0; i < plane; ++i) narrow(float(image[i]) * scale, to + n * plane + i);
+    }
+  }
+};
+
+}  // namespace zoo
