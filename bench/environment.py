@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import platform
-import subprocess
 from importlib import metadata
-from pathlib import Path
 
 import psutil
 
-from zoo import kernels
+from zoo import kernels, provenance
 from zoo.runtime import STATUS, cpus, gpus, mx
 
 _SETTINGS = (
@@ -23,7 +20,7 @@ def capture() -> dict:
     """The machine, the software and the settings, as JSON values; compiles the kernels if that is still to be done."""
     found = kernels.available()
     return {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "date": provenance.now(),
         "processor": cpus.model_name(),
         "cpus_usable": cpus.usable(),
         "cpus_total": os.cpu_count(),
@@ -42,7 +39,7 @@ def capture() -> dict:
         "amx_reason": STATUS.amx_reason,
         "kernels": {"usable": found.usable, "convolution": found.convolution, "reason": found.reason},
         "settings": {name: value for name, value in sorted(os.environ.items()) if name.startswith(_SETTINGS)},
-        "revision": _revision(),
+        "revision": provenance.revision(),
     }
 
 
@@ -55,19 +52,3 @@ def summary(environment: dict, data: str) -> str:
         f"{environment['mxnet']}, Python {environment['python']}, NumPy {environment['numpy']}\n"
         f"data: {data}; {environment['date']}{revision}"
     )
-
-
-def _revision() -> str | None:
-    """The git revision of this source tree, with "+" where it has uncommitted changes; None outside a checkout."""
-    folder = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True).stdout
-
-    try:
-        git("ls-files", "--error-unmatch", "cells.py")  # not a checkout of something around an installed copy
-        return git("rev-parse", "--short=12", "HEAD").strip() + (
-            "+" if git("status", "--porcelain", "-uno").strip() else ""
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None

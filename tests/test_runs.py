@@ -164,3 +164,37 @@ def test_a_disk_that_fills_up_does_not_end_training(tmp_path: Path, mnist):
     assert done.stderr.strip().endswith(f"error: cannot write {tmp_path}/best.params: File too large")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.params", "history.json"]
     assert (tmp_path / "best.params").read_text() == "what an earlier run left"
+
+
+def test_the_history_says_what_was_run_and_what_came_of_it(run, mnist, tmp_path: Path):
+    out = tmp_path / "run"
+    arguments = ("train", "mlp", "--epochs", 1, "--seed", 3, "--holdout", 0, "--out", out)
+    assert run("zoo", *arguments).returncode == 0
+    history = zoo.History.read(out / "history.json")
+    command = history.command
+    assert command.line == " ".join(map(str, ("python -m zoo", *arguments)))
+    assert (command.model, command.recipe) == ("mlp", None)  # its own recipe has more epochs
+    assert (command.training_images, command.validation_images) == (60_000, 0)
+    net = zoo.get_model("mlp")
+    assert zoo.load_parameters(net, out / "final.params") == command.sha256
+    assert zoo.evaluate(net, mnist.test).errors == command.test.errors
+    assert history.recipe.seed == 3 and history.seconds == history.records[0].seconds > 0
+
+
+def test_a_history_comes_back_as_it_was_written_and_damaged_ones_are_refused(mnist, tmp_path: Path):
+    path = tmp_path / "history.json"
+    history = zoo.fit(zoo.get_model("mlp", seed=0), mnist.train[:500], mnist.test[:100], SMALL, out=tmp_path)
+    assert zoo.History.read(path) == history
+    intact = json.loads(path.read_text())
+    for change, words in (
+        ({"threads": "two"}, 'threads should be int, not "two"'),
+        ({"recipe": None}, "recipe should be an object, not null"),
+        ({"records": [{"epoch": 1}]}, r"records\[0\] lacks learning_rate"),
+        ({"weather": "fine"}, "has the unknown field weather"),
+    ):
+        path.write_text(json.dumps({**intact, **change}))
+        with pytest.raises(zoo.ZooError, match=words):
+            zoo.History.read(path)
+    path.write_text(path.read_text()[:-9])
+    with pytest.raises(zoo.ZooError, match="history.json is damaged or no JSON"):
+        zoo.History.read(path)

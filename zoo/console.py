@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -19,6 +20,7 @@ USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 def run_command(module: str, prog: str, description: str, argv: Sequence[str] | None = None) -> int:
     """Import ``module`` and run it: ``add_arguments(parser)`` declares its options, ``run(arguments)`` does the work.
 
+    ``arguments.command`` is the command line, to be shown with what came of it.
     What goes wrong, the import included, ends in a sentence on stderr and a non-zero exit code.
     """
 
@@ -26,6 +28,7 @@ def run_command(module: str, prog: str, description: str, argv: Sequence[str] | 
         loaded = import_module(module)
         parser = argparse.ArgumentParser(prog=prog, description=description)
         loaded.add_arguments(parser)
+        parser.set_defaults(command=shlex.join([*prog.split(), *(sys.argv[1:] if argv is None else argv)]))
         return loaded.run(parser.parse_args(argv))
 
     return guarded(command)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from zoo import contexts, lowering, models, training, weights
+from zoo import contexts, lowering, models, provenance, training, weights
 from zoo.architectures import MODELS
 from zoo.cli.options import add_images, add_model, augmentation, load_images, load_rec, path
 from zoo.cookbook import RECIPES
@@ -16,6 +16,7 @@ from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.recipes import DTYPES, OPTIMIZERS, SCHEDULES, Recipe
 from zoo.runtime import STATUS, mx
+from zoo.training.history import Command, Score
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,21 +80,38 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = replace(recipe, dtype=lowering.resolve(recipe.dtype, net, ctx))
     _announce(models.get_card(arguments.model), recipe, ctx, train, validation)
 
+    command = Command(
+        line=arguments.command,
+        date=provenance.now(),
+        model=arguments.model,
+        recipe=_recipe_name(arguments.model, recipe),
+        machine=provenance.machine(ctx),
+        software=provenance.software(),
+        revision=provenance.revision(),
+        training_images=len(train),
+        validation_images=len(validation or ()),
+    )
+
     def show(record: training.EpochRecord) -> None:
         tqdm.write(f"{record}, {len(train) / record.seconds:,.0f} img/s, {record.seconds:.1f} s")
 
     try:
         history = training.fit(net, train, validation, recipe, ctx, arguments.out, on_epoch=show)
     except training.TrainingInterrupted as interrupted:
+        _add(command, interrupted.history, arguments.out)
         print(_kept(interrupted.history, arguments.out), flush=True)
         raise
     if history.stopped == "target":
         print(f"stopped: validation reached {recipe.stop_at:.2%}")
-    print(f"{_kept(history, arguments.out)}\nweights: SHA-256 {weights.parameter_hash(net)}", flush=True)
+    command = replace(command, sha256=weights.parameter_hash(net))
+    print(f"{_kept(history, arguments.out)}\nweights: SHA-256 {command.sha256}", flush=True)
     if test is None:
         print("not tested: --test rec:FILE names images to test with")
     else:
-        print(f"test, at the final epoch: {training.evaluate(net, test)}")
+        tested = training.evaluate(net, test)
+        command = replace(command, test=Score.of(tested))
+        print(f"test, at the final epoch: {tested}")
+    _add(command, history, arguments.out)
     return 0
 
 
@@ -102,6 +120,17 @@ def _split(train: Dataset, holdout: int) -> tuple[Dataset, Dataset | None]:
         raise ZooError(f"--holdout must be at least 0 and below {len(train)}, not {holdout}")
     split = len(train) - holdout
     return train[:split], train[split:] if holdout else None
+
+
+def _recipe_name(model: str, recipe: Recipe) -> str | None:
+    """The model's own recipe has its name; the seed and the dtype are a run's, not the recipe's."""
+    own = MODELS[model].recipe
+    return model if replace(recipe, seed=own.seed, dtype=own.dtype) == own else None
+
+
+def _add(command: Command, history: training.History, out: Path | None) -> None:
+    if out is not None and history.records:
+        replace(history, command=command).write(out / "history.json")
 
 
 def _announce(

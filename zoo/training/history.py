@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
+from zoo import files, schema
+from zoo.errors import ZooError
 from zoo.recipes import Recipe
+from zoo.training.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,38 @@ class EpochRecord:
 
 
 @dataclass(frozen=True)
+class Score:
+    """What the final weights amount to on the test images."""
+
+    images: int
+    errors: int
+    accuracy: float
+    loss: float | None  # nats per image; None where it is not finite
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> Score:
+        loss = evaluation.loss if math.isfinite(evaluation.loss) else None
+        return cls(len(evaluation.labels), evaluation.errors, evaluation.accuracy, loss)
+
+
+@dataclass(frozen=True)
+class Command:
+    """What ``python -m zoo train`` knows of a run besides."""
+
+    line: str  # as typed
+    date: str  # of its start, UTC
+    model: str
+    recipe: str | None  # its name; None where settings other than seed and dtype were given
+    machine: str
+    software: str
+    revision: str | None  # of this source tree, with "+" where it had uncommitted changes
+    training_images: int
+    validation_images: int
+    sha256: str | None = None  # of final.params; None where there is none
+    test: Score | None = None
+
+
+@dataclass(frozen=True)
 class History:
     """A run of :func:`zoo.fit`, epoch by epoch."""
 
@@ -41,5 +78,24 @@ class History:
         "running"  # then "finished", "target" (``recipe.stop_at`` reached), "interrupted", "diverged" or "failed"
     )
 
+    command: Command | None = None  # that started it, if one did
+
+    @property
+    def seconds(self) -> float:
+        """Of training, without validation."""
+        return sum(record.seconds for record in self.records)
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> History:
+        """The history in the file ``path``; :class:`ZooError` says what is wrong with it."""
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise ZooError(f"cannot read {path}: {error.strerror or error}") from None
+        return schema.build(cls, schema.parse(content, str(path)), str(path))
+
+    def write(self, path: Path) -> None:
+        files.write_text(path, self.to_json())

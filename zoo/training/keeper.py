@@ -61,7 +61,7 @@ class Keeper:
         for write in (
             self._write_best,
             lambda: weights.save_parameters(self._net, self._out / "final.params") if whole else None,
-            lambda: files.write_text(self._out / "history.json", history.to_json()),
+            lambda: history.write(self._out / "history.json"),
         ):
             try:
                 write()
