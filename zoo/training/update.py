@@ -87,4 +87,4 @@ def update(
 
 def _is_plain(parameter: mx.gluon.Parameter) -> bool:
     dense = parameter.data().stype == parameter.grad().stype == "default"
-    return dense and parameter.dtype == np.float32 and (parameter.lr_mult, parameter.wd_mult) == (1, 1)
+    return dense and np.dtype(parameter.dtype) == np.float32 and (parameter.lr_mult, parameter.wd_mult) == (1, 1)
