@@ -23,3 +23,21 @@ RECIPES.add(
         augmentation=Augmentation(shift=5.6, rotation=20),
     ),
 )  # fmt: skip
+
+# This project's own, for the pretrained weights.
+_ONE_CYCLE = {"optimizer": "nag", "momentum": 0.9, "learning_rate": 0.1, "schedule": "one-cycle", "warmup": 0.2}
+RECIPES.add(
+    "vgg",
+    Recipe(
+        epochs=16, batch_size=100, weight_decay=5e-4, **_ONE_CYCLE,
+        augmentation=Augmentation(shift=2, rotation=12, scale=0.12, shear=0.12, elastic=0.8),
+    ),
+)  # fmt: skip
+RECIPES.add(
+    "small",
+    Recipe(
+        epochs=80, batch_size=100, **_ONE_CYCLE,
+        augmentation=Augmentation(shift=1, rotation=8, scale=0.08, shear=0.08),
+    ),
+)  # fmt: skip
+RECIPES.add("sprint", Recipe(epochs=1, batch_size=50, weight_decay=1e-3, **_ONE_CYCLE))

@@ -196,7 +196,7 @@ def _lower_convolutions(graph: Graph, ranks: dict[str, int], for_inference: bool
     for dense in [node for node in graph.nodes() if node.operator == "FullyConnected"]:
         matcher = _Matcher(graph)
         flattens = dense.is_set("flatten", True) or ranks[dense.inputs[0][0].name] == 2
-        if not flattens or matcher.is_shared(dense.inputs[0][0]):
+        if not flattens or _adds_gradients(matcher, dense.inputs[0]):
             continue
         while dense.inputs[0][0].operator == "Flatten":  # the operator does that itself
             dense.inputs[0] = dense.inputs[0][0].inputs[0]
@@ -211,7 +211,7 @@ def _lower_convolutions(graph: Graph, ranks: dict[str, int], for_inference: bool
             or not plain
             or conv.attributes.get("num_group", "1") != "1"
             or any(p >= k for p, k in zip(pad, kernel))
-            or matcher.is_shared(conv.inputs[0][0])
+            or _adds_gradients(matcher, conv.inputs[0])
         ):
             continue
         attributes = {
@@ -263,6 +263,11 @@ def _join_convolutions(graph: Graph) -> None:
             attributes.update({f"{name}_{number}": value for name, value in layer.attributes.items()})
             inputs += layer.inputs[1:]
         graph.replace(last, (Node("zoo_network", last.name, attributes, inputs), 0))
+
+
+def _adds_gradients(matcher: _Matcher, output: Output) -> bool:
+    """Whether several nodes put out gradients for ``output``, which MXNet adds up in place: extensions cannot."""
+    return matcher.is_shared(output[0]) and _has_parameters(output)
 
 
 def _has_parameters(output: Output) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         line=arguments.command,
         date=provenance.now(),
         model=arguments.model,
-        recipe=_recipe_name(arguments.model, recipe),
+        recipe=_recipe_name(recipe),
         machine=provenance.machine(ctx),
         software=provenance.software(),
         revision=provenance.revision(),
@@ -95,6 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     def show(record: training.EpochRecord) -> None:
         tqdm.write(f"{record}, {len(train) / record.seconds:,.0f} img/s, {record.seconds:.1f} s")
 
+    start = time.perf_counter()
     try:
         history = training.fit(net, train, validation, recipe, ctx, arguments.out, on_epoch=show)
     except training.TrainingInterrupted as interrupted:
@@ -103,14 +105,17 @@ def run(arguments: argparse.Namespace) -> int:
         raise
     if history.stopped == "target":
         print(f"stopped: validation reached {recipe.stop_at:.2%}")
+    seconds = time.perf_counter() - start
     command = replace(command, sha256=weights.parameter_hash(net))
     print(f"{_kept(history, arguments.out)}\nweights: SHA-256 {command.sha256}", flush=True)
     if test is None:
         print("not tested: --test rec:FILE names images to test with")
     else:
+        start = time.perf_counter()
         tested = training.evaluate(net, test)
+        seconds += time.perf_counter() - start
         command = replace(command, test=Score.of(tested))
-        print(f"test, at the final epoch: {tested}")
+        print(f"test, at the final epoch: {tested}\ntime: {seconds:.1f} s from the start of training to this score")
     _add(command, history, arguments.out)
     return 0
 
@@ -122,10 +127,10 @@ def _split(train: Dataset, holdout: int) -> tuple[Dataset, Dataset | None]:
     return train[:split], train[split:] if holdout else None
 
 
-def _recipe_name(model: str, recipe: Recipe) -> str | None:
-    """The model's own recipe has its name; the seed and the dtype are a run's, not the recipe's."""
-    own = MODELS[model].recipe
-    return model if replace(recipe, seed=own.seed, dtype=own.dtype) == own else None
+def _recipe_name(recipe: Recipe) -> str | None:
+    """The name of ``recipe`` if it has one; the seed and the dtype are a run's, not the recipe's."""
+    run = {"seed": recipe.seed, "dtype": recipe.dtype}
+    return next((name for name in RECIPES if replace(RECIPES[name], **run) == recipe), None)
 
 
 def _add(command: Command, history: training.History, out: Path | None) -> None:
