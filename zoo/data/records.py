@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo import files
 from zoo.console import mxnet_reason
-from zoo.data import recordio
+from zoo.data import decoded, recordio
 from zoo.data.mnist import Dataset
 from zoo.errors import DataError, UnknownName, ZooError
 from zoo.registry import suggestion
@@ -43,14 +44,38 @@ def image_record_iter(
 
 
 def load_records(path: str | os.PathLike, num_parts: int = 1, part_index: int = 0) -> Dataset:
-    """The digits of a ``.rec`` file, or of one of ``num_parts`` parts of it, decoded once and then in memory.
+    """The digits of a ``.rec`` file, or of one of ``num_parts`` parts of it, in memory.
 
+    They are checked and decoded once; after that, the user's cache has them for the same content of the file.
     An ``.idx`` file beside it must fit. Colors become grey. Raises :class:`DataError` for a file that is not sound
     and for images that are not 28×28 digits with a label from 0 to 9.
     """
     path = Path(path)
     idx = path.parent / f"{path.stem}.idx"
-    records = recordio.check(path, idx if idx.exists() else None)
+    checked = [path, idx] if idx.exists() else [path]
+    key = _key(checked, num_parts, part_index)
+    found = decoded.find(key)
+    if found is None:
+        found = _decode(checked, num_parts, part_index)
+        if _key(checked, num_parts, part_index) == key:  # nobody has written to them meanwhile
+            decoded.keep(key, *found)
+    return Dataset(*found, f"{path}{_part(num_parts, part_index)}")
+
+
+def _key(paths: Sequence[Path], num_parts: int, part_index: int) -> str:
+    """What the pixels depend on."""
+    contents = [files.hexdigest(recordio.read(path)) for path in paths]
+    return files.hexdigest(" ".join([*contents, f"{part_index} of {num_parts}", mx.__version__]).encode())
+
+
+def _part(num_parts: int, part_index: int) -> str:
+    return f", part {part_index} of {num_parts}" if num_parts > 1 else ""
+
+
+def _decode(checked: Sequence[Path], num_parts: int, part_index: int) -> tuple[np.ndarray, np.ndarray]:
+    """The images and labels of a ``.rec`` file, the first of the paths, with its index if there is one."""
+    path = checked[0]
+    records = recordio.check(*checked)
     for record in records:
         _, size = recordio.format_and_size(record, path)
         where = f"{path}: record {record.index} (at byte {record.offset})"
@@ -73,10 +98,9 @@ def load_records(path: str | os.PathLike, num_parts: int = 1, part_index: int = 
             labels.append(batch.label[0].asnumpy()[: batch_size - batch.pad])
     except mx.base.MXNetError as error:
         raise DataError(f"MXNet cannot read {path}: {mxnet_reason(error)}") from None
-    part = f", part {part_index} of {num_parts}" if num_parts > 1 else ""
     if not images:
-        raise DataError(f"{path}{part} holds no images: take fewer parts")
-    return Dataset(np.concatenate(images), np.concatenate(labels).astype(np.uint8), f"{path}{part}")
+        raise DataError(f"{path}{_part(num_parts, part_index)} holds no images: take fewer parts")
+    return np.concatenate(images), np.concatenate(labels).astype(np.uint8)
 
 
 def _iterator(path: str | os.PathLike, batch_size: int, data_shape: Sequence[int], options: dict) -> mx.io.DataIter:
