@@ -69,16 +69,18 @@ def test_pixels_are_those_of_image_record_iter(
     assert same(zoo.load_records(tmp_path / "x.rec"), expected) and decodings == ["x.rec"]
 
 
-def test_parts_are_those_of_image_record_iter_and_kept_each(rec: Path, cache: Path, decodings: list[str]):
-    expected = [by_mxnet(rec, num_parts=3, part_index=number) for number in range(3)]
+def test_parts_are_equal_and_decoded_together(rec: Path, cache: Path, decodings: list[str]):
+    expected = by_mxnet(rec)
     decodings.clear()
-    for _ in range(2):
-        for number in range(3):
-            part = zoo.load_records(rec, 3, number)
-            assert same(part, expected[number]) and part.source == f"{rec}, part {number} of 3"
-    assert len(decodings) == 3
-    with pytest.raises(zoo.ZooError, match="there is no part 3 of 3"):
-        zoo.load_records(rec, 3, 3)
+    for ways in (3, 7, 50):
+        parts = [zoo.load_records(rec, ways, number) for number in range(ways)]
+        assert np.array_equal(np.concatenate([part.images for part in parts]), expected[0])
+        assert np.array_equal(np.concatenate([part.labels for part in parts]), expected[1])
+        assert {len(part) for part in parts} <= {50 // ways, 50 // ways + 1}
+        assert parts[1].source == f"{rec}, part 1 of {ways}"
+    assert len(decodings) == 1
+    with pytest.raises(zoo.ZooError, match="at most 50, the images in .*: there is no part 0 of 51"):
+        zoo.load_records(rec, 51)
 
 
 def test_the_content_decides_and_not_the_name(rec: Path, mnist, cache: Path, decodings: list[str], tmp_path: Path):
