@@ -81,6 +81,8 @@ def test_parts_are_equal_and_decoded_together(rec: Path, cache: Path, decodings:
     assert len(decodings) == 1
     with pytest.raises(zoo.ZooError, match="at most 50, the images in .*: there is no part 0 of 51"):
         zoo.load_records(rec, 51)
+    with pytest.raises(zoo.DataError, match="part 1 of 500, holds no images: take fewer parts"):
+        zoo.image_record_iter(rec, 1, num_parts=500, part_index=1)
 
 
 def test_the_content_decides_and_not_the_name(rec: Path, mnist, cache: Path, decodings: list[str], tmp_path: Path):

@@ -39,7 +39,7 @@ def keep(key: str, images: np.ndarray, labels: np.ndarray) -> None:
         place = files.output_directory(folder())
         with files.atomic(place / f"{key}.npz") as file:
             np.savez(file, images=images, labels=labels)
-        kept = sorted(((path.stat(), path) for path in place.glob("*.npz")), key=lambda each: -each[0].st_mtime_ns)
-        for total, (_, path) in zip(accumulate(stat.st_size for stat, _ in kept), kept):
+        kept = sorted(place.glob("*.npz"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for total, path in zip(accumulate(path.stat().st_size for path in kept), kept):
             if total > _LIMIT:
                 path.unlink()

@@ -107,4 +107,9 @@ def _iterator(path: str | os.PathLike, batch_size: int, data_shape: Sequence[int
         "device_id": -1,  # in plain memory, which a build for GPUs has without a GPU, too
         **options,
     }
-    return mx.io.ImageRecordIter(path_imgrec=str(path), batch_size=batch_size, data_shape=tuple(data_shape), **settings)
+    shape = tuple(data_shape)
+    try:
+        return mx.io.ImageRecordIter(path_imgrec=str(path), batch_size=batch_size, data_shape=shape, **settings)
+    except StopIteration:  # MXNet cuts by bytes, at records
+        part, parts = (settings.get(name) for name in ("part_index", "num_parts"))
+        raise DataError(f"{path}, part {part} of {parts}, holds no images: take fewer parts") from None
