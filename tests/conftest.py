@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import zoo
+from zoo.data import decoded
 
 ROOT = Path(__file__).parent.parent
 
@@ -17,6 +18,15 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="session")
 def mnist() -> zoo.MNIST:
     return zoo.load_mnist()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_decoded(tmp_path_factory):
+    """What this process decodes stays among the tests, and nothing that was decoded before reaches them."""
+    folder = tmp_path_factory.mktemp("decoded")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoded, "folder", lambda: folder)
+        yield
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import struct
 import subprocess
@@ -148,7 +149,10 @@ def test_damaged_files_of_others_never_abort(packed: Path, tmp_path: Path):
         "import sys, zoo\nfor file in sys.argv[1:]:\n"
         "    try: print(len(zoo.load_records(file)))\n    except zoo.ZooError as error: print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", code, *map(str, files)], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, files)],
+        cwd=ROOT, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)}, capture_output=True, text=True,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     answers = done.stdout.splitlines()
     assert len(answers) == len(files) and answers[0] == "100"

@@ -126,6 +126,13 @@ def test_one_seed_gives_one_order_whatever_the_threads(folder: Path, tmp_path: P
     assert indices(tmp_path / "sorted.rec") == list(range(100)) == sorted(indices(tmp_path / "c.rec"))
 
 
+def test_the_command_packs_as_one_process_would(mnist, tmp_path: Path):
+    assert main(["pack", str(tmp_path / "command"), "--images", "1100"]) == 0
+    zoo.pack(tmp_path / "one", mnist.train[:1100])
+    for extension in (".lst", ".rec", ".idx"):
+        assert (tmp_path / f"command{extension}").read_bytes() == (tmp_path / f"one{extension}").read_bytes()
+
+
 @pytest.mark.parametrize("images", [7, 10, 11])
 @pytest.mark.parametrize("ratios", [(0.9, 0.1), (0.5, 0.25), (0.7, 0.0)])
 def test_no_image_is_lost_between_the_parts(images: int, ratios: tuple, mnist, tmp_path: Path):

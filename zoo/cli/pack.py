@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--encoding", choices=list(QUALITIES), default=".jpg", help="(default: .jpg)")
     parser.add_argument("--quality", type=int, help="of .jpg 1 to 100 (default: 95), of .png its compression, 1 to 9")
-    parser.add_argument("--threads", type=int, default=1, help="processes that decode and encode (default: 1)")
+    parser.add_argument(
+        "--threads", type=int, help="processes that decode and encode (default: up to 4, by the CPUs and the images)"
+    )
     parser.add_argument("--seed", type=int, default=100, help="of the order (default: 100, the one of im2rec.py)")
     parser.add_argument(
         "--no-shuffle", action="store_const", const=None, dest="seed", help="keep the images sorted by class and name"

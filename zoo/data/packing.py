@@ -23,10 +23,11 @@ from zoo.data.images import MODES, QUALITIES, encode
 from zoo.data.listing import Entry
 from zoo.data.mnist import Dataset
 from zoo.errors import DataError, ZooError
-from zoo.runtime import mx
+from zoo.runtime import STATUS, mx
 
 _DEFAULT_QUALITIES = {".jpg": 95, ".png": 6}
 _WINDOW = 1000  # images under way at a time
+_PROCESSES = 4  # encode as much as one can write
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def pack(
     color: int = 0,
     quality: int | None = None,
     encoding: str = ".jpg",
-    threads: int = 1,
+    threads: int | None = 1,
     seed: int | None = 100,
     progress: bool | None = None,
 ) -> Packed:
@@ -62,6 +63,7 @@ def pack(
         train_ratio: 1 makes one file; below that, ``test_ratio`` goes to ``_test``, and what is left to ``_val``.
         color: 0 makes the images grey, 1 colored, -1 leaves them as they are.
         quality: of JPEG 1 to 100 (None: 95), or the compression of PNG 1 to 9 (None: 6).
+        threads: processes that decode and encode; None for as many as are of use, by the CPUs and the images.
         progress: a progress bar on stderr; None shows it on terminals only.
 
     Images that cannot be read are left out of the files and named in the result. All files appear together, once
@@ -75,6 +77,8 @@ def pack(
     entries = list(listed.entries)
     if seed is not None:
         random.Random(seed).shuffle(entries)
+    if threads is None:
+        threads = min(STATUS.threads, _PROCESSES, len(entries) // _WINDOW + 1)
 
     parts: list[tuple[Path, int]] = []
     unreadable: list[tuple[str, str]] = []
@@ -130,7 +134,7 @@ def unpack(rec: Path, out: Path, progress: bool | None = None) -> int:
     return len(records)
 
 
-def _checked(train: float, test: float, color: int, quality: int | None, encoding: str, threads: int) -> int:
+def _checked(train: float, test: float, color: int, quality: int | None, encoding: str, threads: int | None) -> int:
     if not (0 < train <= 1 and 0 <= test < 1 and train + test <= 1 + 1e-9):
         raise ZooError(
             "the ratios must be above 0 for training, at least 0 for testing, and at most 1 together, "
@@ -143,7 +147,7 @@ def _checked(train: float, test: float, color: int, quality: int | None, encodin
     quality = _DEFAULT_QUALITIES[encoding] if quality is None else quality
     if quality not in QUALITIES[encoding]:
         raise ZooError(f"quality must be 1 to {QUALITIES[encoding][-1]} for {encoding}, not {quality}")
-    if threads < 1:
+    if threads is not None and threads < 1:
         raise ZooError(f"threads must be at least 1, not {threads}")
     return quality
 

@@ -51,7 +51,7 @@ def check(rec: Path, idx: Path | None = None, lst: Path | None = None) -> list[R
 
     Raises :class:`DataError`, which names the file and the first thing wrong with it.
     """
-    content = _read(rec)
+    content = read(rec)
     bodies = list(_bodies(content, rec))
     if not bodies:
         raise DataError(f"{rec} is empty")
@@ -100,7 +100,8 @@ def _decode(record: Record, rec: Path) -> None:
         ) from None
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """The content of a file; :class:`DataError` where there is none."""
     if Path(path).exists() and not Path(path).is_file():
         raise DataError(f"cannot read {path}: it is not a file")
     try:
@@ -205,5 +206,5 @@ def _check_list(lst: Path, rec: Path, records: Sequence[Record]) -> None:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    text = _read(path).decode(errors="surrogateescape")
+    text = read(path).decode(errors="surrogateescape")
     yield from ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())

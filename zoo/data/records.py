@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo import files
 from zoo.console import mxnet_reason
-from zoo.data import recordio
+from zoo.data import decoded, recordio
 from zoo.data.mnist import Dataset
 from zoo.errors import DataError, UnknownName, ZooError
 from zoo.registry import suggestion
@@ -43,14 +44,41 @@ def image_record_iter(
 
 
 def load_records(path: str | os.PathLike, num_parts: int = 1, part_index: int = 0) -> Dataset:
-    """The digits of a ``.rec`` file, or of one of ``num_parts`` parts of it, decoded once and then in memory.
+    """The digits of a ``.rec`` file, or of one of ``num_parts`` parts of it, as equal as can be, in memory.
 
+    The file is checked and decoded once; from then on the user's cache has the pixels that belong to its content.
     An ``.idx`` file beside it must fit. Colors become grey. Raises :class:`DataError` for a file that is not sound
     and for images that are not 28×28 digits with a label from 0 to 9.
     """
     path = Path(path)
     idx = path.parent / f"{path.stem}.idx"
-    records = recordio.check(path, idx if idx.exists() else None)
+    paths = [path, idx] if idx.exists() else [path]
+    key = _key(paths)
+    found = decoded.find(key)
+    if found is None:
+        found = _decode(*paths)
+        if _key(paths) == key:  # nobody has written to them meanwhile
+            decoded.keep(key, *found)
+    images, labels = found
+    if not 0 <= part_index < num_parts <= len(images):
+        raise ZooError(
+            f"part_index must be below num_parts, and that at most {len(images)}, the images in {path}: "
+            f"there is no part {part_index} of {num_parts}"
+        )
+    part = slice(*(len(images) * number // num_parts for number in (part_index, part_index + 1)))
+    name = f", part {part_index} of {num_parts}" if num_parts > 1 else ""
+    return Dataset(images[part], labels[part], f"{path}{name}")
+
+
+def _key(paths: Sequence[Path]) -> str:
+    """What the pixels depend on: contents, and who decodes them."""
+    contents = (files.hexdigest(recordio.read(path)) for path in paths)
+    return files.hexdigest(" ".join([*contents, mx.__version__]).encode())
+
+
+def _decode(path: Path, idx: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The images and labels of a ``.rec`` file, by MXNet, once nothing in it can make it fail."""
+    records = recordio.check(path, idx)
     for record in records:
         _, size = recordio.format_and_size(record, path)
         where = f"{path}: record {record.index} (at byte {record.offset})"
@@ -58,25 +86,15 @@ def load_records(path: str | os.PathLike, num_parts: int = 1, part_index: int = 
             raise DataError(f"{where} is {size[0]}×{size[1]} pixels, and MNIST's models take 28×28")
         if len(record.labels) != 1 or record.labels[0] not in range(10):
             raise DataError(f"{where} has the label {record.labels[0]:g}, and digits have 0 to 9")
-    if not 0 <= part_index < num_parts <= len(records):
-        raise ZooError(
-            f"part_index must be below num_parts, and that at most {len(records)}, the images in {path}: "
-            f"there is no part {part_index} of {num_parts}"
-        )
-    # MXNet fills its last batch up from the front of the part, which must hold at least half a batch for that.
-    batch_size = min(_BATCH, max(1, len(records) // (2 * num_parts)))
-    options = {"num_parts": num_parts, "part_index": part_index, "dtype": "uint8"}
+    batch_size = min(_BATCH, len(records))
     images, labels = [], []
     try:
-        for batch in _iterator(path, batch_size, (1, 28, 28), options):
+        for batch in _iterator(path, batch_size, (1, 28, 28), {"dtype": "uint8"}):
             images.append(batch.data[0].asnumpy()[: batch_size - batch.pad, 0])
             labels.append(batch.label[0].asnumpy()[: batch_size - batch.pad])
     except mx.base.MXNetError as error:
         raise DataError(f"MXNet cannot read {path}: {mxnet_reason(error)}") from None
-    part = f", part {part_index} of {num_parts}" if num_parts > 1 else ""
-    if not images:
-        raise DataError(f"{path}{part} holds no images: take fewer parts")
-    return Dataset(np.concatenate(images), np.concatenate(labels).astype(np.uint8), f"{path}{part}")
+    return np.concatenate(images), np.concatenate(labels).astype(np.uint8)
 
 
 def _iterator(path: str | os.PathLike, batch_size: int, data_shape: Sequence[int], options: dict) -> mx.io.DataIter:
@@ -89,4 +107,9 @@ def _iterator(path: str | os.PathLike, batch_size: int, data_shape: Sequence[int
         "device_id": -1,  # in plain memory, which a build for GPUs has without a GPU, too
         **options,
     }
-    return mx.io.ImageRecordIter(path_imgrec=str(path), batch_size=batch_size, data_shape=tuple(data_shape), **settings)
+    shape = tuple(data_shape)
+    try:
+        return mx.io.ImageRecordIter(path_imgrec=str(path), batch_size=batch_size, data_shape=shape, **settings)
+    except StopIteration:  # MXNet cuts by bytes, at records
+        part, parts = (settings.get(name) for name in ("part_index", "num_parts"))
+        raise DataError(f"{path}, part {part} of {parts}, holds no images: take fewer parts") from None

@@ -1,0 +1,33 @@
+"""What training from a ``.rec`` file waits for before its first epoch: decoding at first, the cache from then on."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import zoo
+from zoo.data import decoded
+
+
+@pytest.fixture(scope="module")
+def rec(tmp_path_factory) -> Path:
+    prefix = tmp_path_factory.mktemp("packed") / "mnist"
+    zoo.pack(prefix, zoo.load_mnist().train[:10_000])
+    return prefix.with_suffix(".rec")
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["decoded", "kept"])
+def test_loading(benchmark, kept: bool, rec: Path, monkeypatch, tmp_path: Path):
+    """10,000 JPEGs of quality 95, from a file that the system has in memory."""
+    monkeypatch.setattr(decoded, "folder", lambda: tmp_path / "decoded")
+    zoo.load_records(rec)
+
+    def forget() -> None:
+        shutil.rmtree(tmp_path / "decoded")
+
+    done = benchmark.pedantic(zoo.load_records, args=(rec,), setup=None if kept else forget, rounds=5)
+    assert len(done) == 10_000
+    if benchmark.stats is not None:  # None with --benchmark-disable
+        benchmark.extra_info["images_per_second"] = len(done) / benchmark.stats.stats.median
