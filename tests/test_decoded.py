@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import zoo
+from zoo.cli import main
 from zoo.data import decoded
 from zoo.runtime import mx
 
@@ -161,3 +162,20 @@ def test_what_was_not_used_for_longest_makes_room(
     zoo.pack(tmp_path / "large", mnist.train[:60])
     zoo.load_records(tmp_path / "large.rec")
     assert len(list(cache.iterdir())) == 2
+
+
+def test_packed_digits_are_decoded_before_they_are_trained_on(
+    cache: Path, decodings: list[str], tmp_path: Path, capsys
+):
+    assert main(["pack", str(tmp_path / "x"), "--images", "300", "--train-ratio", "0.5", "--threads", "1"]) == 0
+    assert sorted(decodings) == ["x_train.rec", "x_val.rec"] and "150 images, decoded" in capsys.readouterr().out
+    for part in ("train", "val"):
+        zoo.load_records(tmp_path / f"x_{part}.rec")
+    assert len(decodings) == 2
+
+
+def test_other_images_are_packed_without(cache: Path, tmp_path: Path, capsys):
+    (tmp_path / "in" / "7").mkdir(parents=True)
+    Image.new("L", (40, 30)).save(tmp_path / "in" / "7" / "wide.png")
+    assert main(["pack", str(tmp_path / "x"), str(tmp_path / "in"), "--threads", "1"]) == 0
+    assert "x.rec: 1 images\n" in capsys.readouterr().out

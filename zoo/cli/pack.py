@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from zoo.cli.options import add_data, load_data, path
 from zoo.console import FAILURE
 from zoo.data.images import QUALITIES
 from zoo.data.listing import EXTENSIONS
 from zoo.data.packing import pack
-from zoo.errors import ZooError
+from zoo.data.records import load_records
+from zoo.errors import DataError, ZooError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if any(name != f"{label:g}" for name, label in packed.classes):
         print(f"labels: {', '.join(f'{name} is {label:g}' for name, label in packed.classes)}")
     for rec, images in packed.parts:
-        print(f"{rec}: {images:,} images")
+        print(f"{rec}: {images:,} images{', decoded into the cache' if _decodes(rec) else ''}", flush=True)
     if packed.ignored:
         print(f"other files, not called {', '.join(EXTENSIONS)}: {packed.ignored:,}")
     for name, reason in packed.unreadable:
@@ -64,6 +66,15 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{packed.found:,} images found, {packed.found - len(packed.unreadable):,} packed, "
           f"{len(packed.unreadable):,} unreadable")  # fmt: skip
     return FAILURE if packed.unreadable else 0
+
+
+def _decodes(rec: Path) -> bool:
+    """Whether it holds digits to train on: decoding them now spares the first training run the wait."""
+    try:
+        load_records(rec)
+    except DataError:  # other images, or other labels
+        return False
+    return True
 
 
 def _mnist(arguments: argparse.Namespace):
