@@ -238,7 +238,7 @@ def test_ceilings_without_amx_and_without_kernels(off: str, monkeypatch):
 def chosen(*given: str) -> list[Cell]:
     parser = argparse.ArgumentParser()
     table.add_arguments(parser)
-    return table._cells(parser.parse_args(given), 60_000)
+    return table.chosen_cells(parser.parse_args(given), 60_000)
 
 
 def test_dtypes_are_those_that_are_fast_here_unless_some_are_asked_for(monkeypatch):

@@ -118,8 +118,8 @@ def test_a_history_keeps_every_run_and_leaves_out_damaged_files(tmp_path: Path):
 
 
 def test_the_command_adds_to_a_history(run, tmp_path: Path):
-    arguments = ("--models", "mlp", "--seconds", "0.1", "--batch-sizes", "100", "--phases", "infer",
-                 "--data", "synthetic", "--dtypes", "float32", "--contexts", "cpu", "--history", tmp_path / "history")  # fmt: skip
+    cell = ("--models", "mlp", "--batch-sizes", "100", "--phases", "infer", "--dtypes", "float32", "--contexts", "cpu")
+    arguments = (*cell, "--seconds", "0.1", "--data", "synthetic", "--history", tmp_path / "history")
     assert run("bench", *arguments).returncode == 0
     (path,) = (tmp_path / "history").iterdir()
     (measurement,) = results.load(path).measured.values()
