@@ -19,13 +19,17 @@ import datetime
 import itertools
 import json
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from bench.cells import Ceiling, Cell, Measurement, Outcome
 from bench.facts import build
 from zoo import files
 from zoo.errors import DataError, ZooError
+
+Kind = TypeVar("Kind")
 
 SCHEMA = 3
 _SAID = ("date", "processor", "threads", "cpus_usable", "gpus", "mxnet", "python", "numpy")  # by every table
@@ -83,8 +87,11 @@ def save(path: Path, run: Run) -> None:
     files.write_text(path, json.dumps(document(run), indent=1) + "\n")
 
 
-def load(path: Path) -> Run:
-    """The run in a file of any schema up to this one; :class:`DataError` names the file and what is wrong with it."""
+def load(path: Path, parse: Callable[[object], Kind] = parse) -> Kind:
+    """The run in a file of any schema up to this one; :class:`DataError` names the file and what is wrong with it.
+
+    Another ``parse`` makes something else of the JSON value, and raises :class:`ZooError` where it cannot.
+    """
     try:
         return parse(json.loads(Path(path).read_text(encoding="utf-8")))
     except OSError as error:
@@ -144,6 +151,8 @@ def _check(run: Run) -> None:
         measurement = outcome.measurement
         if (measurement is None) == (outcome.error is None):
             raise ZooError(f"{outcome.cell} should have a measurement or an error, and one of them only")
+        if outcome.cell.batch_size < 1:
+            raise ZooError(f"{outcome.cell} should have a batch of at least 1")
         if measurement is None:
             continue
         if not measurement.rounds or not measurement.batch_seconds:

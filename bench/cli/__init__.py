@@ -1,4 +1,4 @@
-"""``python -m bench`` and ``python -m bench peers``."""
+"""``python -m bench``, ``python -m bench peers`` and ``python -m bench report``."""
 
 from __future__ import annotations
 
@@ -13,5 +13,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["peers"]:
         summary = "Do the same work here, in the CNN report's own loop, PyTorch, ONNX Runtime and OpenVINO, in turns."
         return run_command("bench.cli.peers", "python -m bench peers", summary, arguments[1:])
-    summary = "Measure training and inference of the zoo's models on this machine. 'python -m bench peers' compares."
+    if arguments[:1] == ["report"]:
+        summary = "Make a page of plots and tables from result files and histories of training."
+        return run_command("bench.cli.report", "python -m bench report", summary, arguments[1:])
+    summary = "Measure training and inference of the zoo's models on this machine. 'python -m bench peers' compares,"
+    summary += " 'python -m bench report' draws."
     return run_command("bench.cli.table", "python -m bench", summary, arguments)

@@ -1,0 +1,86 @@
+"""Which of many measurements a plot shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.cells import DTYPES, PHASES, Cell, Measurement, Outcome
+from bench.results import Run
+
+Kinds = dict[tuple[str, str], str]  # dtype and context, and what plots call them
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Figures may be compared within one of these."""
+
+    machine: str
+    threads: int
+
+    def __str__(self) -> str:
+        return f"{self.machine}, {self.threads} thread{'s' * (self.threads != 1)}"
+
+
+def machine(environment: dict) -> str:
+    parts = [environment["processor"], *environment["gpus"]]
+    parts += ["without AMX"] if environment.get("amx") is False else []
+    parts += ["without kernels"] if not (environment.get("kernels") or {}).get("usable", True) else []
+    return ", ".join(parts)
+
+
+def setups(runs: Iterable[Run]) -> dict[Setup, list[Run]]:
+    """Runs by where and with how many threads they were made."""
+    found: dict[Setup, list[Run]] = {}
+    for run in runs:
+        found.setdefault(Setup(machine(run.environment), run.environment["threads"]), []).append(run)
+    return found
+
+
+def widest(runs: Iterable[Run]) -> dict[Setup, list[Run]]:
+    """Of each machine the runs with the most threads."""
+    found = setups(runs)
+    most = {each.machine: max(other.threads for other in found if other.machine == each.machine) for each in found}
+    return {setup: group for setup, group in found.items() if setup.threads == most[setup.machine]}
+
+
+def newest(runs: Iterable[Run]) -> dict[Cell, tuple[Outcome, Run]]:
+    """What became of each cell last; ``runs`` from the oldest to the newest."""
+    return {outcome.cell: (outcome, run) for run in runs for outcome in run.results}
+
+
+def measured(runs: Iterable[Run]) -> dict[Cell, Measurement]:
+    """The last measurement of each cell."""
+    return {cell: measurement for run in runs for cell, measurement in run.measured.items()}
+
+
+def panels(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
+    """Cells by model, in the order in which models occur, and phase, training first."""
+    cells = list(cells)
+    models = list(dict.fromkeys(cell.model for cell in cells))
+    found: dict[tuple[str, str], list[Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: (models.index(cell.model), _rank(PHASES, cell.phase))):
+        found.setdefault((cell.model, cell.phase), []).append(cell)
+    return found
+
+
+def kinds(runs: Iterable[Run]) -> Kinds:
+    """Every dtype and context that occurs, in one order for all of a page."""
+    pairs = {(outcome.cell.dtype, outcome.cell.context) for run in runs for outcome in run.results}
+    several = len({context for _, context in pairs}) > 1
+    return {
+        (dtype, context): f"{dtype}, {context}" if several else dtype
+        for dtype, context in sorted(pairs, key=lambda pair: (pair[1], _rank(DTYPES, pair[0])))
+    }
+
+
+def span(measurement: Measurement) -> tuple[float, float]:
+    """The quartiles of the rounds' images a second."""
+    low, high = np.percentile([each.images / each.seconds for each in measurement.rounds], (25, 75))
+    return float(low), float(high)
+
+
+def _rank(order: Sequence[str], value: str) -> int:
+    return order.index(value) if value in order else len(order)
