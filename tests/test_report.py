@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
 import html
 import json
@@ -20,6 +21,7 @@ from conftest import assert_refused
 import zoo
 from bench import results
 from bench.cells import ARITHMETIC, Ceiling, Cell, Measurement, Outcome, Round
+from bench.cli import report
 from bench.peers import tables as peer_tables
 from bench.peers import works
 from bench.peers.checks import Check
@@ -320,21 +322,33 @@ def test_damaged_files_are_refused_by_name(content: object, words: str, tmp_path
         inputs.read([path])
 
 
-def test_mistakes_get_one_sentence(run, tmp_path: Path):
-    (path,) = write(tmp_path, good=a_run({CELL: 1}))
-    (tmp_path / "half.json").write_text(path.read_text()[:200])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["good.json", "nothing.json"], "cannot read .*nothing.json: No such file"),
+        (["empty"], "empty holds neither results of python -m bench nor a history.json"),
+        (["good.json", "--out", "good.json"], "good.json is one of the files to read"),
+        (["good.json", "--out", "empty"], "cannot write empty: it is a directory"),
+        (["good.json", "--plots", "good.json"], "cannot write into good.json"),
+        (["epochs/history.json"], "nothing to show"),
+    ],
+)
+def test_mistakes_leave_everything_as_it_was(arguments: list[str], words: str, tmp_path: Path, monkeypatch):
+    write(tmp_path, good=a_run({CELL: 1}), epochs=history())
     (tmp_path / "empty").mkdir()
-    before = sorted(tmp_path.iterdir())
-    for arguments, words in (
-        (["half.json"], ["half.json is no result file, or not all of one"]),
-        (["good.json", "nothing.json"], ["cannot read", "nothing.json: No such file"]),
-        (["empty"], ["empty holds neither results"]),
-        (["good.json", "--out", "good.json"], ["good.json is one of the files to read"]),
-        (["good.json", "--out", "empty"], ["empty: it is a directory"]),
-    ):
-        paths = [each if each.startswith("--") else tmp_path / each for each in arguments]
-        assert_refused(run("bench", "report", "--out", tmp_path / "page.html", *paths), *words)
-    assert sorted(tmp_path.iterdir()) == before
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    monkeypatch.chdir(tmp_path)
+    parser = argparse.ArgumentParser()
+    report.add_arguments(parser)
+    with pytest.raises(ZooError, match=words):
+        report.run(parser.parse_args(arguments))
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+def test_half_a_file_gets_one_sentence(run, tmp_path: Path):
+    (path,) = write(tmp_path, half=a_run({CELL: 1}))
+    path.write_text(path.read_text()[:200])
+    assert_refused(run("bench", "report", path, "--out", tmp_path / "page.html"), "half.json is no result file")
 
 
 @pytest.mark.parametrize("package", ["matplotlib", "jinja2"])

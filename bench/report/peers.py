@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from bench.report import drawing
+from bench.report import drawing, selection
 from bench.report.inputs import Aim, Inputs, Peers
 from bench.report.parts import Group, Plot, Section, Table, value
 
@@ -25,8 +25,8 @@ def section(inputs: Inputs) -> Section | None:
     for peers in inputs.peers:
         compared = [aim for aim in peers.targets if aim.ratio is not None]
         plots = [_plot(compared)] if compared else []
-        groups.append(Group(f"{peers.environment['processor']}, {peers.environment['threads']} threads, "
-                            f"{peers.environment['date'][:10]}", plots, [_targets(peers), _sides(peers)]))  # fmt: skip
+        title = f"{selection.setup(peers.environment)}, {peers.environment['date'][:10]}"
+        groups.append(Group(title, plots, [_targets(peers), _sides(peers)]))
     return Section("peers", "Against other runtimes", _TEXT, groups) if groups else None
 
 

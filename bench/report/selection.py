@@ -31,11 +31,15 @@ def machine(environment: dict) -> str:
     return ", ".join(parts)
 
 
+def setup(environment: dict) -> Setup:
+    return Setup(machine(environment), environment["threads"])
+
+
 def setups(runs: Iterable[Run]) -> dict[Setup, list[Run]]:
     """Runs by where and with how many threads they were made."""
     found: dict[Setup, list[Run]] = {}
     for run in runs:
-        found.setdefault(Setup(machine(run.environment), run.environment["threads"]), []).append(run)
+        found.setdefault(setup(run.environment), []).append(run)
     return found
 
 
@@ -43,7 +47,7 @@ def widest(runs: Iterable[Run]) -> dict[Setup, list[Run]]:
     """Of each machine the runs with the most threads."""
     found = setups(runs)
     most = {each.machine: max(other.threads for other in found if other.machine == each.machine) for each in found}
-    return {setup: group for setup, group in found.items() if setup.threads == most[setup.machine]}
+    return {each: group for each, group in found.items() if each.threads == most[each.machine]}
 
 
 def newest(runs: Iterable[Run]) -> dict[Cell, tuple[Outcome, Run]]:
