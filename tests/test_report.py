@@ -34,6 +34,9 @@ from bench.results import Run
 from zoo.errors import DataError, ZooError
 from zoo.training.history import EpochRecord, History
 
+# What matplotlib imports may be newer than it: of no interest here.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 CELL = Cell("mlp", "cpu(0)", "float32", 100, "train")
 CEILINGS = (Ceiling("float32", 50.0, ARITHMETIC), Ceiling("int8", None, "no unit"), Ceiling("read", 9.0, "512 MiB"))
 NASTY = "<script>alert(1)</script> & \"Xeon\" 'n'"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bench.report import drawing
 from bench.report.drawing import Line
@@ -45,7 +45,7 @@ def _curve(training: Training) -> list[tuple[float, float]]:
     ]
 
 
-def _names(runs: Sequence[Training]) -> list[str]:
+def _names(runs: Iterable[Training]) -> list[str]:
     """Those of the folders, numbered where several are the same."""
     names = [training.name for training in runs]
     return [

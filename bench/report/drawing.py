@@ -17,7 +17,7 @@ _DPI = 180
 _MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("P", "✚"))  # drawn, and in a label
 _DASHES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 _PLAIN = "{x:,.12g}"
-_GAP = 0.075  # between labels, of the height of the axes
+_GAP = 0.25  # inches between labels, at the height of the figure
 
 
 @dataclass(frozen=True)
@@ -126,22 +126,23 @@ def _label(axis: Axes, drawn: Sequence[Line], theme: Theme) -> None:
     axis.autoscale_view()
     transform = axis.transData + axis.transAxes.inverted()
     ends = sorted(((*transform.transform((line.x[-1], line.y[-1])), line) for line in drawn), key=lambda end: end[1])
-    heights = _apart([y for _, y, _ in ends])
+    heights = _apart([y for _, y, _ in ends], _GAP / axis.figure.get_figheight())
     for (x, y, line), height in zip(ends, heights):
         axis.annotate(
             f"{_MARKERS[line.style % len(_MARKERS)][1]} {line.label}", (x, y), (1.03, height),
             xycoords="axes fraction", textcoords="axes fraction", color=color_of(line.style, theme), va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": theme.soft, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 4},
+            arrowprops={"arrowstyle": "-", "color": theme.soft, "linewidth": 0.5, "relpos": (0, 0.5), "shrinkB": 4},
         )  # fmt: skip
 
 
-def _apart(heights: Sequence[float]) -> list[float]:
-    """Rising ``heights``, moved as little as leaves a gap between each two."""
+def _apart(heights: Sequence[float], gap: float) -> list[float]:
+    """Rising ``heights``, moved as little as leaves a gap between each two, and not above 1."""
     placed = list(heights)
     for _ in range(200):
+        placed[-1] = min(placed[-1], 1.0)
         for low in range(len(placed) - 1):
-            missing = _GAP - (placed[low + 1] - placed[low])
+            missing = gap - (placed[low + 1] - placed[low])
             if missing > 0:
                 placed[low] -= missing / 2
                 placed[low + 1] += missing / 2

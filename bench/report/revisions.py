@@ -9,51 +9,50 @@ from bench.report import drawing, selection
 from bench.report.drawing import Line
 from bench.report.inputs import Inputs
 from bench.report.parts import Group, Plot, Section, Table, value
+from bench.report.selection import Kinds
 from bench.results import Run
 
 _TEXT = (
     "Images a second, relative to the oldest revision of each line, on the same machine with the same number of "
-    "threads. Lines are called by dtype and batch size; bars lead from the lower to the upper quartile of the rounds. "
-    "Revisions are in the order of their newest runs, and + stands for changes that were not committed."
+    "threads; plots show the largest batch, with bars from the lower to the upper quartile of the rounds. Revisions "
+    "are in the order of their newest runs, and + stands for changes that were not committed."
 )
 _SHOWN = 8  # revisions that are named below a plot
+Changes = dict[Cell, dict[int, Measurement]]  # by the place of the revision among all
 
 
 def section(inputs: Inputs) -> Section | None:
-    changing = {setup: _revisions(runs) for setup, runs in selection.setups(inputs.runs).items()}
-    groups = [Group(str(setup), _plots(cells), [_table(cells)]) for setup, cells in changing.items() if cells]
+    kinds = selection.kinds(inputs.runs)
+    groups = []
+    for setup, runs in selection.setups(inputs.runs).items():
+        order = _order(runs)
+        changes = _changes(runs, order)
+        if changes:
+            groups.append(Group(str(setup), _plots(changes, order, kinds), [_table(changes, order)]))
     return Section("revisions", "Over revisions", _TEXT, groups) if groups else None
 
 
-def _revisions(runs: Sequence[Run]) -> dict[Cell, dict[str, Measurement]]:
-    """Cells that were measured at several revisions, and the last measurement at each, the oldest first."""
-    newest = {run.revision: run for run in runs if run.revision is not None}
-    order = sorted(newest, key=lambda revision: newest[revision].date)
-    at = {revision: selection.measured(run for run in runs if run.revision == revision) for revision in order}
-    found: dict[Cell, dict[str, Measurement]] = {}
-    for revision, measured in at.items():
-        for cell, measurement in measured.items():
-            found.setdefault(cell, {})[revision] = measurement
-    return {cell: by_revision for cell, by_revision in found.items() if len(by_revision) > 1}
+def _order(runs: Sequence[Run]) -> list[str]:
+    newest = {run.revision: run.date for run in runs if run.revision is not None}
+    return sorted(newest, key=newest.__getitem__)
 
 
-def _plots(changing: dict[Cell, dict[str, Measurement]]) -> list[Plot]:
-    order = list(dict.fromkeys(revision for by_revision in changing.values() for revision in by_revision))
-    several = len({cell.context for cell in changing}) > 1
+def _changes(runs: Sequence[Run], order: Sequence[str]) -> Changes:
+    """Cells that were measured at several revisions, and the last measurement at each."""
+    found: Changes = {}
+    for place, revision in enumerate(order):
+        for cell, measurement in selection.measured(run for run in runs if run.revision == revision).items():
+            found.setdefault(cell, {})[place] = measurement
+    return {cell: by_place for cell, by_place in found.items() if len(by_place) > 1}
+
+
+def _plots(changes: Changes, order: Sequence[str], kinds: Kinds) -> list[Plot]:
     plots = []
-    for (model, phase), cells in selection.panels(changing).items():
-        drawn = []
-        for style, cell in enumerate(cells):
-            by_revision = changing[cell]
-            first = next(iter(by_revision.values())).images_per_second
-            rates = [each.images_per_second / first for each in by_revision.values()]
-            spans = [(low / first, high / first) for low, high in map(selection.span, by_revision.values())]
-            label = f"{cell.dtype}, {cell.batch_size}" + (f", {cell.context}" if several else "")
-            drawn.append(Line(label, [order.index(each) for each in by_revision], rates, style, spans))
+    for (model, phase), cells in selection.panels(changes).items():
+        drawn = selection.relative_lines(cells, changes, kinds)
         facts = "; ".join(f"{line.label} {line.y[-1]:.2f} times its first" for line in drawn)
-        plots.append(
-            Plot(f"{model}, {phase}", f"{model}, {phase}: throughput over revisions; {facts}", _draw(drawn, order))
-        )  # fmt: skip
+        description = f"{model}, {phase}: throughput over revisions; {facts}"
+        plots.append(Plot(f"{model}, {phase}", description, _draw(drawn, order)))
     return plots
 
 
@@ -69,14 +68,14 @@ def _draw(drawn: Sequence[Line], order: Sequence[str]):
     return draw
 
 
-def _table(changing: dict[Cell, dict[str, Measurement]]) -> Table:
+def _table(changes: Changes, order: Sequence[str]) -> Table:
     rows = []
-    for cell, by_revision in changing.items():
-        first = next(iter(by_revision.values())).images_per_second
-        for place, (revision, measurement) in enumerate(by_revision.items()):
+    for cell, by_place in changes.items():
+        first = next(iter(by_place.values())).images_per_second
+        for place, measurement in by_place.items():
             rate = measurement.images_per_second
             rows.append(
-                (cell.model, cell.context, cell.dtype, cell.batch_size, cell.phase, (revision, place),
+                (cell.model, cell.context, cell.dtype, cell.batch_size, cell.phase, (order[place], place),
                  value(rate, "{:,.0f}"), value(measurement.spread, "{:.1%}"), value(rate / first - 1, "{:+.1%}"))
             )  # fmt: skip
     columns = ("model", "context", "dtype", "batch", "phase", "revision", "images/s", "spread", "to the oldest")

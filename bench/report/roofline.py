@@ -14,7 +14,7 @@ from zoo.architectures import MODELS
 
 _TEXT = (
     "GFLOP/s of convolutions and dense layers against FLOPs per byte, if each such layer moves its input, weights and "
-    "output once. The roof is what this machine did at most in the same run: on its slope memory is the limit, where "
+    "output once. The roof is what this machine did at most in these runs: on its slope memory is the limit, where "
     "it is flat the arithmetic units. A line leads from the smallest to the largest batch; what is above the slope "
     "finds its data in caches."
 )
@@ -39,25 +39,29 @@ def section(inputs: Inputs) -> Section | None:
 
 
 def _plot(ceiling: Ceiling, bandwidth: float, measured: dict[Cell, Measurement]) -> Plot:
-    roof, unit = ceiling.rate, "GOP/s" if ceiling.of == "int8" else "GFLOP/s"  # integers have no floating point
+    operation = "OP" if ceiling.of == "int8" else "FLOP"  # integers have no floating point
+    roof, unit = ceiling.rate, f"G{operation}/s"
+    several = len({cell.context for cell in measured}) > 1
+    batches: dict[str, list[Cell]] = {}
+    for cell in sorted(measured, key=lambda cell: cell.batch_size):
+        context = f", {cell.context}" if several else ""
+        batches.setdefault(f"{cell.model}, {cell.phase}{context}", []).append(cell)
     drawn = [
-        Line(f"{model}, {phase}", [intensity(cell) for cell in cells], [measured[cell].gflops for cell in cells], style)
-        for style, ((model, phase), cells) in enumerate(
-            selection.panels(sorted(measured, key=lambda cell: cell.batch_size)).items()
-        )
+        Line(name, [intensity(cell) for cell in cells], [measured[cell].gflops for cell in cells], style)
+        for style, (name, cells) in enumerate(batches.items())
     ]
 
     def draw(axis, theme) -> None:
         corner, xs = roof / bandwidth, [x for line in drawn for x in line.x]
         left, right = min(xs) / 2, max(*xs, corner) * 2
+        axis.set(xscale="log", xlim=(left, right))
         axis.plot([left, corner, right], [left * bandwidth, roof, roof], color=theme.ink, linewidth=1.4)
         for text, place, offset in (
             (f"arithmetic: {roof:,.0f} {unit}", (right, roof), (0, 4)),
             (f"memory: {bandwidth:,.0f} GB/s", (corner / 2, roof / 2), (-8, 2)),
         ):
             axis.annotate(text, place, offset, textcoords="offset points", ha="right", va="bottom")
-        drawing.logarithmic(drawn, f"{unit.strip('G/s')}s per byte", unit)(axis, theme)
-        axis.set_xlim(left, right)
+        drawing.logarithmic(drawn, f"{operation}s per byte", unit)(axis, theme)
 
     best = max(measured, key=lambda cell: measured[cell].gflops)
     return Plot(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from bench.cells import Cell, Measurement
 from bench.report import drawing, selection
-from bench.report.drawing import Line
 from bench.report.inputs import Inputs
 from bench.report.parts import Group, Plot, Section, Table, value
 from bench.report.selection import Kinds
@@ -42,12 +41,7 @@ def _scaled(runs: Sequence[Run]) -> dict[Cell, dict[int, Measurement]]:
 def _plots(scaled: dict[Cell, dict[int, Measurement]], kinds: Kinds) -> list[Plot]:
     plots = []
     for (model, phase), cells in selection.panels(scaled).items():
-        drawn = []
-        for style, (kind, label) in enumerate(kinds.items()):
-            able = [cell for cell in cells if (cell.dtype, cell.context) == kind]
-            if able:
-                cell = max(able, key=lambda cell: (len(scaled[cell]), cell.batch_size))
-                drawn.append(_line(label, scaled[cell], style))
+        drawn = selection.relative_lines(cells, scaled, kinds)
         threads = sorted({x for line in drawn for x in line.x})
         facts = "; ".join(f"{line.label} {line.y[-1]:.2f} times with {line.x[-1]} threads" for line in drawn)
         plots.append(
@@ -57,13 +51,6 @@ def _plots(scaled: dict[Cell, dict[int, Measurement]], kinds: Kinds) -> list[Plo
             )
         )  # fmt: skip
     return plots
-
-
-def _line(label: str, by_threads: dict[int, Measurement], style: int) -> Line:
-    first = next(iter(by_threads.values())).images_per_second
-    rates = [each.images_per_second / first for each in by_threads.values()]
-    spans = [(low / first, high / first) for low, high in map(selection.span, by_threads.values())]
-    return Line(label, list(by_threads), rates, style, spans)
 
 
 def _table(scaled: dict[Cell, dict[int, Measurement]]) -> Table:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bench.cells import DTYPES, PHASES, Cell, Measurement, Outcome
+from bench.report.drawing import Line
 from bench.results import Run
 
 Kinds = dict[tuple[str, str], str]  # dtype and context, and what plots call them
@@ -78,6 +79,23 @@ def kinds(runs: Iterable[Run]) -> Kinds:
         (dtype, context): f"{dtype}, {context}" if several else dtype
         for dtype, context in sorted(pairs, key=lambda pair: (pair[1], _rank(DTYPES, pair[0])))
     }
+
+
+def relative_lines(
+    cells: Iterable[Cell], varied: Mapping[Cell, Mapping[float, Measurement]], kinds: Kinds
+) -> list[Line]:
+    """For each kind among ``cells`` the images a second of its largest batch, as multiples of the first."""
+    drawn = []
+    cells = list(cells)
+    for style, (kind, label) in enumerate(kinds.items()):
+        able = [cell for cell in cells if (cell.dtype, cell.context) == kind]
+        if able:
+            measured = varied[max(able, key=lambda cell: (len(varied[cell]), cell.batch_size))]
+            first = next(iter(measured.values())).images_per_second
+            rates = [each.images_per_second / first for each in measured.values()]
+            spans = [(low / first, high / first) for low, high in map(span, measured.values())]
+            drawn.append(Line(label, list(measured), rates, style, spans))
+    return drawn
 
 
 def span(measurement: Measurement) -> tuple[float, float]:
