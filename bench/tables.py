@@ -6,19 +6,18 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from tabulate import tabulate, tabulate_formats
 
 from bench.cells import ARITHMETIC, MEMORY, Ceiling, Outcome, peak
 from bench.environment import summary
+from bench.results import Run, document
 
-SCHEMA = 2  # of document(): 1 was without "ceilings", and all its cells were in float32
 FORMATS = sorted({*tabulate_formats, "csv", "json"})
 BARE = {style for style in FORMATS if style in ("html", "unsafehtml", "tsv") or style.startswith("latex")}
 _ENOUGH_FOR_P95 = 20  # samples; with fewer it is little more than their maximum
 
-_COLUMNS = (
+COLUMNS = (
     "model", "context", "dtype", "batch", "phase", "images/s", "spread", "ms/batch p50", "p95",
     "epoch [s]", "epoch is", "peak MiB", "GFLOP/s", "of peak",
 )  # fmt: skip
@@ -31,18 +30,18 @@ def render(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environment
     Formats that programs read hold the table alone; in those of :data:`BARE` that leaves :func:`remarks` unsaid.
     """
     if style == "json":
-        return json.dumps(document(outcomes, ceilings, environment), indent=1)
+        return json.dumps(document(Run(environment, tuple(ceilings), tuple(outcomes))), indent=1)
     if style == "csv":
         text = io.StringIO()
-        rows = [(*_COLUMNS, "peak GFLOP/s", "data", "error"), *(_exact(outcome, ceilings) for outcome in outcomes)]
+        rows = [(*COLUMNS, "peak GFLOP/s", "data", "error"), *(exact(outcome, ceilings) for outcome in outcomes)]
         csv.writer(text, lineterminator="\n").writerows(rows)
         return text.getvalue().rstrip("\n")
     table = tabulate(
-        [_rounded(outcome, ceilings) for outcome in outcomes],
-        _COLUMNS,
+        [rounded(outcome, ceilings) for outcome in outcomes],
+        COLUMNS,
         tablefmt="latex" if style == "latex_raw" else style,  # raw, a percent sign would begin a comment
         disable_numparse=True,
-        colalign=["left" if column in _LEFT else "right" for column in _COLUMNS],
+        colalign=["left" if column in _LEFT else "right" for column in COLUMNS],
     )
     return table if style in BARE else f"{table}\n\n{remarks(outcomes, ceilings, environment)}"
 
@@ -52,21 +51,12 @@ def remarks(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environmen
     return "\n".join([*_notes(outcomes, ceilings), summary(environment, _data(outcomes)), *_at_most(ceilings)])
 
 
-def document(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environment: dict) -> dict:
-    """Raw samples, ceilings and environment, as ``--json`` writes them: bench.cells says what each field holds."""
-    return {
-        "schema": SCHEMA,
-        "environment": environment,
-        "ceilings": [asdict(ceiling) for ceiling in ceilings],
-        "results": [outcome.to_json() for outcome in outcomes],
-    }
-
-
-def _rounded(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple[str, ...]:
+def rounded(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple[str, ...]:
+    """The outcome in :data:`COLUMNS`, for people."""
     cell, result = outcome.cell, outcome.measurement
     facts = (cell.model, cell.context, cell.dtype, str(cell.batch_size), cell.phase)
     if result is None:
-        return (*facts, "failed", *[""] * (len(_COLUMNS) - len(facts) - 1))
+        return (*facts, "failed", *[""] * (len(COLUMNS) - len(facts) - 1))
     limit = peak(cell, ceilings)
     return (
         *facts,
@@ -82,11 +72,12 @@ def _rounded(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple[str, ...]:
     )
 
 
-def _exact(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple:
+def exact(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple:
+    """The same in full, and behind it the peak in GFLOP/s, where the images come from and the error."""
     cell, result = outcome.cell, outcome.measurement
     facts = (cell.model, cell.context, cell.dtype, cell.batch_size, cell.phase)
     if result is None:
-        return (*facts, *[""] * (len(_COLUMNS) - len(facts)), "", "", outcome.error)
+        return (*facts, *[""] * (len(COLUMNS) - len(facts)), "", "", outcome.error)
     limit = peak(cell, ceilings)
     return (
         *facts,

@@ -17,6 +17,7 @@ class Layer:
 
     name: str
     operator: str
+    input_size: int  # elements that it reads besides its parameters
     output_shape: tuple[int, ...]  # without the batch
     parameters: int  # trainable ones; the running statistics of BatchNorm do not count
     flops: int  # of the forward pass, two per multiply-accumulate; other operators count as 0
@@ -38,17 +39,24 @@ def layers(net: mx.gluon.HybridBlock, input_shape: tuple[int, ...] = INPUT_SHAPE
         inputs = [nodes[index] for index, *_ in node["inputs"]]
         names = {each["name"] for each in inputs} & trainable - seen
         seen |= names
-        output = shapes.get(f"{node['name']}_output") or shapes[f"{node['name']}_output0"]
+        output = _shape(node, shapes)
         table.append(
             Layer(
                 node["name"],
                 node["op"],
+                sum(prod(_shape(each, shapes)) for each in inputs if each["op"] != "null" or each["name"] == "data"),
                 output[1:],
                 sum(prod(shapes[name]) for name in names),
                 _flops(node["op"], inputs, output, shapes),
             )
         )
     return tuple(table)
+
+
+def _shape(node: dict, shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """Of a node's first output, or of a variable."""
+    name = node["name"]
+    return next(shapes[each] for each in (f"{name}_output", f"{name}_output0", name) if each in shapes)
 
 
 def _flops(operator: str, inputs: list[dict], output: tuple[int, ...], shapes: dict[str, tuple[int, ...]]) -> int:

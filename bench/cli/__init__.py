@@ -1,4 +1,4 @@
-"""``python -m bench`` and ``python -m bench peers``."""
+"""``python -m bench``, and the commands that come as ``python -m bench COMMAND``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from collections.abc import Sequence
 
 from zoo.console import run_command
 
+COMMANDS = {
+    "peers": "Do the same work here, in the CNN report's own loop, PyTorch, ONNX Runtime and OpenVINO, in turns.",
+    "report": "Make a page of plots and tables from result files and histories of training.",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["peers"]:
-        summary = "Do the same work here, in the CNN report's own loop, PyTorch, ONNX Runtime and OpenVINO, in turns."
-        return run_command("bench.cli.peers", "python -m bench peers", summary, arguments[1:])
-    summary = "Measure training and inference of the zoo's models on this machine. 'python -m bench peers' compares."
-    return run_command("bench.cli.table", "python -m bench", summary, arguments)
+    name, *rest = list(sys.argv[1:] if argv is None else argv) or [""]
+    if name in COMMANDS:
+        return run_command(f"bench.cli.{name}", f"python -m bench {name}", COMMANDS[name], rest)
+    summary = (
+        "Measure training and inference of the zoo's models on this machine. 'python -m bench peers' compares, "
+        "'python -m bench report' shows results as a page."
+    )
+    return run_command("bench.cli.table", "python -m bench", summary, argv)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
 
-from bench import environment, runner, tables
+from bench import environment, results, runner, tables
 from bench.cells import DTYPES, INFERENCE_ONLY, PHASES, Ceiling, Cell, Outcome, highest
 from zoo import contexts, files, kernels, lowering, models
 from zoo.architectures import MODELS
@@ -21,25 +20,33 @@ from zoo.runtime import STATUS
 
 _STARTUP = 6  # seconds that a cell takes besides measuring: importing, loading, warming up
 _PROBE_SECONDS = 1.0  # for a ceiling
+_MODELS, _SIZES = ("mlp", "cnn7"), (1, 32, 200)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_cells(parser: argparse.ArgumentParser, sizes: Sequence[int]) -> None:
+    """Which cells; :func:`chosen_cells` is its other half. What is not given is None."""
     add = parser.add_argument
-    add("--models", nargs="+", default=["mlp", "cnn7"], metavar="MODEL", help="names or patterns (default: mlp cnn7)")
+    add("--models", nargs="+", metavar="MODEL", help=f"names or patterns (default: {' '.join(_MODELS)})")
     add("--contexts", nargs="+", metavar="CONTEXT",
         help="cpu, gpu(0), or several as one: 'cpu(0),cpu(1)' (default: every one that works here)")  # fmt: skip
-    add("--batch-sizes", nargs="+", type=int, default=[1, 32, 200], metavar="N", help="(default: 1 32 200)")
+    add("--batch-sizes", nargs="+", type=int, metavar="N", help=f"(default: {' '.join(map(str, sizes))})")
     add(
         "--dtypes",
         nargs="+",
         choices=DTYPES,
         help="bfloat16 on CPUs, int8 for inference on cpu(0) (default: float32, and bfloat16 where it is on AMX)",
     )
-    add("--phases", nargs="+", choices=PHASES, default=list(PHASES), help="(default: train infer)")
+    add("--phases", nargs="+", choices=PHASES, help=f"(default: {' '.join(PHASES)})")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_cells(parser, _SIZES)
+    add = parser.add_argument
     add("--seconds", type=float, default=5.0, metavar="S", help="time to measure each cell for (default: 5)")
     add("--format", choices=tables.FORMATS, default="simple", metavar="FORMAT",
         help="any of tabulate's (github, plain, …), csv or json (default: simple)")  # fmt: skip
     add("--json", type=path, metavar="FILE", help="also write raw samples and environment to FILE")
+    add("--history", type=path, metavar="DIR", help="also write them to a new file in DIR, named by date and revision")
     add_data(parser)
 
 
@@ -47,21 +54,26 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure and print; 0 if every cell was measured, 1 if some failed, 130 after Ctrl-C."""
     if arguments.json:
         files.output_file(arguments.json)
+    if arguments.history:
+        files.output_directory(arguments.history)
     train = load_data(arguments.data).train  # fetched once, and refused before anything is measured
-    cells = _cells(arguments, len(train))
+    cells = chosen_cells(arguments, len(train))
     captured = environment.capture()
     outcomes: list[Outcome] = []
     ceilings: tuple[Ceiling, ...] = ()
     interrupted = False
+    entry = None  # of the history
     try:
         for result in _measured(cells, arguments):
             if isinstance(result, Outcome):
                 outcomes.append(result)
             else:
                 ceilings = highest((*ceilings, *result))
+            measured = results.Run(captured, ceilings, tuple(outcomes))
             if arguments.json and outcomes:  # after every cell: what was measured should survive whatever comes
-                document = tables.document(outcomes, ceilings, captured)
-                files.write_text(arguments.json, json.dumps(document, indent=1) + "\n")
+                results.save(arguments.json, measured)
+            if arguments.history and outcomes:
+                entry = results.add_to_history(arguments.history, measured, entry)
     except KeyboardInterrupt:
         interrupted = True
     if outcomes:
@@ -74,21 +86,23 @@ def run(arguments: argparse.Namespace) -> int:
     return FAILURE if any(outcome.error for outcome in outcomes) else 0
 
 
-def _cells(arguments: argparse.Namespace, images: int) -> list[Cell]:
+def chosen_cells(arguments: argparse.Namespace, images: int, sizes: Sequence[int] = _SIZES) -> list[Cell]:
     """Every combination asked for; raises where one of its parts does not exist or is impossible."""
     if not 0 < arguments.seconds <= 3600:
         raise ZooError(f"--seconds must be above 0 and at most 3600, not {arguments.seconds:g}")
-    for size in arguments.batch_sizes:
+    sizes = arguments.batch_sizes or sizes
+    for size in sizes:
         if not 1 <= size <= images:
             raise ZooError(f"a batch has at least 1 and at most {images:,} images, not {size:,}")
-    names = [name for pattern in arguments.models for name in models.list_models(pattern) or [MODELS[pattern].name]]
+    patterns, phases = arguments.models or _MODELS, arguments.phases or PHASES
+    names = [name for pattern in patterns for name in models.list_models(pattern) or [MODELS[pattern].name]]
     asked = arguments.contexts or [str(context) for context in contexts.usable()]
     places = [",".join(map(str, contexts.parse(place))) for place in asked]
     for place in places:
-        if min(arguments.batch_sizes) < len(contexts.parse(place)):
-            raise UnknownName(f"a batch of {min(arguments.batch_sizes)} cannot be shared by the contexts {place}")
+        if min(sizes) < len(contexts.parse(place)):
+            raise UnknownName(f"a batch of {min(sizes)} cannot be shared by the contexts {place}")
     dtypes = arguments.dtypes or _default_dtypes(places)
-    combinations = itertools.product(names, places, dtypes, arguments.batch_sizes, arguments.phases)
+    combinations = itertools.product(names, places, dtypes, sizes, phases)
     obstacles = {cell: _obstacle(cell) for cell in itertools.starmap(Cell, combinations)}
     cells = [cell for cell, obstacle in obstacles.items() if obstacle is None]
     for asked in (*dtypes, *(places if arguments.contexts else ())):

@@ -57,6 +57,12 @@ def untuned_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_TUNING)}
 
 
+def inherited_environment() -> dict[str, str]:
+    """This process's environment with such tuning as its user chose, and without what it settled by itself."""
+    entries = os.fsdecode(Path("/proc/self/environ").read_bytes()).split("\0")  # as it was when Python started
+    return {**untuned_environment(), **dict(each.split("=", 1) for each in entries if each.startswith(_TUNING))}
+
+
 def hand_over(model: str, data: str | None, folder: Path) -> None:
     """Have ``folder`` filled with what all sides start from; raises :class:`SideFailed` where that fails."""
     command = [sys.executable, "-m", "bench.peers.handover", model, data or "", str(folder)]
@@ -100,7 +106,7 @@ def compare(
         def prepare(participant: _Participant) -> None:
             participant.side.ready()
             participant.check = Check(dtype=participant.configuration.dtype, **participant.side.check())
-            participant.batches = plan.batches or _batches(participant.side, plan.seconds)
+            participant.batches = plan.batches or batches_for(participant.side, plan.seconds)
 
         def turn(participant: _Participant) -> None:
             others = Others(participant.side.pid)
@@ -141,7 +147,7 @@ def _request(work: Work, configuration: Configuration, folder: Path, data: str |
     }
 
 
-def _batches(side: Side, seconds: float) -> int:
+def batches_for(side: Side, seconds: float) -> int:
     """How many batches take ``seconds``, by running more and more of them; that warms the side up, too."""
     side.run(1)
     batches, done = 1, side.run(1)

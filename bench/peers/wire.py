@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from zoo.console import mxnet_reason
 from zoo.errors import ZooError
@@ -49,14 +50,22 @@ def serve(prepare: Callable[[dict], Prepared]) -> None:
 class Side:
     """The harness's half: one process, entered to start it, left to end it."""
 
-    def __init__(self, module: str, request: dict, environment: dict[str, str], limit: float = LIMIT) -> None:
+    def __init__(
+        self,
+        module: str,
+        request: dict,
+        environment: dict[str, str],
+        limit: float = LIMIT,
+        folder: Path | None = None,  # to start in, where Python looks for packages first
+    ) -> None:
         self._module, self._request, self._environment, self._limit = module, request, environment, limit
+        self._folder = folder
 
     def __enter__(self) -> Side:
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # a pipe that nobody reads would fill up
         self._process = subprocess.Popen(
             [sys.executable, "-m", self._module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
-            text=True, env=self._environment, start_new_session=True,
+            text=True, env=self._environment, cwd=self._folder, start_new_session=True,
         )  # fmt: skip
         self._send(self._request)
         return self

@@ -1,0 +1,64 @@
+"""The page itself: sections as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+
+from bench.report import accuracy, machines, peers, revisions, roofline, scaling, selection, throughput
+from bench.report.drawing import DARK, LIGHT, png
+from bench.report.inputs import Inputs
+from bench.report.parts import Plot, Section
+from zoo.errors import ZooError
+
+_ROOMS = (throughput, roofline, scaling, peers, accuracy, revisions, machines)
+
+
+def check() -> None:
+    """Raise :class:`ZooError` where a package that pages are made with is missing."""
+    for package in ("matplotlib", "jinja2"):
+        try:
+            __import__(package)
+        except ImportError:
+            raise ZooError(f"a report needs {package}, which is not installed: pip install '.[report]'") from None
+
+
+def sections(inputs: Inputs) -> list[Section]:
+    """Those for which there are data, in the order of the page."""
+    return [section for section in (room.section(inputs) for room in _ROOMS) if section is not None]
+
+
+def pictures(shown: Sequence[Section]) -> dict[Plot, tuple[str, bytes, bytes]]:
+    """A file name without suffix for each plot, and the plot as PNG files: light and dark."""
+    found = {}
+    for section in shown:
+        for number, group in enumerate(section.groups, 1):
+            for plot in group.plots:
+                words = [section.name, *([str(number)] if len(section.groups) > 1 else []), plot.title]
+                name = re.sub(r"\W+", "-", " ".join(words).lower())
+                found[plot] = name, png(plot, LIGHT), png(plot, DARK)
+    return found
+
+
+def render(shown: Sequence[Section], drawn: dict[Plot, tuple[str, bytes, bytes]], inputs: Inputs) -> str:
+    """The page as HTML, with the pictures in it."""
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(
+        loader=PackageLoader("bench.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    sources = {plot: (_source(light), _source(dark)) for plot, (_, light, dark) in drawn.items()}
+    return environment.get_template("page.html").render(sections=shown, sources=sources, lead=_lead(inputs))
+
+
+def _source(picture: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture).decode()
+
+
+def _lead(inputs: Inputs) -> str:
+    """On what and when everything was measured; of training runs that is not known."""
+    environments = [each.environment for each in (*inputs.runs, *inputs.peers)]
+    days = sorted({environment["date"][:10] for environment in environments})
+    machines = "; ".join(dict.fromkeys(map(selection.machine, environments)))
+    return f"{machines}. Measured on {' to '.join(dict.fromkeys((days[0], days[-1])))}." if environments else ""
