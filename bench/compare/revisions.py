@@ -1,0 +1,83 @@
+"""Git revisions of the repository around the working directory, checked out side by side."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import bench
+from zoo.errors import UnknownName, ZooError
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A commit, and what the user called it."""
+
+    name: str
+    sha: str
+
+    def __str__(self) -> str:
+        return self.sha[:12] if self.sha.startswith(self.name) else f"{self.name} ({self.sha[:12]})"
+
+
+def resolve(name: str) -> Revision:
+    """The commit that ``name`` stands for; :class:`UnknownName` where there is none."""
+    try:
+        top = Path(_git("rev-parse", "--show-toplevel"))
+    except subprocess.CalledProcessError:
+        raise UnknownName(
+            f"{name!r} is no file, and no revision either: {Path.cwd()} is not in a git repository"
+        ) from None
+    try:
+        sha = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    except subprocess.CalledProcessError:
+        raise UnknownName(
+            f"{name!r} is neither a file nor a revision of {top}, such as HEAD~1, a tag or a sha"
+        ) from None
+    try:
+        _git("cat-file", "-e", f"{sha}:zoo/__init__.py")
+    except subprocess.CalledProcessError:
+        raise ZooError(f"{name} of {top} has no package zoo that could be measured") from None
+    return Revision(name, sha)
+
+
+def has_changes() -> bool:
+    """Whether there are changes that are part of no revision."""
+    return bool(_git("status", "--porcelain", "--untracked-files=no"))
+
+
+@contextmanager
+def checked_out(revision: Revision) -> Iterator[Path]:
+    """A temporary folder with that revision's ``zoo`` and with the ``bench`` that runs now, to start Python in."""
+    with tempfile.TemporaryDirectory(prefix="bench-compare-") as root:
+        tree, folder = Path(root) / "tree", Path(root) / "packages"
+        try:
+            # Without hooks: those of a checkout are for people's working trees.
+            _git(
+                "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", "--quiet", str(tree), revision.sha
+            )
+            folder.mkdir()
+            (folder / "zoo").symlink_to(tree / "zoo")
+            (folder / "bench").symlink_to(Path(bench.__file__).parent)
+            yield folder
+        except subprocess.CalledProcessError as error:
+            raise ZooError(f"git cannot check out {revision}: {error.stderr.strip().splitlines()[-1]}") from None
+        finally:
+            _git("worktree", "remove", "--force", str(tree), check=False)
+
+
+def _git(*arguments: str, check: bool = True) -> str:
+    """What git prints; in a session of its own, so that the terminal's Ctrl-C does not end it halfway."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], check=check, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise ZooError("there is no git here: without it only result files can be compared") from None
+    return done.stdout.strip()

@@ -1,0 +1,115 @@
+"""From samples to a verdict.
+
+A difference has to be significant and large enough: a rank test at a level shared by all cells, and an estimate of
+at least the threshold. "Same" has to be shown, too: the interval must lie within the threshold. Whatever shows
+neither is too noisy to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.cells import Measurement, Round
+from bench.compare.rounds import Turns
+from zoo.errors import ZooError
+
+FASTER, SLOWER, SAME, NOISY = "faster", "slower", "same", "too noisy to say"
+LEVEL = 0.01  # share of false alarms when a revision is compared with itself
+_RESAMPLES, _Z = 10_000, 1.96  # for intervals of 95%
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How many times as fast B is as A, by one clock."""
+
+    ratio: float
+    interval: tuple[float, float]
+    p: float  # of the rank test that there is no difference
+
+    def verdict(self, threshold: float, level: float) -> str:
+        """One of :data:`FASTER`, :data:`SLOWER`, :data:`SAME`, :data:`NOISY`; changes count on a logarithmic scale."""
+        bound = 1 + threshold
+        if self.p < level and not 1 / bound < self.ratio < bound:
+            return FASTER if self.ratio > 1 else SLOWER
+        low, high = self.interval
+        return SAME if 1 / bound < low and high < bound else NOISY
+
+
+@dataclass(frozen=True)
+class Verdict:
+    word: str  # FASTER, SLOWER, SAME or NOISY
+    by_cpu_time: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.word} in CPU time" if self.by_cpu_time else self.word
+
+
+def judge(wall: Effect, cpu: Effect | None, threshold: float, level: float) -> Verdict:
+    """By the time that passed; where other programs made that too noisy, by the time that the CPUs worked."""
+    for effect, by_cpu_time in ((wall, False), (cpu, True)):
+        word = effect.verdict(threshold, level / 2) if effect is not None else NOISY
+        if word != NOISY:
+            return Verdict(word, by_cpu_time)
+    return Verdict(NOISY)
+
+
+def paired(turns: Sequence[Turns], clock: str) -> Effect | None:
+    """The effect over rounds that alternated, by ``seconds`` or ``cpu_seconds``; None where that was not measured.
+
+    Two rounds, A B B A, are one sample, so that what it costs to come second is in both sides. The test is
+    Wilcoxon's for signed ranks; ratio and interval are the estimates that go with it, Hodges and Lehmann's: the median
+    and two other order statistics of the means of all pairs of samples, on a logarithmic scale.
+    """
+    rates = [_rates([getattr(turn, side) for turn in turns], clock) for side in "ba"]
+    if any(each is None for each in rates):
+        return None
+    samples = (np.log(rates[0]) - np.log(rates[1])).reshape(-1, 2).mean(axis=1)
+    count = len(samples)
+    means = np.sort(np.add.outer(samples, samples)[np.triu_indices(count)]) / 2
+    spread = _Z * np.sqrt(count * (count + 1) * (2 * count + 1) / 24)
+    skipped = max(0, int(count * (count + 1) / 4 - spread))  # at either end
+    ratio, low, high = np.exp([np.median(means), means[skipped], means[-1 - skipped]])
+    p = scipy_stats().wilcoxon(samples).pvalue if samples.any() else 1.0
+    return Effect(float(ratio), (float(low), float(high)), float(p))
+
+
+def independent(a: Measurement, b: Measurement) -> Effect:
+    """The effect between measurements of two runs, relative to the reference workload where both timed it.
+
+    The ratio is that of the medians, its interval is from the bootstrap, the test is Mann's and Whitney's.
+    """
+    rates = [_rates(side.rounds, "seconds") for side in (a, b)]
+    machines = [np.array(side.reference_seconds if can_normalise(a, b) else (1.0,)) for side in (a, b)]
+    random = np.random.default_rng(0)
+
+    def resampled(samples: np.ndarray) -> np.ndarray:
+        return np.median(random.choice(samples, (_RESAMPLES, len(samples))), axis=1)
+
+    before, after = (resampled(rate) * resampled(machine) for rate, machine in zip(rates, machines))
+    low, high = np.percentile(after / before, (2.5, 97.5))
+    before, after = (rate * np.median(machine) for rate, machine in zip(rates, machines))
+    p = scipy_stats().mannwhitneyu(before, after).pvalue
+    return Effect(float(np.median(after) / np.median(before)), (float(low), float(high)), float(p))
+
+
+def can_normalise(a: Measurement, b: Measurement) -> bool:
+    """Whether the reference workload was timed in both runs."""
+    return bool(a.reference_seconds and b.reference_seconds)
+
+
+def _rates(rounds: Sequence[Round], clock: str) -> np.ndarray | None:
+    """Images a second."""
+    times = [getattr(each, clock) for each in rounds]
+    return None if None in times else np.array([each.images for each in rounds]) / times
+
+
+def scipy_stats():
+    """The module; :class:`ZooError` says how to get it where it is missing."""
+    try:
+        from scipy import stats
+    except ImportError:
+        raise ZooError("comparing needs SciPy: pip install '.[compare]'") from None
+    return stats
