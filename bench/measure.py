@@ -34,12 +34,12 @@ class Workload:
         if cell.batch_size > len(dataset):
             raise ZooError(f"a batch of {cell.batch_size} is larger than the {len(dataset)} images of {dataset.source}")
         ctx = contexts.parse(cell.context)
-        net = models.get_model(cell.model, ctx=ctx, seed=0)
+        self.net = models.get_model(cell.model, ctx=ctx, seed=0)
         self.batch_size = cell.batch_size
         self._run: Callable[[np.ndarray], Iterator] = (
-            TrainingSession(net, dataset, _recipe(cell), ctx).run
+            TrainingSession(self.net, dataset, _recipe(cell), ctx).run
             if cell.phase == "train"
-            else Predictor(net, dataset, ctx, cell.batch_size, cell.dtype, dataset[-_CALIBRATION:]).run
+            else Predictor(self.net, dataset, ctx, cell.batch_size, cell.dtype, dataset[-_CALIBRATION:]).run
         )
         self._order = np.random.default_rng(0).permutation(len(dataset))
         self._position = 0
@@ -51,6 +51,10 @@ class Workload:
     def epoch(self) -> Round:
         """Process every image once."""
         return self._timed(self._order)
+
+    def results(self, order: np.ndarray) -> list:
+        """What becomes of the images at ``order``, batch by batch: logits, or what a training step measured."""
+        return list(self._run(order))
 
     def _next_batch(self) -> np.ndarray:
         if self._position + self.batch_size > len(self._order):
