@@ -37,7 +37,7 @@ def _is_slow(name: str) -> bool:
 def test_forward(benchmark, record, name: str, dtype: str, mnist):
     """Batches of 200 images, warm, from an idle device to an idle device; logits as the plain network has them."""
     cell = Cell(name, "cpu", dtype, BATCH_SIZE, "infer")
-    workload, batches = Workload(cell, mnist.train), 1 if _is_slow(name) else 50
+    workload, batches = Workload(cell, mnist.train), 1 if _is_slow(name) else 20
     done = benchmark.pedantic(workload.run, args=(batches,), rounds=7, warmup_rounds=2)
     assert done.images == batches * BATCH_SIZE
     record(done.images, **_facts(cell))
