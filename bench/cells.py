@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
+
+from bench.facts import build
 
 PHASES = ("train", "infer")
 DTYPES = ("float32", "bfloat16", "int8")
@@ -34,6 +36,7 @@ class Round:
 
     images: int
     seconds: float
+    cpu_seconds: float | None = None  # of the process, all its threads; None: not measured
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Measurement:
     warmup_rounds: int
     steady: bool  # False: the last rounds of the warm-up still differed by more than 10%
     data: str  # where the images come from
+    reference_seconds: tuple[float, ...] = ()  # of bench.reference's work before each round; () where not measured
 
     @property
     def images_per_second(self) -> float:
@@ -78,13 +82,7 @@ class Measurement:
 
     @classmethod
     def from_json(cls, raw: dict) -> Measurement:
-        return cls(
-            **{
-                **raw,
-                "rounds": tuple(Round(**each) for each in raw["rounds"]),
-                "batch_seconds": tuple(raw["batch_seconds"]),
-            }
-        )
+        return build(cls, raw)
 
 
 @dataclass(frozen=True)
@@ -94,9 +92,6 @@ class Outcome:
     cell: Cell
     measurement: Measurement | None = None
     error: str | None = None
-
-    def to_json(self) -> dict:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench import reference
 from bench.cells import Cell, Measurement, Round
 from zoo import contexts, models
 from zoo.architectures import MODELS
@@ -64,10 +65,10 @@ class Workload:
 
     def _timed(self, order: np.ndarray) -> Round:
         mx.nd.waitall()
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), time.process_time()
         deque(self._run(order), maxlen=0)
         mx.nd.waitall()
-        return Round(len(order), time.perf_counter() - start)
+        return Round(len(order), time.perf_counter() - start, time.process_time() - worked)
 
 
 def measure(cell: Cell, dataset: Dataset, seconds: float = 5.0) -> Measurement:
@@ -75,7 +76,9 @@ def measure(cell: Cell, dataset: Dataset, seconds: float = 5.0) -> Measurement:
     workload, card = Workload(cell, dataset), models.get_card(cell.model)
     batches, warmup_rounds, steady = _warm_up(workload, seconds)
     rounds: list[Round] = []
+    references: list[float] = []
     while len(rounds) < ROUNDS or sum(each.seconds for each in rounds) < seconds * 0.6:
+        references.append(reference.seconds())
         rounds.append(workload.run(batches))
     return Measurement(
         rounds=tuple(rounds),
@@ -87,6 +90,7 @@ def measure(cell: Cell, dataset: Dataset, seconds: float = 5.0) -> Measurement:
         warmup_rounds=warmup_rounds,
         steady=steady,
         data=dataset.source,
+        reference_seconds=tuple(references),
     )
 
 

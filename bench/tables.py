@@ -6,14 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from tabulate import tabulate, tabulate_formats
 
 from bench.cells import ARITHMETIC, MEMORY, Ceiling, Outcome, peak
 from bench.environment import summary
+from bench.results import Run, document
 
-SCHEMA = 2  # of document(): 1 was without "ceilings", and all its cells were in float32
 FORMATS = sorted({*tabulate_formats, "csv", "json"})
 BARE = {style for style in FORMATS if style in ("html", "unsafehtml", "tsv") or style.startswith("latex")}
 _ENOUGH_FOR_P95 = 20  # samples; with fewer it is little more than their maximum
@@ -31,7 +30,7 @@ def render(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environment
     Formats that programs read hold the table alone; in those of :data:`BARE` that leaves :func:`remarks` unsaid.
     """
     if style == "json":
-        return json.dumps(document(outcomes, ceilings, environment), indent=1)
+        return json.dumps(document(Run(environment, tuple(ceilings), tuple(outcomes))), indent=1)
     if style == "csv":
         text = io.StringIO()
         rows = [(*_COLUMNS, "peak GFLOP/s", "data", "error"), *(_exact(outcome, ceilings) for outcome in outcomes)]
@@ -50,16 +49,6 @@ def render(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environment
 def remarks(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environment: dict) -> str:
     """What belongs below the table: failures, what the columns mean, and where the figures come from."""
     return "\n".join([*_notes(outcomes, ceilings), summary(environment, _data(outcomes)), *_at_most(ceilings)])
-
-
-def document(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environment: dict) -> dict:
-    """Raw samples, ceilings and environment, as ``--json`` writes them: bench.cells says what each field holds."""
-    return {
-        "schema": SCHEMA,
-        "environment": environment,
-        "ceilings": [asdict(ceiling) for ceiling in ceilings],
-        "results": [outcome.to_json() for outcome in outcomes],
-    }
 
 
 def _rounded(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple[str, ...]:

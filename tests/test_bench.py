@@ -14,7 +14,7 @@ import pytest
 from conftest import assert_refused
 
 import zoo
-from bench import ceilings, environment, runner, tables
+from bench import ceilings, environment, results, runner, tables
 from bench.cells import ARITHMETIC, Ceiling, Cell, Measurement, Outcome, Round, highest, peak
 from bench.cli import table
 from bench.measure import Workload, measure
@@ -87,7 +87,7 @@ def test_the_command_prints_a_table_and_keeps_the_samples(run, tmp_path: Path, m
     assert [line.split("|")[5].strip() for line in (train, infer)] == ["train", "infer"]
     assert "synthetic" not in done.stdout and "threads on" in done.stdout
     saved = json.loads((tmp_path / "result.json").read_text())
-    assert saved["schema"] == tables.SCHEMA and len(saved["results"]) == 2
+    assert saved["schema"] == results.SCHEMA and len(saved["results"]) == 2
     assert {each["of"] for each in saved["ceilings"]} == {"float32", "read", "copied"}
     assert all(each["rate"] > 0 for each in saved["ceilings"]) and "at most: " in done.stdout
     assert all(line.split("|")[-2].strip().endswith("%") for line in (train, infer))

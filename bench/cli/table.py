@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import sys
 from collections.abc import Iterator
 
 from tqdm import tqdm
 
-from bench import environment, runner, tables
+from bench import environment, results, runner, tables
 from bench.cells import DTYPES, INFERENCE_ONLY, PHASES, Ceiling, Cell, Outcome, highest
 from zoo import contexts, files, kernels, lowering, models
 from zoo.architectures import MODELS
@@ -40,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", choices=tables.FORMATS, default="simple", metavar="FORMAT",
         help="any of tabulate's (github, plain, …), csv or json (default: simple)")  # fmt: skip
     add("--json", type=path, metavar="FILE", help="also write raw samples and environment to FILE")
+    add("--history", type=path, metavar="DIR", help="also write them to a new file in DIR, named by date and revision")
     add_data(parser)
 
 
@@ -47,21 +47,26 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure and print; 0 if every cell was measured, 1 if some failed, 130 after Ctrl-C."""
     if arguments.json:
         files.output_file(arguments.json)
+    if arguments.history:
+        files.output_directory(arguments.history)
     train = load_data(arguments.data).train  # fetched once, and refused before anything is measured
     cells = _cells(arguments, len(train))
     captured = environment.capture()
     outcomes: list[Outcome] = []
     ceilings: tuple[Ceiling, ...] = ()
     interrupted = False
+    entry = None  # of the history
     try:
         for result in _measured(cells, arguments):
             if isinstance(result, Outcome):
                 outcomes.append(result)
             else:
                 ceilings = highest((*ceilings, *result))
+            measured = results.Run(captured, ceilings, tuple(outcomes))
             if arguments.json and outcomes:  # after every cell: what was measured should survive whatever comes
-                document = tables.document(outcomes, ceilings, captured)
-                files.write_text(arguments.json, json.dumps(document, indent=1) + "\n")
+                results.save(arguments.json, measured)
+            if arguments.history and outcomes:
+                entry = results.add_to_history(arguments.history, measured, entry)
     except KeyboardInterrupt:
         interrupted = True
     if outcomes:

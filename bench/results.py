@@ -1,0 +1,175 @@
+"""Result files: what ``python -m bench --json FILE`` and ``--history DIR`` write, and everything that reads them.
+
+Schema 3, a JSON object:
+
+- ``schema``: 3;
+- ``environment``: an object as :func:`bench.environment.capture` makes it, with ``date`` (ISO 8601, UTC) and
+  ``revision`` (of git; null outside a checkout; with "+" where files were changed);
+- ``ceilings``: what the machine can do at most, :class:`bench.cells.Ceiling`;
+- ``results``: a :class:`bench.cells.Outcome` each: ``cell``, and ``measurement`` or else ``error``.
+
+Fields are those of the dataclasses in ``bench.cells``, in units that are said there. Schema 2 had no
+``cpu_seconds`` in rounds and no ``reference_seconds`` in measurements, schema 1 no ``ceilings`` either; both are
+read, as "not measured". A change of schema takes a number, and a function in ``_MIGRATIONS`` that leads to it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import json
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.cells import Ceiling, Cell, Measurement, Outcome
+from bench.facts import build
+from zoo import files
+from zoo.errors import DataError, ZooError
+
+SCHEMA = 3
+_SAID = ("date", "processor", "threads", "cpus_usable", "gpus", "mxnet", "python", "numpy")  # by every table
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of ``python -m bench``."""
+
+    environment: dict
+    ceilings: tuple[Ceiling, ...]
+    results: tuple[Outcome, ...]
+
+    @property
+    def date(self) -> datetime.datetime:
+        """When it began, UTC."""
+        return datetime.datetime.fromisoformat(self.environment["date"])
+
+    @property
+    def revision(self) -> str | None:
+        """Of git, with "+" where files were changed; None where there was no checkout."""
+        return self.environment["revision"]
+
+    @property
+    def measured(self) -> dict[Cell, Measurement]:
+        """Without the cells that failed."""
+        return {each.cell: each.measurement for each in self.results if each.measurement is not None}
+
+
+def document(run: Run) -> dict:
+    """The JSON object that stands for ``run``."""
+    return {"schema": SCHEMA, **asdict(run)}
+
+
+def parse(raw: object) -> Run:
+    """The run that a JSON value of this or an older schema stands for; :class:`ZooError` says why it does for none."""
+    if not isinstance(raw, dict) or "results" not in raw:
+        raise ZooError("it holds no results of python -m bench")
+    schema = raw.get("schema")
+    if type(schema) is not int or schema < 1:
+        raise ZooError(f"its schema should be a number from 1 to {SCHEMA}, not {schema!r}")
+    if schema > SCHEMA:
+        raise ZooError(f"its schema {schema} is of a newer version of this program, which reads 1 to {SCHEMA}")
+    try:
+        for number in range(schema, SCHEMA):
+            raw = _MIGRATIONS[number](raw)
+    except (AttributeError, KeyError, TypeError):
+        raise ZooError(f"it is not what schema {schema} describes") from None
+    run = build(Run, {name: value for name, value in raw.items() if name != "schema"})
+    _check(run)
+    return run
+
+
+def save(path: Path, run: Run) -> None:
+    files.write_text(path, json.dumps(document(run), indent=1) + "\n")
+
+
+def load(path: Path) -> Run:
+    """The run in a file of any schema up to this one; :class:`DataError` names the file and what is wrong with it."""
+    try:
+        return parse(json.loads(Path(path).read_text(encoding="utf-8")))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path} is no result file, or not all of one: no JSON at line {error.lineno}") from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{path} is no result file: it holds no JSON") from error
+    except ZooError as error:
+        raise DataError(f"{path} is no result file that can be read: {error}") from error
+
+
+def add_to_history(folder: Path, run: Run, entry: Path | None = None) -> Path:
+    """Save ``run`` in a new file named by date and revision, or once more in ``entry``; returns the file."""
+    if entry is not None:
+        save(entry, run)
+        return entry
+    stem = f"{run.date:%Y-%m-%dT%H%M%SZ}-{run.revision or 'unversioned'}"
+    for number in itertools.count(1):
+        path = folder / f"{stem}{f'-{number}' if number > 1 else ''}.json"
+        try:
+            path.touch(exist_ok=False)  # nobody else gets this name
+        except FileExistsError:
+            continue
+        save(path, run)
+        return path
+    raise AssertionError
+
+
+def load_history(folder: Path) -> list[Run]:
+    """All runs in ``folder``, the oldest first; a file that cannot be read is left out, and a warning names it."""
+    if not Path(folder).is_dir():
+        raise DataError(f"{folder} is no folder of results: python -m bench --history {folder} makes it")
+    runs = []
+    for path in sorted(Path(folder).glob("*.json")):
+        try:
+            runs.append(load(path))
+        except DataError as error:
+            warnings.warn(f"left out: {error}", stacklevel=2)
+    return sorted(runs, key=lambda run: run.date)
+
+
+def _check(run: Run) -> None:
+    """What types do not say."""
+    for name in (*_SAID, "revision"):
+        if name not in run.environment:
+            raise ZooError(f"its environment lacks {name!r}")
+    date, revision = run.environment["date"], run.environment["revision"]
+    try:
+        if datetime.datetime.fromisoformat(date).utcoffset() is None:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise ZooError(f"its date should be like 2026-11-22T11:39:29+00:00, not {date!r}") from None
+    if revision is not None and not (isinstance(revision, str) and revision.rstrip("+").isalnum()):
+        raise ZooError(f"its revision should be one of git, not {revision!r}")
+    for outcome in run.results:
+        measurement = outcome.measurement
+        if (measurement is None) == (outcome.error is None):
+            raise ZooError(f"{outcome.cell} should have a measurement or an error, and one of them only")
+        if measurement is None:
+            continue
+        if not measurement.rounds or not measurement.batch_seconds:
+            raise ZooError(f"{outcome.cell} has no samples")
+        times = (
+            *(each.seconds for each in measurement.rounds),
+            *measurement.batch_seconds,
+            *measurement.reference_seconds,
+        )
+        if min(times) <= 0 or min(each.images for each in measurement.rounds) < 1:
+            raise ZooError(f"{outcome.cell} has samples that are not above 0")
+
+
+def _with_ceilings(raw: dict) -> dict:
+    return {**raw, "ceilings": []}
+
+
+def _with_reference(raw: dict) -> dict:
+    def migrated(measurement: dict | None) -> dict | None:
+        if measurement is None:
+            return None
+        rounds = [{**each, "cpu_seconds": None} for each in measurement["rounds"]]
+        return {**measurement, "rounds": rounds, "reference_seconds": []}
+
+    results = [{**each, "measurement": migrated(each["measurement"])} for each in raw["results"]]
+    return {**raw, "results": results}
+
+
+_MIGRATIONS = {1: _with_ceilings, 2: _with_reference}  # from that schema to the next
