@@ -95,14 +95,11 @@ def test_the_command_shows_and_keeps_everything_that_was_asked_for(run, tmp_path
     [
         (["--rate", "10"], ["--rate is the rate of requests of --latency"]),
         (["--latency", "--rate", "0"], ["--rate must be above 0 and at most 100,000"]),
-        (["--latency", "--rate", "nan"], ["not nan"]),
         (["--latency", "--contexts", "cpu(0),cpu(1)", "--batch-sizes", "32"], ["cannot be shared", "cpu(0),cpu(1)"]),
         (["--repeat-until", "2"], ["such as 2%, not '2'"]),
-        (["--repeat-until", "0%"], ["above 0%"]),
         (["--repeat-until", "nan%"], ["not 'nan%'"]),
         (["--repeat-until", "2%", "--repeat-limit", "0"], ["--repeat-limit must be above 0"]),
         (["--profile", "/dev/null/x"], ["cannot write into /dev/null"]),
-        (["--profile", ""], ["the path is empty"]),
     ],
 )
 def test_mistakes_get_one_sentence_before_anything_is_measured(run, arguments: list, words: list):
