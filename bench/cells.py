@@ -168,8 +168,8 @@ class Latency:
 
     @property
     def achieved(self) -> float:
-        """Answers a second."""
-        return (len(self.seconds) - self.unanswered) / self.elapsed
+        """Answers a second, of as long as requests arrived at least."""
+        return (len(self.seconds) - self.unanswered) / max(self.elapsed, len(self.seconds) / self.rate)
 
     @property
     def kept_up(self) -> bool:
