@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +31,20 @@ class Cell:
     def __str__(self) -> str:
         return f"{self.model} on {self.context}, {self.dtype}, batch {self.batch_size}, {self.phase}"
 
+    @property
+    def slug(self) -> str:
+        """For names of files."""
+        context = self.context.replace("(", "").replace(")", "").replace(",", "-")
+        return f"{self.model}-{context}-{self.dtype}-{self.batch_size}-{self.phase}"
+
+
+@dataclass(frozen=True)
+class Until:
+    """When the measuring of a cell may stop."""
+
+    width: float  # the median's 95% interval is no wider than this share of it,
+    limit: float  # or rounds have taken this many seconds
+
 
 @dataclass(frozen=True)
 class Round:
@@ -37,6 +53,18 @@ class Round:
     images: int
     seconds: float
     cpu_seconds: float | None = None  # of the process, all its threads; None: not measured
+
+
+def interval(rounds: Sequence[Round]) -> float:
+    """Width of the 95% confidence interval of the median of images per second, relative to it.
+
+    By order statistics, which suppose nothing about the distribution. Of fewer than six rounds, all of them.
+    """
+    speeds, count = sorted(each.images / each.seconds for each in rounds), len(rounds)
+    # The median is below the k-th of n rounds if of n tosses of a coin fewer than k are heads.
+    tails = itertools.accumulate(math.comb(count, heads) / 2**count for heads in range(count))
+    outside = max(1, sum(tail <= 0.025 for tail in tails))
+    return float((speeds[count - outside] - speeds[outside - 1]) / np.median(speeds))
 
 
 @dataclass(frozen=True)
@@ -53,6 +81,7 @@ class Measurement:
     steady: bool  # False: the last rounds of the warm-up still differed by more than 10%
     data: str  # where the images come from
     reference_seconds: tuple[float, ...] = ()  # of bench.reference's work before each round; () where not measured
+    wanted: float | None = None  # rounds were to go on until the interval is no wider, as a share of the median
 
     @property
     def images_per_second(self) -> float:
@@ -64,6 +93,11 @@ class Measurement:
         """Interquartile range of the rounds' images per second, relative to their median."""
         low, high = np.percentile([each.images / each.seconds for each in self.rounds], (25, 75))
         return float((high - low) / self.images_per_second)
+
+    @property
+    def interval(self) -> float:
+        """Of the rounds, as :func:`interval` has it."""
+        return interval(self.rounds)
 
     @property
     def epoch_seconds(self) -> float:
@@ -92,6 +126,57 @@ class Outcome:
     cell: Cell
     measurement: Measurement | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class Operator:
+    """All calls of one of MXNet's operators in a profile."""
+
+    name: str
+    calls: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the rounds of a cell are made of, by MXNet's profiler; or the reason why there is none."""
+
+    cell: Cell
+    operators: tuple[Operator, ...] = ()  # the one that takes most time first
+    batches: int = 0
+    seconds: float = 0.0  # for these batches, the profiler's own work included
+    trace: str | None = None  # path of the file with every single call
+    error: str | None = None
+
+    @property
+    def operator_seconds(self) -> float:
+        return sum(operator.seconds for operator in self.operators)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Answers to single images that arrive at a steady rate, whether or not the one before is answered."""
+
+    cell: Cell
+    rate: float = 0.0  # arrivals a second
+    capacity: float = 0.0  # answers a second where each request waits for the answer before it, measured first
+    seconds: tuple[float, ...] = ()  # from each scheduled arrival to its answer, or to the end where there was none
+    unanswered: int = 0  # of these; the last ones
+    elapsed: float = 0.0  # seconds from the first arrival to the last answer
+    data: str = ""
+    error: str | None = None
+
+    @property
+    def achieved(self) -> float:
+        """Answers a second, of as long as requests arrived at least."""
+        return (len(self.seconds) - self.unanswered) / max(self.elapsed, len(self.seconds) / self.rate)
+
+    @property
+    def kept_up(self) -> bool:
+        return not self.unanswered and self.achieved > 0.95 * self.rate
+
+    def milliseconds(self, percentile: float) -> float:
+        return float(np.percentile(self.seconds, percentile)) * 1000
 
 
 @dataclass(frozen=True)

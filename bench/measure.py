@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import reference
-from bench.cells import Cell, Measurement, Round
+from bench.cells import Cell, Measurement, Round, Until, interval
 from zoo import contexts, models
 from zoo.architectures import MODELS
 from zoo.data import Dataset
@@ -23,6 +23,7 @@ from zoo.training import Predictor, TrainingSession
 
 ROUNDS = 5  # at least
 ROUND_SECONDS = 0.4  # at least, so that starting and waiting for the device do not count
+_ENOUGH_FOR_INTERVAL = 6  # rounds: all of fewer hold the median with less than 95%
 _STEADY = 0.10  # the last warm-up rounds differ by no more
 _MAX_BATCH_SAMPLES = 500
 _CALIBRATION = 1000  # images that set the ranges of int8, from the end of the training set
@@ -35,12 +36,12 @@ class Workload:
         if cell.batch_size > len(dataset):
             raise ZooError(f"a batch of {cell.batch_size} is larger than the {len(dataset)} images of {dataset.source}")
         ctx = contexts.parse(cell.context)
-        net = models.get_model(cell.model, ctx=ctx, seed=0)
+        self.net = models.get_model(cell.model, ctx=ctx, seed=0)
         self.batch_size = cell.batch_size
         self._run: Callable[[np.ndarray], Iterator] = (
-            TrainingSession(net, dataset, _recipe(cell), ctx).run
+            TrainingSession(self.net, dataset, _recipe(cell), ctx).run
             if cell.phase == "train"
-            else Predictor(net, dataset, ctx, cell.batch_size, cell.dtype, dataset[-_CALIBRATION:]).run
+            else Predictor(self.net, dataset, ctx, cell.batch_size, cell.dtype, dataset[-_CALIBRATION:]).run
         )
         self._order = np.random.default_rng(0).permutation(len(dataset))
         self._position = 0
@@ -52,6 +53,10 @@ class Workload:
     def epoch(self) -> Round:
         """Process every image once."""
         return self._timed(self._order)
+
+    def results(self, order: np.ndarray) -> list:
+        """What becomes of the images at ``order``, batch by batch: logits, or what a training step measured."""
+        return list(self._run(order))
 
     def _next_batch(self) -> np.ndarray:
         if self._position + self.batch_size > len(self._order):
@@ -67,13 +72,13 @@ class Workload:
         return Round(len(order), time.perf_counter() - start, time.process_time() - worked)
 
 
-def measure(cell: Cell, dataset: Dataset, seconds: float = 5.0) -> Measurement:
+def measure(cell: Cell, dataset: Dataset, seconds: float = 5.0, until: Until | None = None) -> Measurement:
     """Measure ``cell`` for about ``seconds`` after its warm-up, longer if five rounds take longer."""
     workload, card = Workload(cell, dataset), models.get_card(cell.model)
     batches, warmup_rounds, steady = _warm_up(workload, seconds)
     rounds: list[Round] = []
     references: list[float] = []
-    while len(rounds) < ROUNDS or sum(each.seconds for each in rounds) < seconds * 0.6:
+    while len(rounds) < ROUNDS or _goes_on(rounds, seconds * 0.6, until):
         references.append(reference.seconds())
         rounds.append(workload.run(batches))
     return Measurement(
@@ -87,6 +92,7 @@ def measure(cell: Cell, dataset: Dataset, seconds: float = 5.0) -> Measurement:
         steady=steady,
         data=dataset.source,
         reference_seconds=tuple(references),
+        wanted=until.width if until else None,
     )
 
 
@@ -112,6 +118,13 @@ def _warm_up(workload: Workload, seconds: float) -> tuple[int, int, bool]:
         if abs(last - before) <= _STEADY * max(last, before):
             return batches, len(rounds) + 1, True
     return batches, len(rounds) + 1, False
+
+
+def _goes_on(rounds: list[Round], seconds: float, until: Until | None) -> bool:
+    spent = sum(each.seconds for each in rounds)
+    if until is None or spent < min(seconds, until.limit):
+        return spent < seconds
+    return spent < until.limit and (len(rounds) < _ENOUGH_FOR_INTERVAL or interval(rounds) > until.width)
 
 
 def _batch_seconds(workload: Workload, rounds: list[Round], batches: int, seconds: float) -> list[float]:

@@ -6,7 +6,8 @@ Schema 3, a JSON object:
 - ``environment``: an object as :func:`bench.environment.capture` makes it, with ``date`` (ISO 8601, UTC) and
   ``revision`` (of git; null outside a checkout; with "+" where files were changed);
 - ``ceilings``: what the machine can do at most, :class:`bench.cells.Ceiling`;
-- ``results``: a :class:`bench.cells.Outcome` each: ``cell``, and ``measurement`` or else ``error``.
+- ``results``: a :class:`bench.cells.Outcome` each: ``cell``, and ``measurement`` or else ``error``;
+- ``latencies`` and ``profiles``, where they were asked for: :class:`bench.cells.Latency` and ``Profile``.
 
 Fields are those of the dataclasses in ``bench.cells``, in units that are said there. Schema 2 had no
 ``cpu_seconds`` in rounds and no ``reference_seconds`` in measurements, schema 1 no ``ceilings`` either; both are
@@ -24,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bench.cells import Ceiling, Cell, Measurement, Outcome
+from bench.cells import Ceiling, Cell, Latency, Measurement, Outcome, Profile
 from bench.facts import build
 from zoo import files
 from zoo.errors import DataError, ZooError
@@ -42,6 +43,8 @@ class Run:
     environment: dict
     ceilings: tuple[Ceiling, ...]
     results: tuple[Outcome, ...]
+    latencies: tuple[Latency, ...] = ()
+    profiles: tuple[Profile, ...] = ()
 
     @property
     def date(self) -> datetime.datetime:

@@ -3,53 +3,80 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from bench.cells import Ceiling, Cell, Measurement, Outcome
+from bench.cells import Ceiling, Cell, Latency, Measurement, Outcome, Profile, Until
+from bench.facts import build
+from zoo import files
+from zoo.errors import ZooError
 
 _LIMIT = 300  # seconds for one process, beyond the time it is given to measure
+# MXNet runs the operators of a graph in bulk, and its profiler shows a bulk as one.
+_UNBULKED = {"MXNET_EXEC_BULK_EXEC_TRAIN": "0", "MXNET_EXEC_BULK_EXEC_INFERENCE": "0"}
 
 
-def run(cell: Cell, data: str | None, seconds: float) -> Outcome:
-    """Measure ``cell`` for about ``seconds``; if that fails, the outcome holds the reason."""
-    answer = _ask({"cell": asdict(cell), "data": data, "seconds": seconds})
+def run(cell: Cell, data: str | None, seconds: float, until: Until | None = None) -> Outcome:
+    """Measure ``cell`` for about ``seconds``, or ``until``; if that fails, the outcome holds the reason."""
+    request = {"cell": asdict(cell), "data": data, "seconds": seconds, "until": until and asdict(until)}
+    answer = _ask(request, _LIMIT + 10 * seconds + (until.limit if until else 0))
     if "error" in answer:
         return Outcome(cell, error=answer["error"])
     return Outcome(cell, Measurement.from_json(answer["measurement"]))
 
 
+def profile(cell: Cell, data: str | None, trace: Path) -> Profile:
+    """The operators of ``cell``, every call of them in the file ``trace``; if that fails, it holds the reason."""
+    answer = _ask({"profile": asdict(cell), "data": data}, _LIMIT, _UNBULKED)
+    if "error" in answer:
+        return Profile(cell, error=answer["error"])
+    try:
+        files.write_text(trace, json.dumps(answer["trace"]) + "\n")
+    except ZooError as error:
+        return Profile(cell, error=str(error))
+    return replace(build(Profile, answer["profile"]), trace=str(trace))
+
+
+def latency(cell: Cell, data: str | None, seconds: float, rate: float | None) -> Latency:
+    """The latencies of ``cell`` at ``rate`` requests a second; if that fails, it holds the reason."""
+    answer = _ask({"latency": asdict(cell), "data": data, "seconds": seconds, "rate": rate}, _LIMIT + 10 * seconds)
+    if "error" in answer:
+        return Latency(cell, error=answer["error"])
+    return build(Latency, answer["latency"])
+
+
 def probe(what: str, seconds: float) -> list[Ceiling]:
     """Measure one of :data:`bench.ceilings.PROBES` for about ``seconds``; if that fails, it holds the reason."""
-    answer = _ask({"probe": what, "seconds": seconds})
+    answer = _ask({"probe": what, "seconds": seconds}, _LIMIT + 10 * seconds)
     if "error" in answer:
         return [Ceiling(what, None, answer["error"])]
     return [Ceiling(**each) for each in answer["ceilings"]]
 
 
-def _ask(request: dict) -> dict:
-    """The worker's answer; under the key "error" the reason why there is none."""
+def _ask(request: dict, limit: float, settings: dict[str, str] | None = None) -> dict:
+    """The worker's answer within ``limit`` seconds; under the key "error" the reason why there is none."""
     try:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            return _ask_in(Path(folder), request)
+            return _ask_in(Path(folder), request, limit, settings)
     except OSError as error:
         return {"error": f"could not be started: {error.strerror or error} {error.filename or ''}".strip()}
 
 
-def _ask_in(folder: Path, request: dict) -> dict:
+def _ask_in(folder: Path, request: dict, limit: float, settings: dict[str, str] | None) -> dict:
     asked, result = folder / "request.json", folder / "result.json"
     asked.write_text(json.dumps(request))
     command = [sys.executable, "-m", "bench.worker", str(asked), str(result)]
-    limit = _LIMIT + 10 * request["seconds"]
     with open(folder / "log", "w+b") as log:
         try:
             # A session of its own keeps the terminal's Ctrl-C from it; subprocess.run kills it when it comes here.
             done = subprocess.run(
                 command,
+                env={**os.environ, **(settings or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

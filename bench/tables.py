@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from itertools import compress
 
 from tabulate import tabulate, tabulate_formats
 
-from bench.cells import ARITHMETIC, MEMORY, Ceiling, Outcome, peak
+from bench.cells import ARITHMETIC, MEMORY, Ceiling, Latency, Measurement, Outcome, Profile, peak
 from bench.environment import summary
 from bench.results import Run, document
 
@@ -18,32 +19,50 @@ BARE = {style for style in FORMATS if style in ("html", "unsafehtml", "tsv") or 
 _ENOUGH_FOR_P95 = 20  # samples; with fewer it is little more than their maximum
 
 COLUMNS = (
-    "model", "context", "dtype", "batch", "phase", "images/s", "spread", "ms/batch p50", "p95",
+    "model", "context", "dtype", "batch", "phase", "images/s", "spread", "95% interval", "ms/batch p50", "p95",
     "epoch [s]", "epoch is", "peak MiB", "GFLOP/s", "of peak",
 )  # fmt: skip
 _LEFT = {"model", "context", "dtype", "phase", "epoch is"}
 
 
-def render(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environment: dict, style: str) -> str:
+def render(
+    outcomes: Sequence[Outcome],
+    ceilings: Sequence[Ceiling],
+    environment: dict,
+    style: str,
+    latencies: Sequence[Latency] = (),
+    profiles: Sequence[Profile] = (),
+) -> str:
     """The table in one of :data:`FORMATS`, for people with what they need to read it.
 
-    Formats that programs read hold the table alone; in those of :data:`BARE` that leaves :func:`remarks` unsaid.
+    Formats that programs read hold the table alone; in those of :data:`BARE` that leaves :func:`remarks` unsaid. JSON
+    holds everything, and only there latencies and profiles are in it; for the others, :mod:`bench.details` is.
     """
     if style == "json":
-        return json.dumps(document(Run(environment, tuple(ceilings), tuple(outcomes))), indent=1)
+        run = Run(environment, tuple(ceilings), tuple(outcomes), tuple(latencies), tuple(profiles))
+        return json.dumps(document(run), indent=1)
+    columns = (*COLUMNS, "peak GFLOP/s", "data", "error") if style == "csv" else COLUMNS
+    asked_for = any(outcome.measurement and outcome.measurement.wanted is not None for outcome in outcomes)
+    kept = [asked_for or column != "95% interval" for column in columns]
+    row = exact if style == "csv" else rounded
+    columns, *rows = (tuple(compress(each, kept)) for each in (columns, *(row(each, ceilings) for each in outcomes)))
     if style == "csv":
         text = io.StringIO()
-        rows = [(*COLUMNS, "peak GFLOP/s", "data", "error"), *(exact(outcome, ceilings) for outcome in outcomes)]
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        csv.writer(text, lineterminator="\n").writerows([columns, *rows])
         return text.getvalue().rstrip("\n")
-    table = tabulate(
-        [rounded(outcome, ceilings) for outcome in outcomes],
-        COLUMNS,
+    table = lay_out(rows, columns, _LEFT, style)
+    return table if style in BARE else f"{table}\n\n{remarks(outcomes, ceilings, environment)}"
+
+
+def lay_out(rows: Sequence[Sequence[str]], columns: Sequence[str], left: Container[str], style: str) -> str:
+    """A table in one of tabulate's formats, the columns ``left`` to the left and the others to the right."""
+    return tabulate(
+        rows,
+        columns,
         tablefmt="latex" if style == "latex_raw" else style,  # raw, a percent sign would begin a comment
         disable_numparse=True,
-        colalign=["left" if column in _LEFT else "right" for column in COLUMNS],
+        colalign=["left" if column in left else "right" for column in columns],
     )
-    return table if style in BARE else f"{table}\n\n{remarks(outcomes, ceilings, environment)}"
 
 
 def remarks(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environment: dict) -> str:
@@ -62,6 +81,7 @@ def rounded(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple[str, ...]:
         *facts,
         f"{result.images_per_second:,.0f}",
         f"{result.spread:.1%}" + ("" if result.steady else "*"),
+        f"{result.interval:.1%}" + ("" if _is_narrow(result) else "!"),
         f"{result.batch_milliseconds(50):,.2f}",
         f"{result.batch_milliseconds(95):,.2f}" + ("" if len(result.batch_seconds) >= _ENOUGH_FOR_P95 else "~"),
         f"{result.epoch_seconds:,.1f}",
@@ -83,6 +103,7 @@ def exact(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple:
         *facts,
         result.images_per_second,
         result.spread,
+        result.interval,
         result.batch_milliseconds(50),
         result.batch_milliseconds(95),
         result.epoch_seconds,
@@ -101,12 +122,19 @@ def _notes(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling]) -> list[str
     measured = [outcome.measurement for outcome in outcomes if outcome.measurement is not None]
     if not all(result.steady for result in measured):
         notes.append("* still unsteady after its warm-up: other work on this machine, most likely")
+    if not all(map(_is_narrow, measured)):
+        notes.append("! the time limit came before the interval was as narrow as wanted")
     if any(len(result.batch_seconds) < _ENOUGH_FOR_P95 for result in measured):
         notes.append(f"~ from fewer than {_ENOUGH_FOR_P95} batches")
     if measured:
         notes.append(
             "images/s: median of 5 or more rounds; spread: their interquartile range; ms/batch: each batch waited for\n"
-            f"epoch: {measured[0].epoch_images:,} images; peak MiB: of the whole process, MXNet and data included"
+            + (
+                "95% interval: of that median, its width as a share of it\n"
+                if any(result.wanted is not None for result in measured)
+                else ""
+            )
+            + f"epoch: {measured[0].epoch_images:,} images; peak MiB: of the whole process, MXNet and data included"
             + (
                 "; on a GPU: in use at the end\n"
                 if any("gpu" in outcome.cell.context for outcome in outcomes)
@@ -120,6 +148,10 @@ def _notes(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling]) -> list[str
             )
         )
     return notes
+
+
+def _is_narrow(result: Measurement) -> bool:
+    return result.wanted is None or result.interval <= result.wanted
 
 
 def _data(outcomes: Sequence[Outcome]) -> str:

@@ -7,8 +7,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import ceilings
-from bench.cells import Cell
+from bench import ceilings, latency, profiling
+from bench.cells import Cell, Until
 from bench.measure import measure
 from zoo.cli.options import load_data
 from zoo.console import mxnet_reason
@@ -33,7 +33,13 @@ def _answer(asked: dict) -> dict:
     if "probe" in asked:
         return {"ceilings": [asdict(each) for each in ceilings.probe(asked["probe"], asked["seconds"])]}
     dataset = load_data(asked["data"]).train
-    return {"measurement": asdict(measure(Cell(**asked["cell"]), dataset, asked["seconds"]))}
+    if "profile" in asked:
+        found, trace = profiling.profile(Cell(**asked["profile"]), dataset)
+        return {"profile": asdict(found), "trace": trace}
+    if "latency" in asked:
+        return {"latency": asdict(latency.measure(Cell(**asked["latency"]), dataset, asked["seconds"], asked["rate"]))}
+    until = Until(**asked["until"]) if asked["until"] else None
+    return {"measurement": asdict(measure(Cell(**asked["cell"]), dataset, asked["seconds"], until))}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""Regression benchmarks over ``bench.measure``: ``pytest benchmarks``, with pytest-benchmark's own options."""
+"""Every model in every phase of its training and prediction, each with a look at what it computes."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
+import numpy as np
 import pytest
 
 import zoo
@@ -11,6 +14,8 @@ from zoo import lowering
 from zoo.runtime import mx
 
 BATCH_SIZE = 200
+EPOCH_BATCH_SIZE = 50
+TOLERANCES = {"float32": 1e-4, "bfloat16": 0.03}  # of the logits, relative to the largest of them
 
 
 def _names_and_dtypes() -> list[tuple[str, str]]:
@@ -19,19 +24,58 @@ def _names_and_dtypes() -> list[tuple[str, str]]:
     return [(name, dtype) for name in auto for dtype in dict.fromkeys(("float32", auto[name]))]
 
 
-@pytest.fixture(scope="session")
-def train() -> zoo.Dataset:
-    return zoo.load_mnist().train
+def _facts(cell: Cell) -> dict:
+    return {**asdict(cell), "context": "cpu(0)"}
 
 
-@pytest.mark.parametrize("phase", ["train", "infer"])
+def _is_slow(name: str) -> bool:
+    return zoo.get_card(name).flops > 10**7
+
+
+@pytest.mark.benchmark(group=f"forward, batches of {BATCH_SIZE}")
 @pytest.mark.parametrize("name, dtype", _names_and_dtypes())
-def test_batches(benchmark, name: str, dtype: str, phase: str, train: zoo.Dataset):
-    """Ten batches of 200 images, one for the slow models, warm, from an idle device to an idle device."""
-    workload = Workload(Cell(name, "cpu", dtype, BATCH_SIZE, phase), train)
-    batches = 1 if zoo.get_card(name).flops > 10**7 else 10
-    done = benchmark.pedantic(workload.run, args=(batches,), rounds=5, warmup_rounds=2)
+def test_forward(benchmark, record, name: str, dtype: str, mnist):
+    """Batches of 200 images, warm, from an idle device to an idle device; logits as the plain network has them."""
+    cell = Cell(name, "cpu", dtype, BATCH_SIZE, "infer")
+    workload, batches = Workload(cell, mnist.train), 1 if _is_slow(name) else 20
+    done = benchmark.pedantic(workload.run, args=(batches,), rounds=7, warmup_rounds=2)
     assert done.images == batches * BATCH_SIZE
-    benchmark.extra_info.update(model=name, phase=phase, batch_size=BATCH_SIZE, context="cpu(0)", dtype=dtype)
-    if benchmark.stats is not None:  # None with --benchmark-disable
-        benchmark.extra_info["images_per_second"] = done.images / benchmark.stats.stats.median
+    record(done.images, **_facts(cell))
+    (logits,) = workload.results(np.arange(BATCH_SIZE))
+    pixels = mx.nd.array(mnist.train.images[:BATCH_SIZE, None] * np.float32(mnist.train.scale))
+    plain = zoo.get_model(name, seed=0)(pixels).asnumpy()
+    assert np.abs(logits - plain).max() <= TOLERANCES[dtype] * np.abs(plain).max()
+
+
+@pytest.mark.benchmark(group=f"training step, batches of {BATCH_SIZE}")
+@pytest.mark.parametrize("name, dtype", _names_and_dtypes())
+def test_training_step(benchmark, record, name: str, dtype: str, mnist):
+    """Batches of 200 images forward, backward and updated; a batch seen before has a smaller loss afterwards."""
+    cell = Cell(name, "cpu", dtype, BATCH_SIZE, "train")
+    workload, batches = Workload(cell, mnist.train), 1 if _is_slow(name) else 10
+    (before,) = workload.results(np.arange(BATCH_SIZE))
+    done = benchmark.pedantic(workload.run, args=(batches,), rounds=7, warmup_rounds=2)
+    assert done.images == batches * BATCH_SIZE
+    record(done.images, **_facts(cell))
+    (after,) = workload.results(np.arange(BATCH_SIZE))
+    assert after.loss < before.loss
+
+
+@pytest.mark.benchmark(group=f"epoch, batches of {EPOCH_BATCH_SIZE}")
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_epoch(benchmark, record, name: str, mnist):
+    """One epoch over a part of MNIST in the dtype that is faster here, after which the network reads digits."""
+    dtype = lowering.resolve("auto", zoo.get_model(name), [mx.cpu()])
+    cell = Cell(name, "cpu", dtype, EPOCH_BATCH_SIZE, "train")
+    part = mnist.train[: 3000 if _is_slow(name) else 8000]
+    trained: list[Workload] = []
+
+    def prepare() -> None:
+        trained[:] = [Workload(cell, part)]
+        trained[0].run(1)  # compiles and allocates
+
+    done = benchmark.pedantic(lambda: trained[0].epoch(), setup=prepare, rounds=3)
+    assert done.images == len(part)
+    accuracy = zoo.evaluate(trained[0].net, mnist.train[-1000:]).accuracy
+    record(done.images, **_facts(cell), validation_accuracy=accuracy)
+    assert accuracy > 0.75

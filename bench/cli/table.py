@@ -6,11 +6,14 @@ import argparse
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 from tqdm import tqdm
 
-from bench import environment, results, runner, tables
-from bench.cells import DTYPES, INFERENCE_ONLY, PHASES, Ceiling, Cell, Outcome, highest
+from bench import details, environment, results, runner, tables
+from bench.cells import DTYPES, INFERENCE_ONLY, PHASES, Ceiling, Cell, Latency, Outcome, Profile, Until, highest
 from zoo import contexts, files, kernels, lowering, models
 from zoo.architectures import MODELS
 from zoo.cli.options import add_data, load_data, path
@@ -21,6 +24,14 @@ from zoo.runtime import STATUS
 _STARTUP = 6  # seconds that a cell takes besides measuring: importing, loading, warming up
 _PROBE_SECONDS = 1.0  # for a ceiling
 _MODELS, _SIZES = ("mlp", "cnn7"), (1, 32, 200)
+_HIGHEST_RATE = 100_000
+
+
+@dataclass(frozen=True)
+class _Step:
+    text: str
+    seconds: float  # that it takes, about
+    work: partial
 
 
 def add_cells(parser: argparse.ArgumentParser, sizes: Sequence[int]) -> None:
@@ -43,6 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cells(parser, _SIZES)
     add = parser.add_argument
     add("--seconds", type=float, default=5.0, metavar="S", help="time to measure each cell for (default: 5)")
+    add("--repeat-until", type=_share, metavar="SHARE",
+        help="go on until the 95%% interval of the median is no wider than this share of it, such as 2%%")  # fmt: skip
+    add("--repeat-limit", type=float, default=60.0, metavar="S",
+        help="but with --repeat-until for no longer than this in each cell (default: 60)")  # fmt: skip
+    add("--latency", action="store_true", help="also latencies of single images under a steady rate of requests")
+    add("--rate", type=float, metavar="R", help="of --latency, requests a second (default: half of what is possible)")
+    add("--profile", type=path, nargs="?", const=Path("profiles"), metavar="DIR",
+        help="also the operators of each cell, and a Chrome trace of them in DIR (default: profiles)")  # fmt: skip
     add("--format", choices=tables.FORMATS, default="simple", metavar="FORMAT",
         help="any of tabulate's (github, plain, …), csv or json (default: simple)")  # fmt: skip
     add("--json", type=path, metavar="FILE", help="also write raw samples and environment to FILE")
@@ -51,39 +70,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and print; 0 if every cell was measured, 1 if some failed, 130 after Ctrl-C."""
+    """Measure and print; 0 if all was measured, 1 if something failed, 130 after Ctrl-C."""
     if arguments.json:
         files.output_file(arguments.json)
-    if arguments.history:
-        files.output_directory(arguments.history)
+    for folder in filter(None, (arguments.history, arguments.profile)):
+        files.output_directory(folder)
     train = load_data(arguments.data).train  # fetched once, and refused before anything is measured
+    if not 0 < arguments.repeat_limit <= 3600:
+        raise ZooError(f"--repeat-limit must be above 0 and at most 3600, not {arguments.repeat_limit:g}")
     cells = chosen_cells(arguments, len(train))
-    captured = environment.capture()
-    outcomes: list[Outcome] = []
-    ceilings: tuple[Ceiling, ...] = ()
+    steps = _steps(cells, _latency_cells(cells, arguments), arguments)
+    found = results.Run(environment.capture(), (), ())
     interrupted = False
     entry = None  # of the history
     try:
-        for result in _measured(cells, arguments):
-            if isinstance(result, Outcome):
-                outcomes.append(result)
-            else:
-                ceilings = highest((*ceilings, *result))
-            measured = results.Run(captured, ceilings, tuple(outcomes))
-            if arguments.json and outcomes:  # after every cell: what was measured should survive whatever comes
-                results.save(arguments.json, measured)
-            if arguments.history and outcomes:
-                entry = results.add_to_history(arguments.history, measured, entry)
+        for result in _done(steps):
+            found = _extended(found, result)
+            if arguments.json and found.results:  # after every step: what was measured should survive whatever comes
+                results.save(arguments.json, found)
+            if arguments.history and found.results:
+                entry = results.add_to_history(arguments.history, found, entry)
     except KeyboardInterrupt:
         interrupted = True
-    if outcomes:
-        print(tables.render(outcomes, ceilings, captured, arguments.format))
-        if arguments.format in tables.BARE:
-            print(tables.remarks(outcomes, ceilings, captured), file=sys.stderr)
+    if found.results:
+        _print(found, arguments.format)
     if interrupted:
-        print(f"interrupted: {len(outcomes)} of {len(cells)} cells were measured", file=sys.stderr)
+        print(f"interrupted: {len(found.results)} of {len(cells)} cells were measured", file=sys.stderr)
         return INTERRUPTED
-    return FAILURE if any(outcome.error for outcome in outcomes) else 0
+    return FAILURE if any(each.error for each in (*found.results, *found.latencies, *found.profiles)) else 0
+
+
+def _extended(run: results.Run, result: Outcome | Latency | Profile | list[Ceiling]) -> results.Run:
+    if isinstance(result, Outcome):
+        return replace(run, results=(*run.results, result))
+    if isinstance(result, Latency):
+        return replace(run, latencies=(*run.latencies, result))
+    if isinstance(result, Profile):
+        return replace(run, profiles=(*run.profiles, result))
+    return replace(run, ceilings=highest((*run.ceilings, *result)))
+
+
+def _print(run: results.Run, style: str) -> None:
+    main = run.results, run.ceilings, run.environment
+    print(tables.render(*main, style, run.latencies, run.profiles))
+    if style in tables.BARE:
+        print(tables.remarks(*main), file=sys.stderr)
+    for_programs = style in tables.BARE or style == "csv"
+    if style != "json" and (run.latencies or run.profiles):
+        below = details.render(run.latencies, run.profiles, "simple" if for_programs else style)
+        print(f"\n{below}", file=sys.stderr if for_programs else sys.stdout)
 
 
 def chosen_cells(arguments: argparse.Namespace, images: int, sizes: Sequence[int] = _SIZES) -> list[Cell]:
@@ -129,19 +164,75 @@ def _obstacle(cell: Cell) -> str | None:
     return None
 
 
-def _measured(cells: list[Cell], arguments: argparse.Namespace) -> Iterator[Outcome | list[Ceiling]]:
-    """Measure ceilings and cells one by one, showing which one it is and how long the rest will take."""
+def _latency_cells(cells: list[Cell], arguments: argparse.Namespace) -> list[Cell]:
+    """Of every combination of model, context and dtype among ``cells``."""
+    if arguments.rate is not None and not arguments.latency:
+        raise ZooError("--rate is the rate of requests of --latency, which was not asked for")
+    if arguments.rate is not None and not 0 < arguments.rate <= _HIGHEST_RATE:
+        raise ZooError(
+            f"--rate must be above 0 and at most {_HIGHEST_RATE:,} requests a second, not {arguments.rate:g}"
+        )
+    if not arguments.latency:
+        return []
+    single = list(dict.fromkeys(replace(cell, batch_size=1, phase="infer") for cell in cells))
+    for cell in single:
+        if len(contexts.parse(cell.context)) > 1:
+            raise ZooError(f"--latency is of single images, which cannot be shared by the contexts {cell.context}")
+    return single
+
+
+def _steps(cells: list[Cell], single: list[Cell], arguments: argparse.Namespace) -> list[_Step]:
+    """All there is to do, in order."""
+    until = Until(arguments.repeat_until, arguments.repeat_limit) if arguments.repeat_until else None
     dtypes = list(dict.fromkeys(cell.dtype for cell in cells if "gpu" not in cell.context))
-    # Twice, as other work on the machine may keep it from its peak at one time and not at another.
-    steps = [*dtypes, *(["memory"] if dtypes else []), *cells, *dtypes]
-    expected = len(cells) * (_STARTUP + arguments.seconds) + (len(steps) - len(cells)) * (_STARTUP / 2 + _PROBE_SECONDS)
+
+    def ceiling(what: str) -> _Step:
+        text = f"the most that is possible, {what}"
+        return _Step(text, _STARTUP / 2 + _PROBE_SECONDS, partial(runner.probe, what, _PROBE_SECONDS))
+
+    def measurement(cell: Cell) -> _Step:
+        work = partial(runner.run, cell, arguments.data, arguments.seconds, until)
+        return _Step(str(cell), _STARTUP + max(arguments.seconds, until.limit if until else 0), work)
+
+    def latency(cell: Cell) -> _Step:
+        work = partial(runner.latency, cell, arguments.data, arguments.seconds, arguments.rate)
+        return _Step(f"latency of {cell}", _STARTUP + arguments.seconds, work)
+
+    def profile(cell: Cell) -> _Step:
+        work = partial(runner.profile, cell, arguments.data, arguments.profile / f"{cell.slug}.json")
+        return _Step(f"operators of {cell}", _STARTUP, work)
+
+    return [
+        *map(ceiling, [*dtypes, *(["memory"] if dtypes else [])]),
+        *map(measurement, cells),
+        *map(latency, single),
+        *map(profile, cells if arguments.profile else ()),
+        *map(ceiling, dtypes),  # again, as other work on the machine may keep it from its peak at one time only
+    ]
+
+
+def _done(steps: list[_Step]) -> Iterator[Outcome | Latency | Profile | list[Ceiling]]:
+    """Do one after the other, showing which one it is and how long the rest will take."""
+    expected = sum(step.seconds for step in steps)
     duration = f"{expected / 60:.0f} min" if expected > 90 else f"{expected:.0f} s"
-    print(f"measuring {len(cells)} cells, about {duration}", file=sys.stderr)
+    cells = sum(step.work.func is runner.run for step in steps)
+    print(f"measuring {cells} cells, about {duration}", file=sys.stderr)
     with tqdm(total=len(steps), unit="step", leave=False, disable=None, dynamic_ncols=True) as bar:
         for step in steps:
-            bar.set_description_str(str(step) if isinstance(step, Cell) else f"the most that is possible, {step}")
-            if isinstance(step, Cell):
-                yield runner.run(step, arguments.data, arguments.seconds)
-            else:
-                yield runner.probe(step, _PROBE_SECONDS)
+            bar.set_description_str(step.text)
+            yield step.work()
             bar.update()
+
+
+def _share(text: str) -> float:
+    """An argument's type: a percentage."""
+    number = text[:-1] if text.endswith("%") else ""
+    try:
+        share = float(number) / 100
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(
+            f"the share must be a percentage above 0% and up to 100%, such as 2%, not {text!r}"
+        )
+    return share

@@ -17,7 +17,8 @@ _TEXT = (
     "Training is forward, backward and update; inference is forward only."
 )
 _NOTE = (
-    "Spread: between the quartiles, relative to the median; * still unsteady after its warm-up. ms/batch: batches that "
+    "Spread: between the quartiles, relative to the median; * still unsteady after its warm-up. 95% interval: of the "
+    "median, its width as a share of it. ms/batch: batches that "
     "are waited for one by one; ~ from fewer than 20. Epoch: 60,000 images of MNIST. Peak MiB: memory of the whole "
     "process. GFLOP/s: of convolutions and dense layers; of peak: their share of the most that this dtype reached here."
 )

@@ -1,0 +1,77 @@
+"""The operators of a cell's rounds, from MXNet's profiler."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from bench.cells import Cell, Operator, Profile
+from bench.measure import ROUND_SECONDS, Workload
+from zoo.data import Dataset
+from zoo.runtime import mx
+
+_MOST_BATCHES = 100  # of small ones, so that the trace stays small too
+
+
+def profile(cell: Cell, dataset: Dataset) -> tuple[Profile, dict]:
+    """The profile of ``cell``, and its trace as a JSON object of Chrome's.
+
+    In a process that measures nothing else, as the profiler slows all of it down.
+    """
+    workload = Workload(cell, dataset)
+    workload.run(1)  # compiles and allocates
+    batches = max(1, min(_MOST_BATCHES, int(ROUND_SECONDS / workload.run(1).seconds)))
+    workload.run(batches)
+    with tempfile.TemporaryDirectory(prefix="profile-") as folder:
+        file = Path(folder) / "trace.json"
+        mx.profiler.set_config(
+            filename=str(file),
+            profile_memory=False,
+            profile_api=False,
+            continuous_dump=False,  # it would write the file again and again, from a thread of its own
+            aggregate_stats=True,  # for nothing but that operators outside of graphs are not run in bulk either
+        )
+        mx.profiler.set_state("run")
+        done = workload.run(batches)
+        mx.profiler.set_state("stop")
+        mx.profiler.dump()
+        events = json.loads(file.read_text())["traceEvents"]
+    calls = _calls(events)
+    return Profile(cell, _operators(calls), batches, done.seconds), _trace(calls, events)
+
+
+def _calls(events: list[dict]) -> list[dict]:
+    """Chrome's complete events, the first at time 0: MXNet writes a beginning and an end, and both of them twice."""
+    begins = [event for event in events if event["ph"] == "B"]
+    ends = [event for event in events if event["ph"] == "E"]
+    start = min((begin["ts"] for begin in begins), default=0)
+    threads = {thread: number for number, thread in enumerate(dict.fromkeys(begin["tid"] for begin in begins))}
+    return [
+        {
+            "name": begin["name"],
+            "cat": "operator",
+            "ph": "X",
+            "ts": begin["ts"] - start,
+            "dur": end["ts"] - begin["ts"],
+            "pid": begin["pid"],
+            "tid": threads[begin["tid"]],
+        }
+        for begin, end in zip(begins, ends)
+    ]
+
+
+def _operators(calls: list[dict]) -> tuple[Operator, ...]:
+    microseconds: dict[str, list[int]] = defaultdict(list)
+    for call in calls:
+        microseconds[call["name"]].append(call["dur"])
+    found = [Operator(name, len(times), sum(times) / 1e6) for name, times in microseconds.items()]
+    return tuple(sorted(found, key=lambda operator: operator.seconds, reverse=True))
+
+
+def _trace(calls: list[dict], events: list[dict]) -> dict:
+    """``calls`` with the names of the devices that they ran on."""
+    used = {call["pid"] for call in calls}
+    devices = [event for event in events if event["ph"] == "M" and event["pid"] in used]
+    return {"traceEvents": [*devices, *calls], "displayTimeUnit": "ms"}

@@ -1,0 +1,1 @@
+"""Regression benchmarks over ``bench.measure``: ``pytest benchmarks``, with pytest-benchmark's own options."""
