@@ -13,8 +13,8 @@ import numpy as np
 from export import symbol, verification
 from export.loading import load_symbol
 from export.onnx import model as onnx_model
-from zoo import files, models, weights
-from zoo.cli.options import add_data, load_data, path
+from zoo import files, models
+from zoo.cli.options import add_data, add_params, load_data, load_network, path
 from zoo.console import FAILURE
 from zoo.errors import ZooError
 from zoo.graph import INPUT_SHAPE
@@ -27,9 +27,7 @@ _PREPROCESSING = {False: "pixels from 0 (background) to 255 (ink), divided by 25
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", nargs="?", help="a name from python -m zoo list")
     parser.add_argument("--symbol", metavar="FILE", type=path, help="instead of a name: any network's -symbol.json")
-    parser.add_argument(
-        "--params", metavar="FILE", type=path, required=True, help="its weights, as python -m zoo train writes them"
-    )
+    add_params(parser)
     parser.add_argument("--out", metavar="DIR", type=path, required=True, help="where to write")
     parser.add_argument(
         "--format", choices=("symbol", "onnx", "both"),
@@ -52,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if (arguments.model is None) == (arguments.symbol is None):
         raise ZooError("name a model of the zoo, or a file with --symbol: one of the two")
+    if arguments.symbol is not None and arguments.params is None:
+        raise ZooError(f"{arguments.symbol} has no weights in it: name their file with --params")
     formats = _formats(arguments)
     net, name = _network(arguments)
     contents: dict[Path, bytes] = {}
@@ -97,9 +97,7 @@ def _network(arguments: argparse.Namespace) -> tuple[mx.gluon.HybridBlock, str]:
         return net, arguments.symbol.name.replace("-symbol.json", "").replace(".json", "")
     if arguments.input_shape != INPUT_SHAPE:
         raise ZooError("the models of the zoo take (1, 28, 28): --input-shape is for --symbol")
-    net = models.get_model(arguments.model)
-    weights.load_parameters(net, arguments.params)
-    return net, arguments.model
+    return load_network(arguments.model, arguments.params)[0], arguments.model
 
 
 def _verified_onnx(net: mx.gluon.HybridBlock, arguments: argparse.Namespace) -> tuple[bytes, verification.Verification]:

@@ -14,13 +14,14 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Card": "zoo.models",
+    "Card": "zoo.cards",
     "get_card": "zoo.models",
     "get_model": "zoo.models",
     "get_symbol": "zoo.models",
     "list_models": "zoo.models",
     "Dataset": "zoo.data",
     "MNIST": "zoo.data",
+    "corrupt": "zoo.data.corruptions",
     "load_mnist": "zoo.data",
     "synthetic": "zoo.data",
     "Packed": "zoo.data.packing",
@@ -29,6 +30,7 @@ _HOMES = {
     "image_record_iter": "zoo.data.records",
     "load_records": "zoo.data.records",
     "Augmentation": "zoo.augmentation",
+    "Pretrained": "zoo.pretrained.manifest",
     "Recipe": "zoo.recipes",
     "EpochRecord": "zoo.training",
     "Evaluation": "zoo.training",

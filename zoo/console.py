@@ -20,7 +20,7 @@ USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 def run_command(module: str, prog: str, description: str, argv: Sequence[str] | None = None) -> int:
     """Import ``module`` and run it: ``add_arguments(parser)`` declares its options, ``run(arguments)`` does the work.
 
-    ``arguments.command`` is the command line, to be shown with what came of it.
+    ``arguments.command_line`` is the command line, to be shown with what came of it.
     What goes wrong, the import included, ends in a sentence on stderr and a non-zero exit code.
     """
 
@@ -28,7 +28,7 @@ def run_command(module: str, prog: str, description: str, argv: Sequence[str] | 
         loaded = import_module(module)
         parser = argparse.ArgumentParser(prog=prog, description=description)
         loaded.add_arguments(parser)
-        parser.set_defaults(command=shlex.join([*prog.split(), *(sys.argv[1:] if argv is None else argv)]))
+        parser.set_defaults(command_line=shlex.join([*prog.split(), *(sys.argv[1:] if argv is None else argv)]))
         return loaded.run(parser.parse_args(argv))
 
     return guarded(command)

@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 from zoo import contexts, graph
 from zoo.architectures import MODELS
-from zoo.errors import UnknownName
-from zoo.recipes import Recipe
+from zoo.cards import Card
+from zoo.pretrained import manifest
 from zoo.runtime import mx
 
 
-@dataclass(frozen=True)
-class Card:
-    """What is known of a model: computed from its graph, or stated with its source."""
+def list_models(
+    pattern: str | Sequence[str] = "*", pretrained: bool | None = None, exclude_filters: str | Sequence[str] = ()
+) -> list[str]:
+    """Sorted names that match a shell pattern, or one of several, and none of ``exclude_filters``.
 
-    name: str
-    kind: str  # "symbol" or "gluon"
-    summary: str
-    source: str
-    recipe: Recipe
-    parameters: int  # trainable
-    flops: int  # forward, per image, two per multiply-accumulate of convolutions and dense layers
-    training_flops: int  # forward and backward: three times that, but for the input's gradient, which nobody needs
-    layers: tuple[graph.Layer, ...]
-    dataset: str = "MNIST"
-    licence: str = "Apache-2.0"
-    metrics: tuple[tuple[str, float], ...] = ()  # of the pretrained weights
-    sha256: str | None = None  # of the pretrained weights, None where there are none
+    ``pretrained`` keeps those with weights, or those without.
+    """
+    names = set(_matching(pattern)) - set(_matching(exclude_filters))
+    return sorted(name for name in names if pretrained in (None, name in manifest.entries()))
 
 
-def list_models(pattern: str = "*", pretrained: bool | None = None) -> list[str]:
-    """Sorted names that match a shell pattern; ``pretrained`` keeps those with weights, or those without."""
-    names = MODELS.names(pattern)
-    return (
-        names if pretrained is None else [name for name in names if (get_card(name).sha256 is not None) == pretrained]
-    )
+def _matching(patterns: str | Sequence[str]) -> list[str]:
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    return [name for pattern in patterns for name in MODELS.names(pattern)]
 
 
 def get_model(
@@ -46,24 +34,24 @@ def get_model(
     ctx: mx.Context | Sequence[mx.Context] | str | None = None,
     seed: int | None = None,
 ) -> mx.gluon.HybridBlock:
-    """A new, initialized network that maps ``(batch, 1, 28, 28)`` float32 in [0, 1] to ``(batch, 10)`` logits.
+    """A new network that maps ``(batch, 1, 28, 28)`` float32 in [0, 1] to ``(batch, 10)`` logits.
 
-    ``ctx`` is one context or several, None for the CPU. The initial weights come from MXNet's random
-    state, which ``seed`` sets first if given. Raises :class:`zoo.errors.UnknownName` for a model that
-    does not exist, pretrained weights that do not exist, and a context that does not work here.
+    ``ctx`` is one context or several, None for the CPU. ``pretrained`` loads the weights that come with the
+    package; otherwise they are drawn from MXNet's random state, which ``seed`` sets first if given. Raises
+    :class:`zoo.errors.UnknownName` for a model that does not exist, pretrained weights that do not exist, and a
+    context that does not work here; :class:`zoo.errors.WeightsError` for pretrained weights that were changed.
     """
     architecture = MODELS[name]
     if pretrained:
-        available = list_models(pretrained=True)
-        raise UnknownName(
-            f"there are no pretrained weights for {name}: models with weights are {', '.join(available) or 'none yet'}"
-        )
+        manifest.entry(name)  # refused before anything is built
     placed = contexts.check(ctx)
     if seed is not None:
         mx.random.seed(seed)
     net = architecture.build()
     net.initialize(architecture.initializer, ctx=placed)
     net(mx.nd.zeros((1, *graph.INPUT_SHAPE), ctx=placed[0]))  # Gluon draws weights once it has seen the shapes
+    if pretrained:
+        manifest.load(net, name)
     return net
 
 
@@ -92,4 +80,5 @@ def get_card(name: str) -> Card:
         flops=flops,
         training_flops=3 * flops - next(layer.flops for layer in layers if layer.flops),
         layers=layers,
+        pretrained=manifest.entries().get(name),
     )

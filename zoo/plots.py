@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from zoo import files
 from zoo.errors import ZooError
-from zoo.training import RangeTest
+from zoo.training import Evaluation, RangeTest
 
 _COLORS = ("#000000", "#d55e00", "#56b4e9", "#009e73")  # apart in lightness as well as in hue
 _MARKERS = "os^D"
+_MOST_DIGITS = 400  # in one picture
+_SIDE, _CELL_WIDTH, _CELL_HEIGHT = 28, 36, 52  # pixels of a digit, and with room for its caption
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,36 @@ def learning_rates(test: RangeTest, title: str, path: Path) -> None:
     axis.grid(color="#dddddd")
     axis.legend()
     _save(figure, path)
+
+
+def misclassified(evaluation: Evaluation, images: np.ndarray, title: str, path: Path) -> int:
+    """The digits of ``images`` ``(n, 28, 28)`` that were taken for others, and as what; returns how many are shown.
+
+    The most confident mistakes come first, and are those shown where there are too many.
+    """
+    from matplotlib.figure import Figure
+
+    predictions, confidences = evaluation.predictions, evaluation.confidences
+    wrong = np.flatnonzero(predictions != evaluation.labels)
+    wrong = wrong[np.argsort(-confidences[wrong], kind="stable")][:_MOST_DIGITS]
+    columns = max(8, round(len(wrong) ** 0.5))
+    rows = max(1, -(-len(wrong) // columns))
+    page = np.zeros((rows * _CELL_HEIGHT, columns * _CELL_WIDTH), np.uint8)
+    figure = Figure(figsize=(columns * 0.75, rows * 0.75 * _CELL_HEIGHT / _CELL_WIDTH + 0.8), layout="constrained")
+    axis = figure.subplots()
+    for number, index in enumerate(wrong):
+        row, column = divmod(number, columns)
+        left, bottom = column * _CELL_WIDTH + (_CELL_WIDTH - _SIDE) // 2, (row + 1) * _CELL_HEIGHT
+        page[bottom - _SIDE : bottom, left : left + _SIDE] = images[index]
+        caption = f"{evaluation.labels[index]} → {predictions[index]}\n#{index}, {confidences[index]:.0%}"
+        axis.text(left + _SIDE / 2, bottom - _SIDE - 1, caption, ha="center", va="bottom", fontsize=7, in_layout=False)
+    axis.imshow(page, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+    axis.axis("off")
+    shown = "" if len(wrong) == evaluation.errors else f", {len(wrong):,} shown"
+    counts = f"{evaluation.errors:,} of {len(images):,} misclassified{shown}"
+    axis.set_title(f"{title}: {counts}\ntruth → prediction, index, confidence; the most confident first", fontsize=9)
+    _save(figure, path)
+    return len(wrong)
 
 
 def _figure(panels: int):

@@ -35,7 +35,11 @@ def build(kind: type[Kind], value: object, where: str) -> Kind:
         if names:
             raise ZooError(f"{where} {problem} {', '.join(sorted(names))}")
     scope = vars(sys.modules[kind.__module__])
-    return kind(**{name: _convert(annotations[name], each, f"{where}: {name}", scope) for name, each in value.items()})
+    converted = {name: _convert(annotations[name], each, f"{where}: {name}", scope) for name, each in value.items()}
+    try:
+        return kind(**converted)
+    except ZooError as error:  # of its own checks
+        raise ZooError(f"{where}: {error}") from None
 
 
 def _convert(annotation: str, value: object, where: str, scope: dict) -> object:

@@ -96,11 +96,17 @@ def save_state(arrays: dict[str, np.ndarray], path: Path) -> str:
     return files.hexdigest(content)
 
 
-def load_parameters(net: mx.gluon.HybridBlock, path: Path) -> str:
-    """Read the parameters of an initialized ``net`` from ``path``; returns the SHA-256 of the file."""
+def load_parameters(net: mx.gluon.HybridBlock, path: Path, sha256: str | None = None) -> str:
+    """Read the parameters of an initialized ``net`` from ``path``; returns the SHA-256 of the file.
+
+    Where ``sha256`` is given, a file with another one is refused before it is read any further.
+    """
     content = _content(Path(path))
+    digest = files.hexdigest(content)
+    if sha256 not in (None, digest):
+        raise WeightsError(f"{path} was changed or damaged: its SHA-256 is {digest} and should be {sha256}")
     restore(net, decode(content, str(path)), f"the weights in {path}")
-    return files.hexdigest(content)
+    return digest
 
 
 def read(path: Path) -> dict[str, np.ndarray]:

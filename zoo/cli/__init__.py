@@ -10,9 +10,10 @@ from zoo import __version__
 from zoo.console import run_command
 
 COMMANDS = {
-    "list": "list the models, or the layers of some",
+    "list": "list the models with their accuracy and cost, or the layers of some",
+    "card": "show all that is known of a model and its pretrained weights",
     "train": "train a model with the settings of its source, or with others",
-    "evaluate": "test trained weights: accuracy and confusion matrix",
+    "evaluate": "test trained weights: accuracy, confusion matrix, hard images",
     "fetch": "get MNIST into the cache, or into a folder",
     "pack": "make RecordIO files of images in class folders, or of MNIST",
     "unpack": "get the images of a RecordIO file into class folders",
@@ -23,7 +24,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    name, *rest = list(sys.argv[1:] if argv is None else argv) or [""]
+    name, *rest = [*(sys.argv[1:] if argv is None else argv)] or [""]  # `list` is a command here, once it was used
     if name not in COMMANDS:
         _overview().parse_args([name] if name else [])  # answers --help; anything else is no command
     return run_command(

@@ -6,39 +6,74 @@ import argparse
 
 from tabulate import tabulate
 
-from zoo import contexts, models, training, weights
-from zoo.cli.options import add_images, add_model, load_images, path
+from zoo import contexts, plots, training
+from zoo.cli.options import add_images, add_model, add_params, load_images, load_network, path
+from zoo.data import Dataset
+from zoo.data.corruptions import CORRUPTIONS, corrupt
+from zoo.errors import ZooError
 from zoo.recipes import DTYPES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    add_params(parser)
     add_images(parser)
-    parser.add_argument(
-        "--params", metavar="FILE", type=path, required=True, help="its weights, as train --out writes them"
-    )
     parser.add_argument("--batch-size", type=int, default=500, help="(default: 500)")
     parser.add_argument(
         "--dtype", choices=(*DTYPES, "int8"), default="float32",
         help="to compute in (default: float32); int8 is calibrated with up to 5,000 training images",
     )  # fmt: skip
+    parser.add_argument(
+        "--corruptions", action="store_true", help="test on images shifted, turned, noisy, blurred, pale, hidden, too"
+    )
+    parser.add_argument(
+        "--misclassified", metavar="FILE", type=path, help="draw the digits that were taken for others, as .png or .pdf"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    net = models.get_model(arguments.model, ctx=arguments.ctx)
-    digest = weights.load_parameters(net, arguments.params)
+    picture = plots.output(arguments.misclassified) if arguments.misclassified else None
+    if picture is not None and plots.missing():
+        raise ZooError(plots.missing())
+    net, origin = load_network(arguments.model, arguments.params, arguments.ctx)
     train, test = load_images(arguments.data, arguments.pixels)
     test = test or train  # a .rec file is tested whole
-    result = training.evaluate(net, test, batch_size=arguments.batch_size)
-    print(f"{arguments.model} with {arguments.params} (SHA-256 {digest})")
+    ctx = contexts.check(arguments.ctx)
+
+    def evaluate(dataset: Dataset, dtype: str = arguments.dtype) -> training.Evaluation:
+        calibration = train[-5000:] if dtype == "int8" else None
+        return training.Predictor(net, dataset, ctx, arguments.batch_size, dtype, calibration).evaluate()
+
+    result = plain = evaluate(test, "float32")
+    print(f"{arguments.model} with {origin}")
     print(f"test: {result}, from {test.source}")
     if arguments.dtype != "float32":
-        ctx = contexts.check(arguments.ctx)
-        plain, calibration = result, train[-5000:]
-        result = training.Predictor(net, test, ctx, arguments.batch_size, arguments.dtype, calibration).evaluate()
+        result = evaluate(test)
         agreement = (result.predictions == plain.predictions).mean()
         print(f"test in {arguments.dtype}: {result}; the same digit as in float32 for {agreement:.2%}")
-    print()
-    print("confusion matrix, a row for each digit, a column for each prediction")
+    print("\nconfusion matrix, a row for each digit, a column for each prediction")
     print(tabulate([(digit, *row) for digit, row in enumerate(result.confusion)], ("digit", *range(10))))
+    if arguments.corruptions:
+        results = {"clean": result, **{name: evaluate(corrupt(test, name)) for name in CORRUPTIONS}}
+        print(f"\n{_corruptions(results)}")
+    if picture is not None:
+        shown = plots.misclassified(result, test.images, arguments.model, picture)
+        print(f"\nmisclassified: {picture} ({shown:,} of {result.errors:,}, the most confident first)")
     return 0
+
+
+def _corruptions(results: dict[str, training.Evaluation]) -> str:
+    rows = [
+        (
+            name,
+            f"{result.accuracy:.2%}",
+            f"{result.errors:,}",
+            f"{100 * (result.accuracy - results['clean'].accuracy):+.2f}",
+            CORRUPTIONS[name].summary if name in CORRUPTIONS else "as they are",
+        )
+        for name, result in results.items()
+    ]
+    return tabulate(
+        rows, ("test images", "accuracy", "errors", "change [points]", "what"),
+        disable_numparse=True, colalign=("left", "right", "right", "right", "left"),
+    )  # fmt: skip

@@ -3,30 +3,101 @@
 from __future__ import annotations
 
 import argparse
+import statistics
+from pathlib import Path
+from textwrap import shorten
 
 from tabulate import tabulate
 
+from zoo import schema
 from zoo.architectures import MODELS
-from zoo.models import Card, get_card, list_models
+from zoo.cards import Card, duration
+from zoo.cli.options import path
+from zoo.errors import ZooError
+from zoo.models import get_card, list_models
+
+_NEVER = float("inf")  # sorts what has no figure behind what has
+_KEYS = {
+    "name": lambda card: card.name,
+    "accuracy": lambda card: card.pretrained.errors if card.pretrained else _NEVER,
+    "parameters": lambda card: card.parameters,
+    "flops": lambda card: card.flops,
+    "time": lambda card: card.pretrained.seconds if card.pretrained else _NEVER,
+}
+_WIDTH = 128  # of the table, at most
+_COLUMNS = ("model", "parameters", "MFLOP", "accuracy", "errors", "trained in", "recipe")
+_LEFT = ("model", "recipe", "what")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pattern", nargs="?", default="*", help="shell pattern, such as 'cnn7*'")
+    parser.add_argument("patterns", nargs="*", metavar="PATTERN", default=["*"], help="shell pattern, such as 'cnn7*'")
+    parser.add_argument("--exclude", nargs="+", metavar="PATTERN", default=[], help="leave out those that match")
+    parser.add_argument("--pretrained", action="store_true", default=None, help="only those with pretrained weights")
+    parser.add_argument(
+        "--sort", choices=list(_KEYS), default="name",
+        help="by name (default), highest accuracy, fewest parameters or FLOPs, shortest training time",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bench", metavar="FILE", type=path,
+        help="of python -m bench --json FILE: show the most images/s of inference that it holds for each model",
+    )  # fmt: skip
     parser.add_argument("--layers", action="store_true", help="show each model layer by layer")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    names = list_models(arguments.pattern) or [MODELS[arguments.pattern].name]  # the latter says what there is
-    cards = [get_card(name) for name in names]
-    print("\n\n".join(map(_layers, cards)) if arguments.layers else _models(cards))
+    for pattern in arguments.patterns:
+        if not list_models(pattern):
+            MODELS[pattern]  # says what there is
+    names = list_models(arguments.patterns, arguments.pretrained, arguments.exclude)
+    if not names:
+        without = f", without {' '.join(arguments.exclude)}" if arguments.exclude else ""
+        trained = ", with pretrained weights" if arguments.pretrained else ""
+        raise ZooError(f"no model is left of {' '.join(arguments.patterns)}{without}{trained}: python -m zoo list")
+    cards = sorted(map(get_card, names), key=_KEYS[arguments.sort])
+    speeds = _speeds(arguments.bench) if arguments.bench else None
+    print("\n\n".join(map(_layers, cards)) if arguments.layers else _models(cards, speeds))
     return 0
 
 
-def _models(cards: list[Card]) -> str:
-    rows = [(card.name, f"{card.parameters:,}", _mflop(card.flops), card.kind, card.summary) for card in cards]
-    return tabulate(
-        rows, ("model", "parameters", "MFLOP/image", "built with", "what"), colalign=("left", "right", "right")
+def _models(cards: list[Card], speeds: dict[str, float] | None) -> str:
+    columns = [*_COLUMNS, *([] if speeds is None else ["images/s"])]
+    rows = [[card.name, f"{card.parameters:,}", _mflop(card.flops), *_trained(card)] for card in cards]
+    if speeds is not None:
+        rows = [[*row, f"{speeds[row[0]]:,.0f}" if row[0] in speeds else ""] for row in rows]
+    room = _WIDTH - len(_table(rows, columns).splitlines()[1]) - 2
+    return _table(
+        [[*row, shorten(card.summary, room, placeholder=" …")] for row, card in zip(rows, cards)], [*columns, "what"]
     )
+
+
+def _trained(card: Card) -> tuple[str, str, str, str]:
+    known = card.pretrained
+    if known is None:
+        return ("",) * 4
+    return f"{known.accuracy:.2%}", f"{known.errors:,}", duration(known.seconds), known.recipe or "by hand"
+
+
+def _table(rows: list[list[str]], columns: list[str]) -> str:
+    align = ["left" if column in _LEFT else "right" for column in columns]
+    return tabulate(rows, columns, disable_numparse=True, colalign=align)
+
+
+def _speeds(file: Path) -> dict[str, float]:
+    """Images per second of inference by model: the median of the fastest combination that was measured."""
+    try:
+        document = schema.parse(file.read_bytes(), str(file))
+    except OSError as error:
+        raise ZooError(f"cannot read {file}: {error.strerror or error}") from None
+    speeds: dict[str, float] = {}
+    try:
+        for result in document["results"]:
+            cell, measured = result["cell"], result["measurement"]
+            if cell["phase"] == "infer" and measured is not None:
+                speed = statistics.median(each["images"] / each["seconds"] for each in measured["rounds"])
+                speeds[cell["model"]] = max(speed, speeds.get(cell["model"], 0.0))
+    except (KeyError, TypeError, ZeroDivisionError, statistics.StatisticsError):
+        raise ZooError(f"{file} is not what python -m bench --json writes") from None
+    return speeds
 
 
 def _layers(card: Card) -> str:

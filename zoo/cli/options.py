@@ -6,10 +6,13 @@ import argparse
 from dataclasses import fields
 from pathlib import Path
 
+from zoo import models, weights
 from zoo.augmentation import Augmentation
 from zoo.data import MNIST, Dataset, load_mnist, synthetic
 from zoo.errors import UnknownName, ZooError
+from zoo.pretrained import manifest
 from zoo.registry import suggestion
+from zoo.runtime import mx
 
 _RECORDS = "rec:"
 _RECORD_OPTIONS = ("num_parts", "part_index")
@@ -96,3 +99,18 @@ def load_rec(name: str, pixels: str) -> Dataset:
 def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a name from python -m zoo list")
     parser.add_argument("--ctx", help="cpu, gpu(0), or several: 'gpu(0),gpu(1)' (default: cpu)")
+
+
+def add_params(parser: argparse.ArgumentParser) -> None:
+    """``--params``; :func:`load_network` is its other half."""
+    parser.add_argument(
+        "--params", metavar="FILE", type=path, help="its weights, as train --out writes them (default: pretrained ones)"
+    )
+
+
+def load_network(name: str, params: Path | None, ctx: str | None = None) -> tuple[mx.gluon.HybridBlock, str]:
+    """The model ``name`` with the weights in ``params``, or with the pretrained ones; and which they are, as text."""
+    net = models.get_model(name, pretrained=params is None, ctx=ctx)
+    if params is None:
+        return net, f"pretrained weights (SHA-256 {manifest.entry(name).sha256})"
+    return net, f"{params} (SHA-256 {weights.load_parameters(net, params)})"

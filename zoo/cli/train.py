@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     _announce(models.get_card(arguments.model), recipe, ctx, train, validation)
 
     command = Command(
-        line=arguments.command,
+        line=arguments.command_line,
         date=provenance.now(),
         model=arguments.model,
         recipe=_recipe_name(recipe),

@@ -34,6 +34,12 @@ class Evaluation:
         return self.logits.argmax(axis=1)
 
     @property
+    def confidences(self) -> np.ndarray:
+        """Probabilities ``(n,)`` float64 that the network itself gives its predictions, by softmax."""
+        shifted = self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True)
+        return 1 / np.exp(shifted).sum(axis=1)
+
+    @property
     def errors(self) -> int:
         """Number of misclassified images."""
         return int((self.predictions != self.labels).sum())

@@ -1,0 +1,16 @@
+"""``python -m zoo card``"""
+
+from __future__ import annotations
+
+import argparse
+
+from zoo.models import get_card
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a name from python -m zoo list")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    print(get_card(arguments.model))
+    return 0
