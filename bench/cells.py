@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.facts import build
+from zoo.schema import build
 
 PHASES = ("train", "infer")
 DTYPES = ("float32", "bfloat16", "int8")

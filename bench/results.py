@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.cells import Ceiling, Cell, Latency, Measurement, Outcome, Profile
-from bench.facts import build
 from zoo import files
 from zoo.errors import DataError, ZooError
+from zoo.schema import build
 
 Kind = TypeVar("Kind")
 

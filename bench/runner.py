@@ -12,9 +12,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from bench.cells import Ceiling, Cell, Latency, Measurement, Outcome, Profile, Until
-from bench.facts import build
 from zoo import files
 from zoo.errors import ZooError
+from zoo.schema import build
 
 _LIMIT = 300  # seconds for one process, beyond the time it is given to measure
 # MXNet runs the operators of a graph in bulk, and its profiler shows a bulk as one.

@@ -174,7 +174,7 @@ def test_list_filters_sorts_and_stays_narrow(capsys):
 
 
 def test_list_shows_the_speed_that_was_measured(tmp_path: Path, capsys):
-    from bench import cells, tables
+    from bench import cells, results
 
     def outcome(model: str, phase: str, *speeds: int) -> cells.Outcome:
         rounds = tuple(cells.Round(speed, 1.0) for speed in speeds)
@@ -183,7 +183,7 @@ def test_list_shows_the_speed_that_was_measured(tmp_path: Path, capsys):
 
     outcomes = [outcome("mlp", "infer", 1000, 3000, 2000), outcome("mlp", "infer", 1500), outcome("mlp", "train", 9999)]
     file = tmp_path / "bench.json"
-    file.write_text(json.dumps(tables.document([*outcomes, outcome("cnn7", "infer")], [], {})))
+    file.write_text(json.dumps(results.document(results.Run({}, (), (*outcomes, outcome("cnn7", "infer"))))))
     assert main(["list", "mlp", "cnn7", "--bench", str(file)]) == 0
     header, _, cnn7, mlp = capsys.readouterr().out.splitlines()
     column = slice(header.index("images/s") - 2, header.index("images/s") + 8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import MISSING, fields, is_dataclass
 from typing import TypeVar
@@ -21,52 +22,63 @@ def parse(content: bytes | str, where: str) -> object:
         raise ZooError(f"{where} is damaged or no JSON: {error}") from None
 
 
-def build(kind: type[Kind], value: object, where: str) -> Kind:
+def build(kind: type[Kind], value: object, where: str = "", place: str = "") -> Kind:
     """The dataclass ``kind`` of a JSON object; :class:`ZooError` names the first field that is not as annotated.
 
-    Annotations may be int, float, str, bool, another dataclass of the same module, ``tuple[…, ...]`` and
-    ``dict[str, …]`` of these, and any of them ``| None``. Fields that have a default may be missing.
+    Annotations may be int, float, str, bool, dict, another dataclass that the module knows, ``tuple[…, ...]`` and
+    ``dict[str, …]`` of these, and any of them ``| None``. Fields that have a default may be missing. Numbers must be
+    finite. ``where`` is what errors begin with, and ``place`` where in it the object is, such as ``results[0].cell``.
     """
+    said = ": ".join(filter(None, (where, place)))
     if not isinstance(value, dict):
-        raise _unlike(where, "an object", value)
+        raise _unlike(said, "an object", value)
     annotations = {field.name: field.type for field in fields(kind)}
     needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
     for names, problem in ((needed - set(value), "lacks"), (set(value) - set(annotations), "has the unknown field")):
         if names:
-            raise ZooError(f"{where} {problem} {', '.join(sorted(names))}")
+            raise ZooError(f"{said or 'it'} {problem} {', '.join(sorted(names))}")
     scope = vars(sys.modules[kind.__module__])
-    converted = {name: _convert(annotations[name], each, f"{where}: {name}", scope) for name, each in value.items()}
+    inside = f"{place}." if place else ""
+    converted = {name: _convert(annotations[name], each, where, inside + name, scope) for name, each in value.items()}
     try:
         return kind(**converted)
     except ZooError as error:  # of its own checks
-        raise ZooError(f"{where}: {error}") from None
+        raise ZooError(": ".join(filter(None, (said, str(error))))) from None
 
 
-def _convert(annotation: str, value: object, where: str, scope: dict) -> object:
+def _convert(annotation: str, value: object, where: str, place: str, scope: dict) -> object:
     annotation, optional, _ = annotation.partition(" | None")
     if optional and value is None:
         return None
+    said = ": ".join(filter(None, (where, place)))
     outer, _, inner = annotation.rstrip("]").partition("[")
     if outer == "tuple":
-        if not isinstance(value, list):
-            raise _unlike(where, "a list", value)
-        return tuple(_convert(inner[: -len(", ...")], each, f"{where}[{n}]", scope) for n, each in enumerate(value))
+        if not isinstance(value, (list, tuple)):
+            raise _unlike(said, "a list", value)
+        inner = inner[: -len(", ...")]
+        return tuple(_convert(inner, each, where, f"{place}[{n}]", scope) for n, each in enumerate(value))
     if outer == "dict":
         if not isinstance(value, dict):
-            raise _unlike(where, "an object", value)
-        return {key: _convert(inner[len("str, ") :], each, f"{where}[{key}]", scope) for key, each in value.items()}
+            raise _unlike(said, "an object", value)
+        inner = inner[len("str, ") :]
+        return {
+            key: _convert(inner, each, where, f"{place}[{key}]", scope) if inner else each
+            for key, each in value.items()
+        }
     wanted = _PLAIN.get(annotation) or scope[annotation]
     if is_dataclass(wanted):
-        return build(wanted, value, where)
+        return build(wanted, value, where, place)
     if wanted is float and type(value) is int:
         return float(value)
     if type(value) is not wanted:
-        raise _unlike(where, annotation, value)
+        raise _unlike(said, annotation, value)
+    if wanted is float and not math.isfinite(value):
+        raise ZooError(f"{said} is {value}, no finite number")
     return value
 
 
-def _unlike(where: str, wanted: str, value: object) -> ZooError:
-    return ZooError(f"{where} should be {wanted}, not {json.dumps(value)[:60]}")
+def _unlike(said: str, wanted: str, value: object) -> ZooError:
+    return ZooError(f"{said or 'it'} should be {wanted}, not {json.dumps(value)[:60]}")
 
 
 def _refuse(constant: str) -> None:

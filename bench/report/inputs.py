@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import results
-from bench.facts import build
 from bench.peers.results import Result
 from bench.peers.works import Work
 from bench.results import Run
 from zoo.errors import DataError, ZooError
+from zoo.schema import build
 from zoo.training.history import History
 
 HISTORY = "history.json"  # in the folder of a training run
@@ -117,7 +117,7 @@ def _file(path: Path) -> Run | Peers | Training:
 def _checked(held: Run | Peers) -> Run | Peers:
     """``held``, whose environment says what figures are told apart by."""
     names = [field.name for field in fields(Host)]
-    build(Host, {name: value for name, value in held.environment.items() if name in names}, "its environment")
+    build(Host, {name: value for name, value in held.environment.items() if name in names}, place="its environment")
     return held
 
 
