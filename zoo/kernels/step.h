@@ -13,8 +13,8 @@ namespace zoo {
 
 constexpr int64_t kWorthThreads = 1 << 18;  // values: below that, waking a thread takes longer than the work
 
-// Softmax and cross-entropy against the labels at `index`, of which `smoothing` is spread over all classes, and how many
-// of the largest logits are right.
+// Softmax and cross-entropy against the labels at `index`, of which `smoothing` is spread over all classes, and how
+// many of the largest logits are right.
 struct CrossEntropyOperator {
   static constexpr const char* name = "zoo_cross_entropy";  // logits, labels as uint8, index as int32
   static constexpr bool is_differentiable = true;
@@ -69,7 +69,7 @@ struct CrossEntropyOperator {
 };
 
 // SGD with weight decay, and momentum if there is one, Nesterov's if so set, as MXNet's sgd_update, sgd_mom_update and
-// nag_mom_update have it.
+// nag_mom_update have it; but the last one, in place, takes the decay in its momentum from the weight after the step.
 struct SgdOperator {
   static constexpr const char* name = "zoo_sgd";  // parameters, as many gradients [and velocities], settings
   static constexpr bool is_differentiable = false;
@@ -105,15 +105,12 @@ struct SgdOperator {
         continue;
       }
       auto* velocity = call.input<float>(2 * count + i);
-      // MXNet has the learning rate within the velocity, but not within Nesterov's.
       const bool nesterov = call.attributes.is_set("nesterov");
-      const float within = nesterov ? 1 : rate, outside = nesterov ? rate : 1;
-      const float decay = within * settings[1], part = within * settings[2];
 #pragma omp parallel for simd schedule(static) if (parallel : size > kWorthThreads)
       for (int64_t k = 0; k < size; ++k) {
-        const float step = part * gradient[k] + decay * weight[k];
+        const float step = scale * gradient[k] + (1 - kept) * weight[k];
         velocity[k] = momentum * velocity[k] + step;
-        weight[k] -= outside * (nesterov ? step + momentum * velocity[k] : velocity[k]);
+        weight[k] -= nesterov ? momentum * velocity[k] + step : velocity[k];
       }
     }
     call.output<float>(0)[0] = 0;
