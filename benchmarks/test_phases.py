@@ -67,7 +67,8 @@ def test_epoch(benchmark, record, name: str, mnist):
     """One epoch over a part of MNIST in the dtype that is faster here, after which the network reads digits."""
     dtype = lowering.resolve("auto", zoo.get_model(name), [mx.cpu()])
     cell = Cell(name, "cpu", dtype, EPOCH_BATCH_SIZE, "train")
-    part = mnist.train[: 3000 if _is_slow(name) else 8000]
+    few = zoo.get_card(name).parameters < 5000  # which learn more slowly
+    part = mnist.train[: 3000 if _is_slow(name) else 24_000 if few else 8000]
     trained: list[Workload] = []
 
     def prepare() -> None:

@@ -26,7 +26,7 @@ class Mean(mx.gluon.HybridBlock):
             self._members.append(member)
 
     def hybrid_forward(self, F, x):
-        return F.add_n(*[member(x) for member in self._members]) / len(self._members)
+        return sum(member(x) for member in self._members) / len(self._members)
 
 
 @register(
