@@ -94,6 +94,19 @@ def test_label_smoothing_is_cross_entropy_with_smoothed_labels(operators, mnist)
     assert result.loss == pytest.approx(-(truth * log_likelihood).sum(), rel=1e-5)
 
 
+def test_augmentation_that_changes_nothing_is_none():
+    assert zoo.Recipe(augmentation=zoo.Augmentation()) == zoo.Recipe()
+
+
+def test_a_network_of_many_statistics_has_a_moving_average(mnist):
+    """More of them than one operator of MXNet's takes: it would write beyond its memory."""
+    net = zoo.get_model("ensemble", seed=0)
+    assert sum(parameter.grad_req == "null" for parameter in net.collect_params().values()) == 60
+    zoo.fit(net, mnist.train[:8], recipe=zoo.Recipe(epochs=1, batch_size=8, ema=0.5))
+    means = [each.data().asnumpy() for name, each in net.collect_params().items() if "running_mean" in name]
+    assert len(means) == 30 and all(mean.any() and np.isfinite(mean).all() for mean in means)
+
+
 @pytest.mark.parametrize("contexts", ["cpu(0)", "cpu(0),cpu(1)"])
 def test_the_result_is_the_moving_average(contexts: str, mnist):
     """Of the weights after every batch, statistics included; training itself goes on with its own weights."""

@@ -101,6 +101,8 @@ class Recipe:
             raise ZooError(f"dtype must be auto, {' or '.join(DTYPES)}, not {self.dtype!r}")
         if not isinstance(self.augmentation, (Augmentation, type(None))):
             raise ZooError(f"augmentation must be a zoo.Augmentation or None, not {self.augmentation!r}")
+        if self.augmentation == Augmentation():  # nothing is deformed
+            object.__setattr__(self, "augmentation", None)
         if self.schedule not in SCHEDULES:
             raise UnknownName(f"there is no schedule {self.schedule!r}: {suggestion(self.schedule, SCHEDULES)}")
         if self.optimizer not in OPTIMIZERS:

@@ -40,7 +40,8 @@ void deform(const uint8_t* image, int64_t size, const float* points, const float
     // With fixed-point numbers, whose minimum and maximum the compiler vectorizes.
 #pragma omp simd
     for (int64_t x = 0; x < size; ++x) {
-      const int column = std::min(std::max(int(u[x] * kOne), 0), most), row = std::min(std::max(int(v[x] * kOne), 0), most);
+      const int column = std::min(std::max(int(u[x] * kOne), 0), most);
+      const int row = std::min(std::max(int(v[x] * kOne), 0), most);
       const float right = float(column % kOne) / kOne, below = float(row % kOne) / kOne;
       const int at = row / kOne * pitch + column / kOne;
       const float upper = padded[at] + right * (padded[at + 1] - padded[at]);

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from zoo.runtime import mx
 
+_AT_ONCE = 50  # MXNet's operator has room for 60 arrays, and does not check
+
 
 class Average:
     """An exponential moving average of weights and of BatchNorm's running statistics, kept beside them.
@@ -29,20 +31,20 @@ class Average:
         # SGD with decay towards the parameter: average * (1 - rate) + parameter * rate, in one operator and in place.
         for average, weight in self._weights:
             mx.nd.sgd_update(average, weight, out=average, lr=rate, wd=1.0, rescale_grad=-1.0)
-        if self._statistics:
-            self._take_in_statistics(rate)
+        for first in range(0, len(self._statistics), _AT_ONCE):
+            self._take_in(self._statistics[first : first + _AT_ONCE], rate)
 
-    def _take_in_statistics(self, rate: float) -> None:
+    def _take_in(self, statistics: list[tuple[mx.nd.NDArray, mx.nd.NDArray]], rate: float) -> None:
         """In one operator with a weight that it leaves as it is.
 
         MXNet's engine does not know that a forward pass writes the running statistics. It knows of the weight: that it
         was updated after that pass, and is written here before the next one.
         """
-        pairs = [*self._statistics, (self._smallest, self._smallest)]
+        pairs = [*statistics, (self._smallest, self._smallest)]
         idle = [0.0]
         mx.nd.multi_sgd_update(
             *[array for pair in pairs for array in pair],
-            lrs=[rate] * len(self._statistics) + idle, wds=[1.0] * len(self._statistics) + idle, rescale_grad=-1.0,
+            lrs=[rate] * len(statistics) + idle, wds=[1.0] * len(statistics) + idle, rescale_grad=-1.0,
             num_weights=len(pairs), out=[average for average, _ in pairs],
         )  # fmt: skip
 
