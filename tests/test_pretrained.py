@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import zoo
+from zoo.architectures import ensemble
 from zoo.cli import main
 from zoo.console import run_command
 from zoo.data.corruptions import CORRUPTIONS
@@ -58,7 +59,7 @@ def test_the_card_s_accuracy_is_that_of_the_file(name: str, mnist):
 @every_shipped_model
 def test_the_card_knows_seeds_and_every_corruption(name: str):
     known = zoo.get_card(name).pretrained
-    assert len(known.seeds) >= 3 and known.deviation is not None
+    assert len(known.seeds) >= 3 and known.deviation is not None or name == "ensemble"  # which is of several itself
     assert min(known.seeds.values()) <= 10_000 * (1 - known.mean) + 0.5 <= max(known.seeds.values()) + 1
     assert list(known.corruptions) == list(CORRUPTIONS)
     assert known.training_images + known.validation_images == 60_000
@@ -263,6 +264,26 @@ def test_the_best_on_held_out_images_is_published(runs: Path, mnist, tmp_path: P
     assert "mlp: seed 3, the lowest, for no images were held out" in capsys.readouterr().out
     replaced = manifest.read(tmp_path)["mlp"]
     assert (replaced.validation_images, replaced.validation_accuracy, replaced.deviation) == (0, None, None)
+
+
+def test_an_ensemble_is_made_of_runs(runs: Path, mnist, tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setattr(ensemble, "MEMBERS", ("mlp",) * 3)
+    assert publish(runs / "2", runs / "0", runs / "1", "--ensemble", "--into", tmp_path) == 0
+    entry = manifest.read(tmp_path)["ensemble"]
+    net = zoo.get_model("ensemble")
+    assert zoo.load_parameters(net, tmp_path / "weights" / "ensemble.params") == entry.sha256
+    logits = []
+    for seed in "012":
+        member = zoo.get_model("mlp")
+        zoo.load_parameters(member, runs / seed / "final.params")
+        logits.append(zoo.evaluate(member, mnist.test).logits)
+    evaluation = zoo.evaluate(net, mnist.test)
+    assert np.abs(evaluation.logits - np.mean(logits, axis=0)).max() < 1e-5
+    assert entry.errors == evaluation.errors and entry.seeds == {"0": evaluation.errors}
+    assert entry.validation_accuracy == zoo.evaluate(net, mnist.train[-5000:]).accuracy
+    assert "with the seeds 0, 1, 2" in entry.command
+    assert publish(runs / "0", runs / "1", "--ensemble", "--into", tmp_path) == 2
+    assert "ensemble is made of mlp, mlp, mlp, and these runs are of mlp, mlp" in capsys.readouterr().err
 
 
 def test_runs_that_do_not_belong_together_are_refused(runs: Path, tmp_path: Path, capsys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -92,12 +92,17 @@ def measured(runs: Sequence[Run], test: Dataset) -> Pretrained:
         if abs(errors - recorded) > _TOLERANCE:
             raise ZooError(f"{run.folder} makes {errors} errors on the test images, and its history says {recorded}")
         seeds[str(run.seed)] = errors
-    net, command = best.network(), best.history.command
+    return described(best, best.network(), test, seeds)
+
+
+def described(run: Run, net: mx.gluon.HybridBlock, test: Dataset, seeds: Mapping[str, int]) -> Pretrained:
+    """The entry for ``net``, the network of ``run``, whose test errors by seed are ``seeds``."""
+    command = run.history.command
     return Pretrained(
         sha256=command.sha256,
-        bytes=best.params.stat().st_size,
+        bytes=run.params.stat().st_size,
         recipe=command.recipe,
-        settings=best.history.recipe,
+        settings=run.history.recipe,
         command=_without_out(command.line),
         date=command.date,
         machine=command.machine,
@@ -105,10 +110,10 @@ def measured(runs: Sequence[Run], test: Dataset) -> Pretrained:
         revision=command.revision,
         training_images=command.training_images,
         validation_images=command.validation_images,
-        seconds=round(best.history.seconds, 1),
-        validation_accuracy=best.validation_accuracy,
-        errors=seeds[str(best.seed)],
-        seeds=seeds,
+        seconds=round(run.history.seconds, 1),
+        validation_accuracy=run.validation_accuracy,
+        errors=seeds[str(run.seed)],
+        seeds=dict(seeds),
         corruptions={name: training.evaluate(net, corrupt(test, name)).errors for name in CORRUPTIONS},
     )
 
@@ -116,16 +121,21 @@ def measured(runs: Sequence[Run], test: Dataset) -> Pretrained:
 def publish(runs: Sequence[Run], test: Dataset, folder: Path) -> Pretrained:
     """Test ``runs`` once more, and write the chosen one's weights and its entry into ``folder``, both or none."""
     together(runs)
-    entry, name = measured(runs, test), runs[0].history.command.model
+    entry = measured(runs, test)
+    write(runs[0].history.command.model, entry, chosen(runs).params.read_bytes(), folder)
+    return entry
+
+
+def write(name: str, entry: Pretrained, content: bytes, folder: Path) -> None:
+    """Put the weights ``content`` of the model ``name`` and their ``entry`` into ``folder``, both or none."""
     known = manifest.read(folder) if (folder / "manifest.json").exists() else {}
     contents = {
-        manifest.params(folder, name): chosen(runs).params.read_bytes(),
+        manifest.params(folder, name): content,
         folder / "manifest.json": manifest.encode({**known, name: entry}),
     }
     for path in contents:
         files.output_file(path)
     files.write_together(contents)
-    return entry
 
 
 def _without_out(line: str) -> str:
