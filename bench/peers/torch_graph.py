@@ -60,17 +60,27 @@ def _fully_connected(settings: dict, arrays: list[torch.Tensor]):
     yield "", _filled(nn.Linear(inputs, outputs, bias=len(arrays) > 1), ("weight", "bias"), arrays)
 
 
+class _BatchNorm(nn.BatchNorm2d):
+    """Of images or of vectors, as MXNet's."""
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:
+        pass
+
+
 def _batch_norm(settings: dict, arrays: list[torch.Tensor]):
     if settings.get("fix_gamma", True) or settings.get("axis", 1) != 1 or settings.get("use_global_stats", False):
         raise ZooError(f"a BatchNorm with {settings} has no counterpart here")
-    layer = nn.BatchNorm2d(len(arrays[0]), settings.get("eps", 1e-3), momentum=1 - settings.get("momentum", 0.9))
+    layer = _BatchNorm(len(arrays[0]), settings.get("eps", 1e-3), momentum=1 - settings.get("momentum", 0.9))
     yield "", _filled(layer, ("weight", "bias", "running_mean", "running_var"), arrays)
 
 
 def _pooling(settings: dict, arrays: list[torch.Tensor]):
     kind, kernel, padding = settings.get("pool_type", "max"), settings.get("kernel"), settings.get("pad") or 0
-    if kind not in ("max", "avg") or settings.get("global_pool") or settings.get("pooling_convention") == "same":
+    if kind not in ("max", "avg") or settings.get("pooling_convention") == "same":
         raise ZooError(f"a Pooling with {settings} has no counterpart here")
+    if settings.get("global_pool"):
+        yield "", nn.AdaptiveMaxPool2d(1) if kind == "max" else nn.AdaptiveAvgPool2d(1)
+        return
     layer = nn.MaxPool2d if kind == "max" else nn.AvgPool2d
     ceiling = settings.get("pooling_convention") == "full"
     yield "", layer(kernel, settings.get("stride") or 1, padding, ceil_mode=ceiling)
