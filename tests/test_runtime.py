@@ -35,6 +35,16 @@ def test_mxnet_works_with_this_numpy():
     assert mx.nd.array(np.arange(4.0)).sum().asscalar() == 6
 
 
+def test_mxnet_gets_scipy_s_statistics_when_it_uses_them():
+    pytest.importorskip("scipy")
+    code = (
+        "import gc, sys; from zoo.runtime import mx; print('scipy.stats' in sys.modules, gc.isenabled())\n"
+        "print(mx.contrib.quantization.stats.entropy([1]), mx.test_utils.ss.norm.cdf(0))\n"
+        "import scipy.stats; from scipy.stats import norm; print(norm is mx.test_utils.ss.norm)"
+    )
+    assert python(code).split() == ["False", "True", "0.0", "0.5", "True"]
+
+
 def test_threads_follow_the_affinity_mask():
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 
 from zoo.errors import MXNetUnavailable
-from zoo.runtime import amx, compat, libraries, threads
+from zoo.runtime import amx, compat, libraries, startup, threads
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _import_mxnet() -> tuple[ModuleType | None, tuple[str, ...], str | None]:
             library = Path(spec.submodule_search_locations[0]) / "libmxnet.so"
             if library.exists():  # a build of one's own may keep it elsewhere and finds it itself
                 preloaded = libraries.preload_for(library)
-        with warnings.catch_warnings():
+        with startup.quick(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MXNet's own deprecations: nothing its users could change
             return importlib.import_module("mxnet"), preloaded, None
     except (MXNetUnavailable, libraries.MissingLibrary) as error:
