@@ -14,6 +14,9 @@ from zoo.data import decoded
 
 ROOT = Path(__file__).parent.parent
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # MXNet, yet to be imported, shares the processor with other tests' MXNet:
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait should sleep instead of spin
+
 
 @pytest.fixture(scope="session")
 def mnist() -> zoo.MNIST:

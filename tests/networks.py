@@ -17,6 +17,11 @@ _SIZES = {"alexnet": 64, "densenet": 224, "inceptionv3": 299, "mobilenet": 96, "
 _NOISE = np.random.default_rng(0).standard_normal(1_000_003, np.float32)
 
 
+def is_slow(name: str) -> bool:
+    """Whether the network ``name`` of this zoo takes minutes where others take seconds."""
+    return zoo.get_card(name).flops > 10**8
+
+
 def unsettled(name: str, seed: int) -> mx.gluon.HybridBlock:
     """A network of this zoo whose running statistics, biases and scales are not what they were initialized with."""
     net = zoo.get_model(name, seed=seed)
