@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,22 @@ def run():
             [sys.executable, "-m", *map(str, arguments)],
             cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
+
+    return start
+
+
+@pytest.fixture
+def run_here(capfd, monkeypatch):
+    """The same within this process, where MXNet is imported already: for what refuses before it does anything."""
+
+    def start(module: str, *arguments: object) -> subprocess.CompletedProcess:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, "argv", [module, *map(str, arguments)])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+            warnings.simplefilter("default")
+            warnings.simplefilter("ignore", DeprecationWarning)  # as Python does
+            runpy.run_module(module, run_name="__main__")
+        return subprocess.CompletedProcess(sys.argv, ended.value.code, *capfd.readouterr())
 
     return start
 

@@ -284,5 +284,5 @@ def test_dtypes_are_those_that_are_fast_here_unless_some_are_asked_for(monkeypat
         (["--data", "/nowhere"], ["/nowhere lacks"]),
     ],
 )
-def test_mistakes_get_one_sentence_before_anything_is_measured(run, arguments: list, words: list):
-    assert_refused(run("bench", *arguments), *words)
+def test_mistakes_get_one_sentence_before_anything_is_measured(run_here, arguments: list, words: list):
+    assert_refused(run_here("bench", *arguments), *words)

@@ -83,8 +83,8 @@ def test_fetch_says_where(run, mnist):
         (["trian"], ["trian"]),
     ],
 )
-def test_mistakes_get_one_sentence(run, arguments: list, words: list):
-    assert_refused(run("zoo", *arguments), *words)
+def test_mistakes_get_one_sentence(run_here, arguments: list, words: list):
+    assert_refused(run_here("zoo", *arguments), *words)
 
 
 def test_no_data_and_no_network_get_one_sentence(tmp_path: Path):

@@ -102,5 +102,5 @@ def test_the_command_shows_and_keeps_everything_that_was_asked_for(run, tmp_path
         (["--profile", "/dev/null/x"], ["cannot write into /dev/null"]),
     ],
 )
-def test_mistakes_get_one_sentence_before_anything_is_measured(run, arguments: list, words: list):
-    assert_refused(run("bench", *arguments), *words)
+def test_mistakes_get_one_sentence_before_anything_is_measured(run_here, arguments: list, words: list):
+    assert_refused(run_here("bench", *arguments), *words)

@@ -233,5 +233,5 @@ def test_every_target_has_somebody_on_both_ends():
         (["--data", "/nowhere"], ["/nowhere lacks"]),
     ],
 )
-def test_mistakes_get_one_sentence_before_anything_is_measured(run, arguments: list, words: list):
-    assert_refused(run("bench", "peers", *arguments), *words)
+def test_mistakes_get_one_sentence_before_anything_is_measured(run_here, arguments: list, words: list):
+    assert_refused(run_here("bench", "peers", *arguments), *words)

@@ -171,5 +171,5 @@ def test_a_recipe_by_name_with_changes(run):
         (("--warmup", "1"), ("warmup",)),
     ],
 )
-def test_unknown_settings_are_refused(run, arguments: tuple[str, ...], words: tuple[str, ...]):
-    assert_refused(run("zoo", "train", "mlp", "--data", "synthetic", *arguments), *words)
+def test_unknown_settings_are_refused(run_here, arguments: tuple[str, ...], words: tuple[str, ...]):
+    assert_refused(run_here("zoo", "train", "mlp", "--data", "synthetic", *arguments), *words)

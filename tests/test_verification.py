@@ -139,8 +139,8 @@ def test_a_disagreement_writes_nothing(params: Path, tmp_path: Path, monkeypatch
         (["mlp", "--epoch", 10000, "--format", "symbol"], ["four digits"]),
     ],
 )
-def test_mistakes_get_one_sentence(run, params: Path, tmp_path: Path, arguments: list, words: list):
-    assert_refused(run("export", *arguments, "--params", params, "--out", tmp_path / "files"), *words)
+def test_mistakes_get_one_sentence(run_here, params: Path, tmp_path: Path, arguments: list, words: list):
+    assert_refused(run_here("export", *arguments, "--params", params, "--out", tmp_path / "files"), *words)
     assert not (tmp_path / "files").exists()
 
 
