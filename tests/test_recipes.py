@@ -152,7 +152,7 @@ def test_a_recipe_by_name_with_changes(run):
     assert done.returncode == 0, done.stderr
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("recipe: "))
     for words in (
-        "batch 200, 1 epochs",
+        "batch 200, 1 epoch,",
         "cosine after a warm-up of 10%",
         "label smoothing 0.1",
         "ema 0.9",

@@ -51,7 +51,8 @@ class Recipe:
                 parts.append(f"{name.replace('_', ' ')} {getattr(self, name):g}")
         if self.augmentation is not None:
             parts.append(f"augmentation ({self.augmentation})")
-        return ", ".join([*parts, f"batch {self.batch_size}, {self.epochs} epochs, seed {self.seed}, {self.dtype}"])
+        epochs = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
+        return ", ".join([*parts, f"batch {self.batch_size}, {epochs}, seed {self.seed}, {self.dtype}"])
 
     def learning_rates(self, batches: int) -> np.ndarray:
         """The rate of each of ``batches``, those of all epochs together: ``(batches,)`` float64.

@@ -216,7 +216,7 @@ def _done(steps: list[_Step]) -> Iterator[Outcome | Latency | Profile | list[Cei
     expected = sum(step.seconds for step in steps)
     duration = f"{expected / 60:.0f} min" if expected > 90 else f"{expected:.0f} s"
     cells = sum(step.work.func is runner.run for step in steps)
-    print(f"measuring {cells} cells, about {duration}", file=sys.stderr)
+    print(f"measuring {cells} cell{'s' * (cells != 1)}, about {duration}", file=sys.stderr)
     with tqdm(total=len(steps), unit="step", leave=False, disable=None, dynamic_ncols=True) as bar:
         for step in steps:
             bar.set_description_str(step.text)
