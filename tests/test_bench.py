@@ -80,6 +80,8 @@ def test_the_command_prints_a_table_and_keeps_the_samples(run, tmp_path: Path, m
         "github",
         "--json",
         tmp_path / "result.json",
+        "--history",
+        tmp_path / "history",
     )
     assert done.returncode == 0, done.stderr
     header, rule, train, infer = done.stdout.splitlines()[:4]
@@ -92,7 +94,11 @@ def test_the_command_prints_a_table_and_keeps_the_samples(run, tmp_path: Path, m
     assert all(each["rate"] > 0 for each in saved["ceilings"]) and "at most: " in done.stdout
     assert all(line.split("|")[-2].strip().endswith("%") for line in (train, infer))
     assert environment.capture()["kernels"] == saved["environment"]["kernels"]
-    assert all(len(result["measurement"]["rounds"]) >= 5 for result in saved["results"])
+    (added,) = (tmp_path / "history").iterdir()
+    assert results.load(added) == results.load(tmp_path / "result.json")
+    for measurement in results.load(added).measured.values():
+        assert len(measurement.reference_seconds) == len(measurement.rounds) >= 5
+        assert all(each.cpu_seconds > 0 for each in measurement.rounds)
     for key in (
         "processor",
         "cpus_usable",
@@ -105,11 +111,6 @@ def test_the_command_prints_a_table_and_keeps_the_samples(run, tmp_path: Path, m
         "amx",
     ):
         assert key in saved["environment"]
-
-
-def test_synthetic_data_is_labelled(run):
-    done = run("bench", "--models", "mlp", *QUICK, "--dtypes", "float32", "--phases", "infer", "--data", "synthetic")
-    assert done.returncode == 0 and "data: synthetic data (random pixels, not MNIST)" in done.stdout
 
 
 def test_a_context_of_several_devices(run):
@@ -139,6 +140,8 @@ def test_a_cell_that_fails_leaves_the_others_alone():
     failed, measured = (runner.run(cell, "synthetic", 0.1) for cell in cells)
     assert failed.measurement is None and "there is no model 'nosuch'" in failed.error
     assert measured.error is None and measured.measurement.images_per_second > 0
+    remarks = tables.remarks([failed, measured], (), environment.capture())
+    assert "data: synthetic data (random pixels, not MNIST)" in remarks and failed.error in remarks
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_the_result_is_the_moving_average(contexts: str, mnist):
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_recipes_say_what_they_are(name: str):
     recipe = RECIPES[name]
-    assert recipe.optimizer in str(recipe) and f"{recipe.epochs} epochs" in str(recipe)
+    assert recipe.optimizer in str(recipe) and f"{recipe.epochs} epoch" in str(recipe)
     assert recipe.seed == 0 and recipe.dtype == "auto"
 
 
