@@ -65,6 +65,14 @@ def test_the_card_knows_seeds_and_every_corruption(name: str):
     assert known.training_images + known.validation_images == 60_000
 
 
+def test_the_readme_shows_what_the_cards_say():
+    lines = Path(__file__).parent.parent.joinpath("README.md").read_text().splitlines()
+    shown = {line.split("`")[1]: line for line in lines if line.startswith("| `") and " over " in line}
+    assert sorted(shown) == SHIPPED
+    for name, line in shown.items():
+        assert f" {zoo.get_card(name).pretrained.over_seeds} " in line
+
+
 def test_evaluate_needs_no_file_and_shows_hard_images_and_mistakes(mnist, tmp_path: Path, capsys):
     from PIL import Image
 
