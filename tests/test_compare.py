@@ -17,7 +17,7 @@ from bench.cells import Outcome, Round
 from bench.cli import main
 from bench.compare import revisions
 from bench.compare.rounds import Turns
-from bench.compare.rows import of_turns
+from bench.compare.rows import found_again, of_turns
 from bench.compare.statistics import FASTER, LEVEL, NOISY, SAME, SLOWER
 from bench.peers.wire import Side
 
@@ -61,6 +61,16 @@ def test_a_revision_is_not_slower_than_itself():
 def test_five_percent_are_found_by_either_clock(wall: float, cpu: float):
     assert verdicts(50, slowdown=0.05, wall=wall, cpu=cpu).count(SLOWER) >= 45
     assert verdicts(50, slowdown=-0.06, wall=wall, cpu=cpu).count(FASTER) >= 45
+
+
+@pytest.mark.parametrize(
+    "slowdowns, word",
+    [((0.0,), SAME), ((0.1, 0.1), SLOWER), ((0.1, 0.0), NOISY), ((0.1, -0.1), NOISY), ((-0.1, -0.1), FASTER)],
+)
+def test_a_difference_has_to_be_found_by_other_processes_again(slowdowns: tuple, word: str):
+    found = (of_turns(CELL, turns(3, slowdown, wall=0.02), THRESHOLD, LEVEL) for slowdown in slowdowns)
+    assert found_again(lambda: next(found)).verdict.word == word
+    assert next(found, None) is None
 
 
 def test_a_verdict_says_by_which_clock():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bench.cells import Cell, Measurement
 from bench.compare.rounds import Turns
-from bench.compare.statistics import SLOWER, Effect, Verdict, independent, judge, paired
+from bench.compare.statistics import FASTER, NOISY, SLOWER, Effect, Verdict, independent, judge, paired
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,17 @@ def of_turns(cell: Cell, turns: Sequence[Turns], threshold: float, level: float)
     wall = paired(turns, "seconds")
     cpu = None if "gpu" in cell.context else paired(turns, "cpu_seconds")  # a GPU's work is not in it
     return Row(cell, tuple(map(float, speeds)), wall, cpu, judge(wall, cpu, threshold, level), tuple(turns))
+
+
+def found_again(compare: Callable[[], Row]) -> Row:
+    """What ``compare`` finds with processes that it starts; a difference only if it finds the same with others.
+
+    Where threads and memory come to lie lasts as long as a process, so that no number of rounds averages it out.
+    """
+    row = compare()
+    if row.verdict.word in (FASTER, SLOWER) and compare().verdict.word != row.verdict.word:
+        return replace(row, verdict=Verdict(NOISY))
+    return row
 
 
 def of_measurements(cell: Cell, a: Measurement, b: Measurement, threshold: float, level: float) -> Row:

@@ -22,7 +22,7 @@ _EXPECTED = {"date", "revision", "load_average"}  # to differ between two runs
 def of_revisions(rows: Sequence[Row], a: Revision, b: Revision, threshold: float) -> str:
     """A table of cells whose revisions took turns."""
     turns = [turn for row in rows for turn in row.turns]
-    notes = [f"A is {a}, B is {b}; they took turns, A B B A"]
+    notes = [f"A is {a}, B is {b}; they took turns, A B B A; what differed had to differ again in other processes"]
     if turns:
         low, middle, high = np.percentile([each.reference_seconds for each in turns], (5, 50, 95)) * 1000
         notes.append(
