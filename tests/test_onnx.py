@@ -70,7 +70,8 @@ def test_the_vision_zoo_of_mxnet_computes_the_same(name: str, tmp_path: Path):
 
 
 @every_model
-def test_every_prediction_of_the_test_set_is_the_same(name: str, mnist):
+def test_every_prediction_is_the_same(name: str, mnist):
+    """Of the whole test set, or of 2,000 of its images for the networks that would take minutes."""
     test = mnist.test[:2000] if networks.is_slow(name) else mnist.test
     net = zoo.get_model(name, seed=1)
     zoo.fit(net, mnist.train[:1000], None, zoo.Recipe(epochs=1, batch_size=100, learning_rate=0.05, dtype="float32"))

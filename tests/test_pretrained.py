@@ -59,7 +59,7 @@ def test_the_card_s_accuracy_is_that_of_the_file(name: str, mnist):
 @every_shipped_model
 def test_the_card_knows_seeds_and_every_corruption(name: str):
     known = zoo.get_card(name).pretrained
-    assert len(known.seeds) >= 3 and known.deviation is not None or name == "ensemble"  # which is of several itself
+    assert len(known.seeds) >= 3 and known.deviation is not None
     assert min(known.seeds.values()) <= 10_000 * (1 - known.mean) + 0.5 <= max(known.seeds.values()) + 1
     assert list(known.corruptions) == list(CORRUPTIONS)
     assert known.training_images + known.validation_images == 60_000

@@ -140,7 +140,8 @@ def test_the_result_is_the_moving_average(contexts: str, mnist):
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_recipes_say_what_they_are(name: str):
     recipe = RECIPES[name]
-    assert recipe.optimizer in str(recipe) and f"{recipe.epochs} epoch" in str(recipe)
+    epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
+    assert recipe.optimizer in str(recipe) and f", {epochs}, " in str(recipe)
     assert recipe.seed == 0 and recipe.dtype == "auto"
 
 

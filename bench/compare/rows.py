@@ -40,7 +40,8 @@ def of_turns(cell: Cell, turns: Sequence[Turns], threshold: float, level: float)
 def found_again(compare: Callable[[], Row]) -> Row:
     """What ``compare`` finds with processes that it starts; a difference only if it finds the same with others.
 
-    Where threads and memory come to lie lasts as long as a process, so that no number of rounds averages it out.
+    Of a revision compared with itself, single pairs of processes differed significantly more often than the test allows
+    for: rounds of one pair are not independent.
     """
     row = compare()
     if row.verdict.word in (FASTER, SLOWER) and compare().verdict.word != row.verdict.word:
