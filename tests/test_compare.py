@@ -16,8 +16,8 @@ from bench import results
 from bench.cells import Outcome, Round
 from bench.cli import main
 from bench.compare import revisions
-from bench.compare.rounds import Turns
-from bench.compare.rows import found_again, of_turns
+from bench.compare.rounds import PAIRS, Pair, Turns
+from bench.compare.rows import of_pairs
 from bench.compare.statistics import FASTER, LEVEL, NOISY, SAME, SLOWER
 from bench.peers.wire import Side
 
@@ -25,77 +25,90 @@ pytest.importorskip("scipy")
 THRESHOLD = 0.03
 
 
-def turns(
-    seed: int, slowdown: float = 0.0, wall: float = 0.1, cpu: float = 0.05, second: float = 0.0, rounds: int = 52
-) -> list[Turns]:
-    """Rounds on a machine whose speed wanders; ``wall`` and ``cpu`` are what else differs from turn to turn.
+def pairs(
+    seed: int, slowdown: float = 0.0, wall: float = 0.1, cpu: float = 0.05, second: float = 0.0, process: float = 0.02
+) -> list[Pair]:
+    """Pairs of processes on a machine whose speed wanders; ``wall`` and ``cpu`` are what else differs from turn to turn.
 
-    Whoever comes second takes longer by the share ``second``.
+    Whoever comes second takes longer by the share ``second``; ``process`` is what processes of the same code differ by
+    for as long as they live, ``slowdown`` what all processes of the second revision take longer.
     """
     random = np.random.default_rng(seed)
-    machine = np.exp(np.cumsum(random.normal(0, 0.2, rounds)))
 
-    def turn(number: int, share: float, is_second: bool) -> Round:
+    def turn(machine: float, share: float, is_second: bool) -> Round:
         factor = (1 + share) * (1 + second * is_second)
-        seconds = 0.25 * factor * machine[number] * np.exp(random.normal(0, wall))
+        seconds = 0.25 * factor * machine * np.exp(random.normal(0, wall))
         return Round(10_000, seconds, 0.4 * factor * np.exp(random.normal(0, cpu)))
 
-    return [
-        Turns(turn(number, 0.0, number % 2 == 1), turn(number, slowdown, number % 2 == 0), 0.02, 0.5)
-        for number in range(rounds)
-    ]
+    def pair() -> Pair:
+        a, b = np.exp(random.normal(0, process, 2)) * (1, 1 + slowdown) - 1
+        speeds = np.exp(np.cumsum(random.normal(0, 0.2, 16)))
+        return tuple(
+            Turns(turn(speed, a, number % 2 == 1), turn(speed, b, number % 2 == 0), 0.02, 0.5)
+            for number, speed in enumerate(speeds)
+        )
+
+    return [pair() for _ in range(PAIRS)]
+
+
+def verdict(seed: int, **settings):
+    return of_pairs(CELL, pairs(seed, **settings), THRESHOLD, LEVEL).verdict
 
 
 def verdicts(times: int, **settings) -> list[str]:
-    return [of_turns(CELL, turns(seed, **settings), THRESHOLD, LEVEL).verdict.word for seed in range(times)]
+    return [verdict(seed, **settings).word for seed in range(times)]
 
 
 def test_a_revision_is_not_slower_than_itself():
-    assert {SLOWER, FASTER}.isdisjoint(verdicts(100)), "a wandering machine is no difference"
+    assert {SLOWER, FASTER}.isdisjoint(verdicts(50)), "a wandering machine is no difference"
     assert {SLOWER, FASTER}.isdisjoint(verdicts(50, wall=1.0, cpu=0.5)), "nor is a busy one"
     assert {SLOWER, FASTER}.isdisjoint(verdicts(50, second=0.2)), "nor is coming second"
-    assert verdicts(50, wall=0.02).count(SAME) >= 48
+    assert verdicts(50, wall=0.02, process=0.01).count(SAME) >= 48
+
+
+@pytest.mark.parametrize("process", [0.05, 0.2])
+def test_processes_that_differ_as_long_as_they_live_are_no_difference(process: float):
+    words = verdicts(200, wall=0.01, cpu=0.01, process=process)
+    assert words.count(SLOWER) + words.count(FASTER) <= 6, "two are expected"
 
 
 @pytest.mark.parametrize("wall, cpu", [(0.03, 0.5), (0.05, 0.5), (1.0, 0.05)])
-def test_five_percent_are_found_by_either_clock(wall: float, cpu: float):
-    assert verdicts(50, slowdown=0.05, wall=wall, cpu=cpu).count(SLOWER) >= 45
-    assert verdicts(50, slowdown=-0.06, wall=wall, cpu=cpu).count(FASTER) >= 45
-
-
-@pytest.mark.parametrize(
-    "slowdowns, word",
-    [((0.0,), SAME), ((0.1, 0.1), SLOWER), ((0.1, 0.0), NOISY), ((0.1, -0.1), NOISY), ((-0.1, -0.1), FASTER)],
-)
-def test_a_difference_has_to_be_found_by_other_processes_again(slowdowns: tuple, word: str):
-    found = (of_turns(CELL, turns(3, slowdown, wall=0.02), THRESHOLD, LEVEL) for slowdown in slowdowns)
-    assert found_again(lambda: next(found)).verdict.word == word
-    assert next(found, None) is None
+def test_eight_percent_are_found_by_either_clock(wall: float, cpu: float):
+    assert verdicts(50, slowdown=0.08, wall=wall, cpu=cpu).count(SLOWER) >= 45
+    assert verdicts(50, slowdown=-0.08, wall=wall, cpu=cpu).count(FASTER) >= 45
 
 
 def test_a_verdict_says_by_which_clock():
-    by_cpu = of_turns(CELL, turns(0, slowdown=0.1, wall=1.0, cpu=0.02), THRESHOLD, LEVEL)
+    by_cpu = of_pairs(CELL, pairs(0, slowdown=0.2, wall=2.0, cpu=0.02), THRESHOLD, LEVEL)
     assert str(by_cpu.verdict) == "slower in CPU time" and by_cpu.is_slower
-    by_wall = of_turns(CELL, turns(0, slowdown=0.1, wall=0.02, cpu=1.0), THRESHOLD, LEVEL)
+    by_wall = of_pairs(CELL, pairs(0, slowdown=0.2, wall=0.02, cpu=1.0), THRESHOLD, LEVEL)
     assert str(by_wall.verdict) == "slower"
     assert by_wall.wall.interval[0] < by_wall.wall.ratio < by_wall.wall.interval[1] < 1
-    neither = of_turns(CELL, turns(0, slowdown=0.05, wall=1.0, cpu=1.0), THRESHOLD, LEVEL)
+    neither = of_pairs(CELL, pairs(0, slowdown=0.05, wall=2.0, cpu=2.0), THRESHOLD, LEVEL)
     assert neither.verdict.word == NOISY and not neither.is_slower
 
 
 def test_cpu_time_says_nothing_about_gpus():
-    row = of_turns(replace(CELL, context="gpu(0)"), turns(0, slowdown=0.1, wall=1.0, cpu=0.02), THRESHOLD, LEVEL)
+    measured = pairs(0, slowdown=0.2, wall=2.0, cpu=0.02)
+    row = of_pairs(replace(CELL, context="gpu(0)"), measured, THRESHOLD, LEVEL)
     assert row.cpu is None and row.verdict.word == NOISY
 
 
 def test_significant_but_small_is_the_same_and_disturbed_rounds_change_little():
-    assert set(verdicts(20, slowdown=0.01, wall=0.01, cpu=0.01)) == {SAME}
-    for every, words in ((20, {SAME}), (8, {SAME, NOISY})):
+    settings = {"wall": 0.005, "cpu": 0.005, "process": 0.002}
+    assert set(verdicts(20, slowdown=0.01, **settings)) == {SAME}
+    measured = pairs(1, wall=0.01, cpu=0.5, process=0.005)
+    for every, words in ((16, {SAME}), (8, {SAME, NOISY})):
         disturbed = [
-            replace(each, b=replace(each.b, seconds=each.b.seconds * 20)) if number % every == 0 else each
-            for number, each in enumerate(turns(1, wall=0.01, cpu=0.5))
+            [
+                replace(each, b=replace(each.b, seconds=each.b.seconds * 20)) if number % every == 0 else each
+                for number, each in enumerate(pair)
+            ]
+            for pair in measured
         ]
-        assert of_turns(CELL, disturbed, THRESHOLD, LEVEL).verdict.word in words
+        assert of_pairs(CELL, disturbed, THRESHOLD, LEVEL).verdict.word in words
+    identical = [[Turns(each.a, each.a, 0.02, 0.5) for each in pair] for pair in measured]
+    assert of_pairs(CELL, identical, THRESHOLD, LEVEL).verdict.word == SAME
 
 
 @pytest.fixture
@@ -188,8 +201,8 @@ def left_behind(repository: Path) -> list[str]:
 
 def test_revisions_are_compared_in_turns(repository: Path, monkeypatch, capsys):
     monkeypatch.chdir(repository)
-    quick = ("--models", "mlp", "--phases", "train", "--dtypes", "float32", "--contexts", "cpu", "--seconds", "0.5",
-             "--data", "synthetic")  # fmt: skip
+    quick = ("--models", "mlp", "--phases", "train", "--dtypes", "float32", "--contexts", "cpu", "--seconds", "1",
+             "--pairs", "4", "--data", "synthetic")  # fmt: skip
     assert compare("HEAD~1", "HEAD", *quick) == 1
     text = capsys.readouterr().out
     assert "  slower" in text.splitlines()[2] and "A is HEAD~1 (" in text and "the reference workload" in text
@@ -217,6 +230,7 @@ def test_what_is_no_revision_is_refused(repository: Path, tmp_path: Path, monkey
         (("HEAD", files()[0]), "two files or two revisions"),
         ((files()[0], str(ROOT / "README.md")), "README.md is no result file"),
         (("HEAD", "HEAD", "--calibrate", "0"), "--calibrate must be at least 1"),
+        (("HEAD", "HEAD", "--pairs", "2"), "--pairs must be at least 3"),
     ):
         assert compare(*names) == 2
         (sentence,) = capsys.readouterr().err.splitlines()

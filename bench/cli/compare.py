@@ -36,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cells(parser, _SIZES)
     add("--seconds", type=float, default=30.0, metavar="S",
         help="to measure a cell of revisions for, up to four times that on a busy machine (default: 30)")  # fmt: skip
+    add("--pairs", type=int, default=rounds.PAIRS, metavar="N",
+        help="pairs of processes among which those seconds are divided (default: %(default)s)")  # fmt: skip
     add("--threshold", type=percent, metavar="PERCENT",
         help="the smallest effect that counts (default: 3%% between revisions, 10%% between files)")  # fmt: skip
     add("--calibrate", type=int, default=1, metavar="N", help="compare the revisions N times, and count the verdicts")
@@ -100,6 +102,8 @@ def _is_wanted(cell: Cell, arguments: argparse.Namespace) -> bool:
 def _revisions(arguments: argparse.Namespace, a: Revision, b: Revision) -> list[Row]:
     if arguments.calibrate < 1:
         raise ZooError(f"--calibrate must be at least 1, not {arguments.calibrate}")
+    if arguments.pairs < rounds.FEWEST_PAIRS:
+        raise ZooError(f"--pairs must be at least {rounds.FEWEST_PAIRS}, not {arguments.pairs}")
     cells = chosen_cells(arguments, len(load_data(arguments.data).train), _SIZES)
     if revisions.has_changes():
         print("note: changes that are not committed belong to no revision and are not measured", file=sys.stderr)
@@ -135,11 +139,10 @@ def _measured(
             def progress(share: float, done: int = done) -> None:
                 bar.update(done + share - bar.n)
 
-            def compare(cell: Cell = cell, progress=progress) -> Row:
-                turns = rounds.measure(cell, folders, data, arguments.seconds, arguments.plant, progress)
-                return rows.of_turns(cell, turns, threshold, LEVEL / len(cells))
-
             try:
-                yield rows.found_again(compare)
+                pairs = rounds.measure(
+                    cell, folders, data, arguments.seconds, arguments.pairs, arguments.plant, progress
+                )
+                yield rows.of_pairs(cell, pairs, threshold, LEVEL / len(cells))
             except SideFailed as failure:
                 yield Row(cell, error=str(failure))

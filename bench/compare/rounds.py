@@ -14,9 +14,11 @@ from bench.peers.comparison import batches_for, inherited_environment
 from bench.peers.contention import Others
 from bench.peers.wire import Side
 
+PAIRS = 10  # of processes
+FEWEST_PAIRS = 3  # that tell anything of how pairs differ
 TURN = 0.25  # seconds of a side's turn, or one batch where that takes longer
 PATIENCE = 4  # times the seconds of a cell, at most, where other programs take the CPUs
-FEWEST = 32  # rounds of a cell: with half as many samples even a hundred cells leave the test a chance
+FEWEST = 12  # rounds of a pair
 
 
 @dataclass(frozen=True)
@@ -29,43 +31,54 @@ class Turns:
     others: float  # share of the CPUs that other programs took, 0 to 1
 
 
+Pair = tuple[Turns, ...]  # the rounds of one process a side, an even number
+
+
 def measure(
     cell: Cell,
     folders: Sequence[Path],
     data: str | None,
     seconds: float,
+    pairs: int = PAIRS,
     plant: float = 0.0,
     progress: Callable[[float], None] = lambda share: None,
-) -> list[Turns]:
-    """Measure ``cell`` with the packages in both ``folders`` in turns, for ``seconds`` once both are warm.
+) -> list[Pair]:
+    """Measure ``cell`` with the packages in both ``folders`` in turns, for ``seconds`` divided among ``pairs``.
 
-    Time that other programs take from it is made up for. What the second side takes counts as longer by the share
+    Every pair of processes is started anew, the one or the other side first, and counts from when both are warm. Time
+    that other programs take from it is made up for. What the second side takes counts as longer by the share
     ``plant``, to try out what is found: a delay would be far longer than wanted on a busy machine. ``progress`` hears
     how much is done, 0 to 1. Raises :class:`bench.peers.wire.SideFailed`.
     """
-    with ExitStack() as stack:
-        sides = []
-        for folder in folders:
-            request = {"cell": asdict(cell), "data": data}
-            side = Side("bench.compare.side", request, inherited_environment(), folder=folder)
-            sides.append(stack.enter_context(side))
-        for side in sides:
-            side.ready()
-        turn = min(TURN, seconds / FEWEST / 2)
-        batches = max([batches_for(side, turn) for side in sides])
-        turns: list[Turns] = []
-        start, worked = time.perf_counter(), 0.0
-        while len(turns) % 2 or (share := _share(turns, time.perf_counter() - start, worked, seconds)) < 1:
-            progress(share)
-            began = time.perf_counter()
-            done = _round(sides, batches, backwards=len(turns) % 2 == 1)
-            turns.append(replace(done, b=_prolonged(done.b, plant)))
-            worked += (time.perf_counter() - began) * (1 - turns[-1].others)
-        return turns
+    request = {"cell": asdict(cell), "data": data}
+    measured: list[Pair] = []
+    for number in range(pairs):
+        with ExitStack() as stack:
+            sides = [Side("bench.compare.side", request, inherited_environment(), folder=folder) for folder in folders]
+            for side in reversed(sides) if number % 2 else sides:
+                stack.enter_context(side)
+            for side in sides:
+                side.ready()
+            rounds = _take_turns(sides, seconds / pairs, lambda share: progress((len(measured) + share) / pairs))
+            measured.append(tuple(replace(each, b=_prolonged(each.b, plant)) for each in rounds))
+    return measured
+
+
+def _take_turns(sides: Sequence[Side], seconds: float, progress: Callable[[float], None]) -> list[Turns]:
+    turn = min(TURN, seconds / FEWEST / 2)
+    batches = max([batches_for(side, turn) for side in sides])
+    turns: list[Turns] = []
+    start, worked = time.perf_counter(), 0.0
+    while len(turns) % 2 or (share := _share(turns, time.perf_counter() - start, worked, seconds)) < 1:
+        progress(share)
+        began = time.perf_counter()
+        turns.append(_round(sides, batches, backwards=len(turns) % 2 == 1))
+        worked += (time.perf_counter() - began) * (1 - turns[-1].others)
+    return turns
 
 
 def _share(turns: Sequence[Turns], passed: float, worked: float, seconds: float) -> float:
-    """How much of a measurement is done."""
+    """How much of a pair's measurement is done."""
     return min(len(turns) / FEWEST, max(worked / seconds, passed / seconds / PATIENCE))
 
 

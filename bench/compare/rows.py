@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from bench.cells import Cell, Measurement
-from bench.compare.rounds import Turns
-from bench.compare.statistics import FASTER, NOISY, SLOWER, Effect, Verdict, independent, judge, paired
+from bench.compare.rounds import Pair
+from bench.compare.statistics import SLOWER, Effect, Verdict, independent, judge, paired
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Row:
     wall: Effect | None = None  # by the time that passed
     cpu: Effect | None = None  # by the time that the CPUs worked; None where that says nothing: on GPUs, of files
     verdict: Verdict | None = None
-    turns: tuple[Turns, ...] = ()  # of revisions
+    pairs: tuple[Pair, ...] = ()  # of revisions
     error: str | None = None
 
     @property
@@ -29,24 +29,13 @@ class Row:
         return self.verdict is not None and self.verdict.word == SLOWER
 
 
-def of_turns(cell: Cell, turns: Sequence[Turns], threshold: float, level: float) -> Row:
+def of_pairs(cell: Cell, pairs: Sequence[Pair], threshold: float, level: float) -> Row:
     """Two revisions that took turns; ``level`` is the share of false alarms that this cell may have."""
-    speeds = [np.median([getattr(each, side).images / getattr(each, side).seconds for each in turns]) for side in "ab"]
-    wall = paired(turns, "seconds")
-    cpu = None if "gpu" in cell.context else paired(turns, "cpu_seconds")  # a GPU's work is not in it
-    return Row(cell, tuple(map(float, speeds)), wall, cpu, judge(wall, cpu, threshold, level), tuple(turns))
-
-
-def found_again(compare: Callable[[], Row]) -> Row:
-    """What ``compare`` finds with processes that it starts; a difference only if it finds the same with others.
-
-    Of a revision compared with itself, single pairs of processes differed significantly more often than the test allows
-    for: rounds of one pair are not independent.
-    """
-    row = compare()
-    if row.verdict.word in (FASTER, SLOWER) and compare().verdict.word != row.verdict.word:
-        return replace(row, verdict=Verdict(NOISY))
-    return row
+    rounds = [[getattr(turns, side) for pair in pairs for turns in pair] for side in "ab"]
+    speeds = tuple(float(np.median([each.images / each.seconds for each in side])) for side in rounds)
+    wall = paired(pairs, "seconds")
+    cpu = None if "gpu" in cell.context else paired(pairs, "cpu_seconds")  # a GPU's work is not in it
+    return Row(cell, speeds, wall, cpu, judge(wall, cpu, threshold, level), tuple(pairs))
 
 
 def of_measurements(cell: Cell, a: Measurement, b: Measurement, threshold: float, level: float) -> Row:

@@ -1,7 +1,7 @@
 """From samples to a verdict.
 
-A difference has to be significant and large enough: a rank test at a level shared by all cells, and an estimate of
-at least the threshold. "Same" has to be shown, too: the interval must lie within the threshold. Whatever shows
+A difference has to be significant and large enough: a test at a level shared by all cells, and an estimate of at
+least the threshold. "Same" has to be shown, too: the interval must lie within the threshold. Whatever shows
 neither is too noisy to say.
 """
 
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.cells import Measurement, Round
-from bench.compare.rounds import Turns
+from bench.compare.rounds import Pair
 from zoo.errors import ZooError
 
 FASTER, SLOWER, SAME, NOISY = "faster", "slower", "same", "too noisy to say"
 LEVEL = 0.01  # share of false alarms when a revision is compared with itself
-_RESAMPLES, _Z = 10_000, 1.96  # for intervals of 95%
+_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Effect:
 
     ratio: float
     interval: tuple[float, float]
-    p: float  # of the rank test that there is no difference
+    p: float  # that a difference as large comes by chance
 
     def verdict(self, threshold: float, level: float) -> str:
         """One of :data:`FASTER`, :data:`SLOWER`, :data:`SAME`, :data:`NOISY`; changes count on a logarithmic scale."""
@@ -56,24 +56,26 @@ def judge(wall: Effect, cpu: Effect | None, threshold: float, level: float) -> V
     return Verdict(NOISY)
 
 
-def paired(turns: Sequence[Turns], clock: str) -> Effect | None:
-    """The effect over rounds that alternated, by ``seconds`` or ``cpu_seconds``; None where that was not measured.
+def paired(pairs: Sequence[Pair], clock: str) -> Effect | None:
+    """The effect by ``seconds`` or ``cpu_seconds``; None where that was not measured.
 
-    Two rounds, A B B A, are one sample, so that what it costs to come second is in both sides. The test is
-    Wilcoxon's for signed ranks; ratio and interval are the estimates that go with it, Hodges and Lehmann's: the median
-    and two other order statistics of the means of all pairs of samples, on a logarithmic scale.
+    Two rounds, A B B A, are one sample, so that what it costs to come second is in both sides. The median of a pair of
+    processes, on a logarithmic scale, is what Student's t-test counts once: rounds of one pair have in common what
+    sets the two processes apart, and testing them as if they hadn't cries wolf.
     """
-    rates = [_rates([getattr(turn, side) for turn in turns], clock) for side in "ba"]
+    effects = [_median_effect(pair, clock) for pair in pairs]
+    if None in effects:
+        return None
+    test = scipy_stats().ttest_1samp(effects, 0.0)
+    ratio, low, high = np.exp([np.mean(effects), *test.confidence_interval(0.95)])
+    return Effect(float(ratio), (float(low), float(high)), float(test.pvalue) if any(effects) else 1.0)
+
+
+def _median_effect(pair: Pair, clock: str) -> float | None:
+    rates = [_rates([getattr(turns, side) for turns in pair], clock) for side in "ba"]
     if any(each is None for each in rates):
         return None
-    samples = (np.log(rates[0]) - np.log(rates[1])).reshape(-1, 2).mean(axis=1)
-    count = len(samples)
-    means = np.sort(np.add.outer(samples, samples)[np.triu_indices(count)]) / 2
-    spread = _Z * np.sqrt(count * (count + 1) * (2 * count + 1) / 24)
-    skipped = max(0, int(count * (count + 1) / 4 - spread))  # at either end
-    ratio, low, high = np.exp([np.median(means), means[skipped], means[-1 - skipped]])
-    p = scipy_stats().wilcoxon(samples).pvalue if samples.any() else 1.0
-    return Effect(float(ratio), (float(low), float(high)), float(p))
+    return float(np.median((np.log(rates[0]) - np.log(rates[1])).reshape(-1, 2).mean(axis=1)))
 
 
 def independent(a: Measurement, b: Measurement) -> Effect:

@@ -21,12 +21,12 @@ _EXPECTED = {"date", "revision", "load_average"}  # to differ between two runs
 
 def of_revisions(rows: Sequence[Row], a: Revision, b: Revision, threshold: float) -> str:
     """A table of cells whose revisions took turns."""
-    turns = [turn for row in rows for turn in row.turns]
-    notes = [f"A is {a}, B is {b}; they took turns, A B B A; what differed had to differ again in other processes"]
+    turns = [turns for row in rows for pair in row.pairs for turns in pair]
+    notes = [f"A is {a}, B is {b}; they took turns, A B B A"]
     if turns:
         low, middle, high = np.percentile([each.reference_seconds for each in turns], (5, 50, 95)) * 1000
         notes.append(
-            f"meanwhile other programs took {np.median([each.others for each in turns]):.0%} of the CPUs, and the "
+            f"{max(len(row.pairs) for row in rows)} pairs of processes a cell; meanwhile other programs took {np.median([each.others for each in turns]):.0%} of the CPUs, and the "
             f"reference workload {middle:.0f} ms, 90% of the time {low:.0f} to {high:.0f} ms"
         )
     return _render(rows, [*notes, *_meaning(threshold)])
