@@ -28,7 +28,7 @@ THRESHOLD = 0.03
 def pairs(
     seed: int, slowdown: float = 0.0, wall: float = 0.1, cpu: float = 0.05, second: float = 0.0, process: float = 0.02
 ) -> list[Pair]:
-    """Pairs of processes on a machine whose speed wanders; ``wall`` and ``cpu`` are what else differs from turn to turn.
+    """Pairs of processes on a machine whose speed wanders; ``wall`` and ``cpu`` are what else differs between turns.
 
     Whoever comes second takes longer by the share ``second``; ``process`` is what processes of the same code differ by
     for as long as they live, ``slowdown`` what all processes of the second revision take longer.
