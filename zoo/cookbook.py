@@ -51,4 +51,4 @@ RECIPES.add(
 _MILD = Augmentation(shift=1, rotation=8, scale=0.08, shear=0.08)
 RECIPES.add("five-epochs", replace(RECIPES["vgg"], epochs=5, augmentation=_MILD))
 RECIPES.add("small", Recipe(epochs=40, batch_size=100, augmentation=_MILD, **_ONE_CYCLE))
-RECIPES.add("sprint", Recipe(epochs=1, batch_size=50, weight_decay=2e-3, **_ONE_CYCLE))
+RECIPES.add("sprint", Recipe(epochs=1, batch_size=100, weight_decay=2e-3, **{**_ONE_CYCLE, "learning_rate": 0.2}))

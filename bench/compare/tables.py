@@ -27,8 +27,8 @@ def of_revisions(rows: Sequence[Row], a: Revision, b: Revision, threshold: float
         low, middle, high = np.percentile([each.reference_seconds for each in turns], (5, 50, 95)) * 1000
         notes.append(
             f"{max(len(row.pairs) for row in rows)} pairs of processes a cell; meanwhile other programs took "
-            f"{np.median([each.others for each in turns]):.0%} of the CPUs, and the reference workload {middle:.0f} ms, "
-            f"90% of the time {low:.0f} to {high:.0f} ms"
+            f"{np.median([each.others for each in turns]):.0%} of the CPUs, and the reference workload "
+            f"{middle:.0f} ms, 90% of the time {low:.0f} to {high:.0f} ms"
         )
     return _render(rows, [*notes, *_meaning(threshold)])
 

@@ -36,9 +36,9 @@ def nano() -> nn.HybridSequential:
 @register("sprint", summary="three convolutions, made to reach 99% in one epoch", recipe=RECIPES["sprint"], **_FACTS)
 def sprint() -> nn.HybridSequential:
     net = nn.HybridSequential(prefix="")
-    add_convolution(net, 1, 32, kernel_size=5)
+    add_convolution(net, 1, 16, kernel_size=5)
     net.add(nn.MaxPool2D(2, 2, prefix="pool1_"))
-    add_convolution(net, 2, 64)
+    add_convolution(net, 2, 32)
     add_convolution(net, 3, 64)
     net.add(nn.MaxPool2D(2, 2, prefix="pool2_"), nn.Dense(10, prefix="fc_"))
     return net
