@@ -17,7 +17,7 @@ from bench.cells import Outcome, Round
 from bench.cli import main
 from bench.compare import revisions
 from bench.compare.rounds import PAIRS, Pair, Turns
-from bench.compare.rows import of_pairs
+from bench.compare.rows import of_pairs, slowed
 from bench.compare.statistics import FASTER, LEVEL, NOISY, SAME, SLOWER
 from bench.peers.wire import Side
 
@@ -86,6 +86,14 @@ def test_a_verdict_says_by_which_clock():
     assert by_wall.wall.interval[0] < by_wall.wall.ratio < by_wall.wall.interval[1] < 1
     neither = of_pairs(CELL, pairs(0, slowdown=0.05, wall=2.0, cpu=2.0), THRESHOLD, LEVEL)
     assert neither.verdict.word == NOISY and not neither.is_slower
+
+
+@pytest.mark.parametrize("clocks", [{"wall": 0.03, "cpu": 0.5}, {"wall": 0.5, "cpu": 0.03}])
+def test_a_planted_slowdown_counts_as_one_of_the_revision_does(clocks: dict):
+    measured = of_pairs(CELL, pairs(0, slowdown=0.1, **clocks), THRESHOLD, LEVEL)
+    planted = slowed(of_pairs(CELL, pairs(0, **clocks), THRESHOLD, LEVEL), 0.1, THRESHOLD, LEVEL)
+    assert planted.is_slower and planted.verdict == measured.verdict
+    assert planted.wall.ratio == pytest.approx(measured.wall.ratio) and planted.cpu.p == pytest.approx(measured.cpu.p)
 
 
 def test_cpu_time_says_nothing_about_gpus():
@@ -202,10 +210,13 @@ def left_behind(repository: Path) -> list[str]:
 def test_revisions_are_compared_in_turns(repository: Path, monkeypatch, capsys):
     monkeypatch.chdir(repository)
     quick = ("--models", "mlp", "--phases", "train", "--dtypes", "float32", "--contexts", "cpu", "--seconds", "1",
-             "--pairs", "4", "--data", "synthetic")  # fmt: skip
+             "--pairs", "4", "--data", "synthetic", "--plant", "300%", "900%")  # fmt: skip
     assert compare("HEAD~1", "HEAD", *quick) == 1
     text = capsys.readouterr().out
     assert "  slower" in text.splitlines()[2] and "A is HEAD~1 (" in text and "the reference workload" in text
+    *_, measured, planted, more = (line.split() for line in text.splitlines())
+    assert measured[-4:] == ["slower", "1", "of", "1"] and measured[-5] == "train"
+    assert planted[-5:] == ["300%", "slower", "1", "of", "1"] and more[-5:] == ["900%", "slower", "1", "of", "1"]
     assert left_behind(repository) == []
 
 

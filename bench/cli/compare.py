@@ -41,13 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threshold", type=percent, metavar="PERCENT",
         help="the smallest effect that counts (default: 3%% between revisions, 10%% between files)")  # fmt: skip
     add("--calibrate", type=int, default=1, metavar="N", help="compare the revisions N times, and count the verdicts")
-    add(
-        "--plant",
-        type=percent,
-        default=0.0,
-        metavar="PERCENT",
-        help="count B as so much slower, to see if that is found",
-    )
+    add("--plant", type=percent, nargs="+", default=[], metavar="PERCENT",
+        help="count the verdicts that B would have got had it been so much slower, too")  # fmt: skip
     add_data(parser)
 
 
@@ -107,26 +102,27 @@ def _revisions(arguments: argparse.Namespace, a: Revision, b: Revision) -> list[
     cells = chosen_cells(arguments, len(load_data(arguments.data).train), _SIZES)
     if revisions.has_changes():
         print("note: changes that are not committed belong to no revision and are not measured", file=sys.stderr)
-    threshold = arguments.threshold or _BETWEEN_REVISIONS
+    threshold, level = arguments.threshold or _BETWEEN_REVISIONS, LEVEL / len(cells)
     compared: list[Row] = []
     with ExitStack() as stack:
         folders = [stack.enter_context(revisions.checked_out(revision)) for revision in (a, b)]
         for _ in range(arguments.calibrate):
             latest: list[Row] = []
             try:
-                for row in _measured(cells, folders, arguments, threshold):
+                for row in _measured(cells, folders, arguments, threshold, level):
                     latest.append(row)
             finally:
                 if latest:
                     print(tables.of_revisions(latest, a, b, threshold), flush=True)
             compared += latest
-    if arguments.calibrate > 1:
-        print(tables.of_calibration(compared, arguments.calibrate))
+    if arguments.calibrate > 1 or arguments.plant:
+        planted = {share: [rows.slowed(row, share, threshold, level) for row in compared] for share in arguments.plant}
+        print(tables.of_calibration({0.0: compared, **planted}, arguments.calibrate))
     return compared
 
 
 def _measured(
-    cells: Sequence[Cell], folders: Sequence[Path], arguments: argparse.Namespace, threshold: float
+    cells: Sequence[Cell], folders: Sequence[Path], arguments: argparse.Namespace, threshold: float, level: float
 ) -> Iterator[Row]:
     """Compare cell by cell, showing which one it is and how long the rest will take."""
     data = arguments.data or os.environ.get("MNIST_DIR") or None
@@ -140,9 +136,7 @@ def _measured(
                 bar.update(done + share - bar.n)
 
             try:
-                pairs = rounds.measure(
-                    cell, folders, data, arguments.seconds, arguments.pairs, arguments.plant, progress
-                )
-                yield rows.of_pairs(cell, pairs, threshold, LEVEL / len(cells))
+                pairs = rounds.measure(cell, folders, data, arguments.seconds, arguments.pairs, progress)
+                yield rows.of_pairs(cell, pairs, threshold, level)
             except SideFailed as failure:
                 yield Row(cell, error=str(failure))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench import reference
@@ -40,15 +40,13 @@ def measure(
     data: str | None,
     seconds: float,
     pairs: int = PAIRS,
-    plant: float = 0.0,
     progress: Callable[[float], None] = lambda share: None,
 ) -> list[Pair]:
     """Measure ``cell`` with the packages in both ``folders`` in turns, for ``seconds`` divided among ``pairs``.
 
     Every pair of processes is started anew, the one or the other side first, and counts from when both are warm. Time
-    that other programs take from it is made up for. What the second side takes counts as longer by the share
-    ``plant``, to try out what is found: a delay would be far longer than wanted on a busy machine. ``progress`` hears
-    how much is done, 0 to 1. Raises :class:`bench.peers.wire.SideFailed`.
+    that other programs take from it is made up for. ``progress`` hears how much is done, 0 to 1. Raises
+    :class:`bench.peers.wire.SideFailed`.
     """
     request = {"cell": asdict(cell), "data": data}
     measured: list[Pair] = []
@@ -60,7 +58,7 @@ def measure(
             for side in sides:
                 side.ready()
             rounds = _take_turns(sides, seconds / pairs, lambda share: progress((len(measured) + share) / pairs))
-            measured.append(tuple(replace(each, b=_prolonged(each.b, plant)) for each in rounds))
+            measured.append(tuple(rounds))
     return measured
 
 
@@ -87,10 +85,6 @@ def _round(sides: Sequence[Side], batches: int, backwards: bool) -> Turns:
     done = [_turn(side, batches) for side in (reversed(sides) if backwards else sides)]
     (a, beside_a), (b, beside_b) = reversed(done) if backwards else done
     return Turns(a, b, took, (beside_a + beside_b) / 2)
-
-
-def _prolonged(done: Round, share: float) -> Round:
-    return replace(done, seconds=done.seconds * (1 + share), cpu_seconds=done.cpu_seconds * (1 + share))
 
 
 def _turn(side: Side, batches: int) -> tuple[Round, float]:

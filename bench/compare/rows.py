@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.cells import Cell, Measurement
-from bench.compare.rounds import Pair
+from bench.cells import Cell, Measurement, Round
+from bench.compare.rounds import Pair, Turns
 from bench.compare.statistics import SLOWER, Effect, Verdict, independent, judge, paired
 
 
@@ -36,6 +36,21 @@ def of_pairs(cell: Cell, pairs: Sequence[Pair], threshold: float, level: float) 
     wall = paired(pairs, "seconds")
     cpu = None if "gpu" in cell.context else paired(pairs, "cpu_seconds")  # a GPU's work is not in it
     return Row(cell, speeds, wall, cpu, judge(wall, cpu, threshold, level), tuple(pairs))
+
+
+def slowed(row: Row, share: float, threshold: float, level: float) -> Row:
+    """What would have become of revisions that took turns, had all that B did taken longer by ``share``.
+
+    Planted here and not in B's process, where the delays that the system can keep are far longer than wanted.
+    """
+    if row.error is not None:
+        return row
+    return of_pairs(row.cell, [[_slowed(turns, 1 + share) for turns in pair] for pair in row.pairs], threshold, level)
+
+
+def _slowed(turns: Turns, factor: float) -> Turns:
+    b = turns.b
+    return replace(turns, b=Round(b.images, b.seconds * factor, b.cpu_seconds and b.cpu_seconds * factor))
 
 
 def of_measurements(cell: Cell, a: Measurement, b: Measurement, threshold: float, level: float) -> Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from tabulate import tabulate
@@ -33,11 +33,17 @@ def of_revisions(rows: Sequence[Row], a: Revision, b: Revision, threshold: float
     return _render(rows, [*notes, *_meaning(threshold)])
 
 
-def of_calibration(rows: Sequence[Row], comparisons: int) -> str:
-    """How often each cell got which verdict."""
-    counts = Counter((str(row.cell), str(row.verdict or "failed")) for row in rows)
-    counted = [(cell, verdict, f"{count} of {comparisons}") for (cell, verdict), count in sorted(counts.items())]
-    return "\n" + tabulate(counted, ("cell", "verdict", "times"), disable_numparse=True)
+def of_calibration(slowdowns: Mapping[float, Sequence[Row]], comparisons: int) -> str:
+    """How often each cell got which verdict, as it was measured (a slowdown of 0) and with slowdowns planted."""
+    counts = Counter(
+        (str(row.cell), share, str(row.verdict or "failed")) for share, rows in slowdowns.items() for row in rows
+    )
+    counted = [
+        (cell, f"{share * 100:.3g}%" if share else "", verdict, f"{count} of {comparisons}")
+        for (cell, share, verdict), count in sorted(counts.items())
+    ]
+    headers = ("cell", "B slower by", "verdict", "times")
+    return "\n" + tabulate(counted, headers, disable_numparse=True, colalign=("left", "right", "left", "left"))
 
 
 def of_files(rows: Sequence[Row], a: Run, b: Run, normalised: bool, threshold: float) -> str:
