@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,7 +17,8 @@ from bench.peers.wire import Side
 
 PAIRS = 10  # of processes
 FEWEST_PAIRS = 3  # that tell anything of how pairs differ
-TURN = 0.25  # seconds of a side's turn, or one batch where that takes longer
+TURN = 0.04  # seconds of a side's turn, or one batch where that takes longer: where threads run, and beside what, is
+# decided anew in every turn, so that beside other programs many short turns say more than few long ones
 PATIENCE = 4  # times the seconds of a cell, at most, where other programs take the CPUs
 FEWEST = 12  # rounds of a pair
 
@@ -28,7 +30,7 @@ class Turns:
     a: Round
     b: Round
     reference_seconds: float  # of bench.reference's work, before
-    others: float  # share of the CPUs that other programs took, 0 to 1
+    others: float  # share of the CPUs that other programs took since the pair's first round, 0 to 1
 
 
 Pair = tuple[Turns, ...]  # the rounds of one process a side, an even number
@@ -66,27 +68,21 @@ def _take_turns(sides: Sequence[Side], seconds: float, progress: Callable[[float
     turn = min(TURN, seconds / FEWEST / 2)
     batches = max([batches_for(side, turn) for side in sides])
     turns: list[Turns] = []
-    start, worked = time.perf_counter(), 0.0
-    while len(turns) % 2 or (share := _share(turns, time.perf_counter() - start, worked, seconds)) < 1:
+    start, others = time.perf_counter(), Others(os.getpid(), *(side.pid for side in sides))
+    while len(turns) % 2 or (share := _share(turns, time.perf_counter() - start, seconds)) < 1:
         progress(share)
-        began = time.perf_counter()
-        turns.append(_round(sides, batches, backwards=len(turns) % 2 == 1))
-        worked += (time.perf_counter() - began) * (1 - turns[-1].others)
+        turns.append(_round(sides, batches, others, backwards=len(turns) % 2 == 1))
     return turns
 
 
-def _share(turns: Sequence[Turns], passed: float, worked: float, seconds: float) -> float:
+def _share(turns: Sequence[Turns], passed: float, seconds: float) -> float:
     """How much of a pair's measurement is done."""
-    return min(len(turns) / FEWEST, max(worked / seconds, passed / seconds / PATIENCE))
+    wanted = seconds / max(1 - turns[-1].others, 1 / PATIENCE) if turns else seconds
+    return min(len(turns) / FEWEST, passed / wanted)
 
 
-def _round(sides: Sequence[Side], batches: int, backwards: bool) -> Turns:
+def _round(sides: Sequence[Side], batches: int, others: Others, backwards: bool) -> Turns:
     took = reference.seconds()
-    done = [_turn(side, batches) for side in (reversed(sides) if backwards else sides)]
-    (a, beside_a), (b, beside_b) = reversed(done) if backwards else done
-    return Turns(a, b, took, (beside_a + beside_b) / 2)
-
-
-def _turn(side: Side, batches: int) -> tuple[Round, float]:
-    others = Others(side.pid)
-    return Round(**side.run(batches)), others.share()
+    done = [Round(**side.run(batches)) for side in (reversed(sides) if backwards else sides)]
+    a, b = reversed(done) if backwards else done
+    return Turns(a, b, took, others.share())

@@ -17,10 +17,10 @@ BUSY = 0.1  # of the usable CPUs; with more in the hands of others, a verdict sa
 
 
 class Others:
-    """Counts, from its creation on, the CPU time that others than the process ``pid`` take from it."""
+    """Counts, from its creation on, the CPU time that others than the processes ``pids`` take from them."""
 
-    def __init__(self, pid: int) -> None:
-        self._process = psutil.Process(pid)
+    def __init__(self, *pids: int) -> None:
+        self._processes = [psutil.Process(pid) for pid in pids]
         self._since = self._now()
 
     def share(self) -> float:
@@ -31,8 +31,8 @@ class Others:
         return min(1.0, max(0.0, taken / cpus.usable()))
 
     def _now(self) -> tuple[float, float, float]:
-        """Time, CPU time of the whole machine, and CPU time of the process, in seconds."""
-        everyone, own = psutil.cpu_times(), self._process.cpu_times()
+        """Time, CPU time of the whole machine, and CPU time of the processes, in seconds."""
+        everyone, own = psutil.cpu_times(), [process.cpu_times() for process in self._processes]
         idle = everyone.idle + getattr(everyone, "iowait", 0.0)
         guests = getattr(everyone, "guest", 0.0) + getattr(everyone, "guest_nice", 0.0)  # in user and nice already
-        return time.perf_counter(), sum(everyone) - idle - guests, own.user + own.system
+        return time.perf_counter(), sum(everyone) - idle - guests, sum(each.user + each.system for each in own)
