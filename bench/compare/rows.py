@@ -41,7 +41,7 @@ def of_pairs(cell: Cell, pairs: Sequence[Pair], threshold: float, level: float) 
 def slowed(row: Row, share: float, threshold: float, level: float) -> Row:
     """What would have become of revisions that took turns, had all that B did taken longer by ``share``.
 
-    Planted here and not in B's process, where the delays that the system can keep are far longer than wanted.
+    Planted in the figures: a delay in B's process would last far longer than asked for on a busy machine.
     """
     if row.error is not None:
         return row
