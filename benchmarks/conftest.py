@@ -8,13 +8,33 @@ import pytest
 
 import zoo
 from bench import environment
+from benchmarks import rounds
 
+FACTORS: pytest.StashKey[list[float | None]] = pytest.StashKey()  # of saved benchmarks, as rounds.slow_down gave them
 _OF_ITS_RUN = ("date", "load_average", "revision")  # other in every run, and no other machine for that
 
 
 @pytest.fixture(scope="session")
 def mnist() -> zoo.MNIST:
     return zoo.load_mnist()
+
+
+@pytest.fixture
+def measure(benchmark, request: pytest.FixtureRequest) -> Callable[..., object]:
+    """:func:`benchmarks.rounds.run` for this test; runs to compare with get the machine's speed of now."""
+
+    def run(target: Callable, *args: object, **options: object) -> object:
+        session = _session(request.config)
+        done = rounds.run(benchmark, session.options["timer"].target, target, args, **options)
+        if benchmark.stats is not None:  # None with --benchmark-disable
+            saved = [
+                each[benchmark.fullname] for each in session.compared_mapping.values() if benchmark.fullname in each
+            ]
+            now, factors = benchmark.extra_info["reference_seconds"], request.config.stash.setdefault(FACTORS, [])
+            factors.extend(rounds.slow_down(each, now) for each in saved)
+        return done
+
+    return run
 
 
 @pytest.fixture
@@ -31,7 +51,7 @@ def record(benchmark) -> Callable[..., None]:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Say before hours of work what pytest-benchmark finds out after it, and let a first run be one."""
-    options, benchmarks = session.config.option, session.config.pluginmanager.getplugin("pytest-benchmark")
+    options, benchmarks = session.config.option, _session(session.config)
     if benchmarks is None or not options.benchmark_compare_fail or benchmarks.compared_mapping:
         return
     if not options.benchmark_compare:
@@ -39,6 +59,20 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if options.benchmark_compare is not True:
         raise pytest.UsageError(f"no saved run is called {options.benchmark_compare} in {benchmarks.storage}")
     benchmarks.compare_fail = None  # the first run on this machine: there is nothing yet that it could fall behind
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Explain the saved run's times before pytest-benchmark shows them."""
+    factors = terminalreporter.config.stash.get(FACTORS, [])
+    known = sorted(each for each in factors if each is not None)
+    if known:
+        terminalreporter.write_line(
+            f"\nThe saved run's times are shown as they would be at the machine's speed of now, {known[0]:.2f} to "
+            f"{known[-1]:.2f} times as long, by a reference workload that both runs timed before every round."
+        )
+    if len(known) < len(factors):
+        terminalreporter.write_line(f"\n{len(factors) - len(known)} times are shown as saved: without that workload.")
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict) -> None:
@@ -59,3 +93,8 @@ def pytest_benchmark_compare_machine_info(benchmarksession, machine_info: dict, 
 
 def _change(name: str, then: object, now: object) -> str:
     return name if isinstance(now, (dict, list)) else f"{name} was {then} and is {now}"
+
+
+def _session(config: pytest.Config):
+    """pytest-benchmark's own."""
+    return config.pluginmanager.getplugin("pytest-benchmark")

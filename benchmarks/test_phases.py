@@ -34,11 +34,11 @@ def _is_slow(name: str) -> bool:
 
 @pytest.mark.benchmark(group=f"forward, batches of {BATCH_SIZE}")
 @pytest.mark.parametrize("name, dtype", _names_and_dtypes())
-def test_forward(benchmark, record, name: str, dtype: str, mnist):
+def test_forward(measure, record, name: str, dtype: str, mnist):
     """Batches of 200 images, warm, from an idle device to an idle device; logits as the plain network has them."""
     cell = Cell(name, "cpu", dtype, BATCH_SIZE, "infer")
     workload, batches = Workload(cell, mnist.train), 1 if _is_slow(name) else 20
-    done = benchmark.pedantic(workload.run, args=(batches,), rounds=7, warmup_rounds=2)
+    done = measure(workload.run, batches, warmup_rounds=2)
     assert done.images == batches * BATCH_SIZE
     record(done.images, **_facts(cell))
     (logits,) = workload.results(np.arange(BATCH_SIZE))
@@ -49,12 +49,12 @@ def test_forward(benchmark, record, name: str, dtype: str, mnist):
 
 @pytest.mark.benchmark(group=f"training step, batches of {BATCH_SIZE}")
 @pytest.mark.parametrize("name, dtype", _names_and_dtypes())
-def test_training_step(benchmark, record, name: str, dtype: str, mnist):
+def test_training_step(measure, record, name: str, dtype: str, mnist):
     """Batches of 200 images forward, backward and updated; a batch seen before has a smaller loss afterwards."""
     cell = Cell(name, "cpu", dtype, BATCH_SIZE, "train")
     workload, batches = Workload(cell, mnist.train), 1 if _is_slow(name) else 10
     (before,) = workload.results(np.arange(BATCH_SIZE))
-    done = benchmark.pedantic(workload.run, args=(batches,), rounds=7, warmup_rounds=2)
+    done = measure(workload.run, batches, warmup_rounds=2)
     assert done.images == batches * BATCH_SIZE
     record(done.images, **_facts(cell))
     (after,) = workload.results(np.arange(BATCH_SIZE))
@@ -63,19 +63,19 @@ def test_training_step(benchmark, record, name: str, dtype: str, mnist):
 
 @pytest.mark.benchmark(group=f"epoch, batches of {EPOCH_BATCH_SIZE}")
 @pytest.mark.parametrize("name", zoo.list_models())
-def test_epoch(benchmark, record, name: str, mnist):
+def test_epoch(measure, record, name: str, mnist):
     """One epoch over a part of MNIST in the dtype that is faster here, after which the network reads digits."""
     dtype = lowering.resolve("auto", zoo.get_model(name), [mx.cpu()])
     cell = Cell(name, "cpu", dtype, EPOCH_BATCH_SIZE, "train")
-    few = zoo.get_card(name).parameters < 5000  # which learn more slowly
-    part = mnist.train[: 3000 if _is_slow(name) else 24_000 if few else 8000]
+    slow, few = _is_slow(name), zoo.get_card(name).parameters < 5000  # few learn more slowly
+    part = mnist.train[: 3000 if slow else 24_000 if few else 8000]
     trained: list[Workload] = []
 
     def prepare() -> None:
         trained[:] = [Workload(cell, part)]
         trained[0].run(1)  # compiles and allocates
 
-    done = benchmark.pedantic(lambda: trained[0].epoch(), setup=prepare, rounds=3)
+    done = measure(lambda: trained[0].epoch(), setup=prepare, warmup_rounds=int(not (slow or few)), fewest=3)
     assert done.images == len(part)
     accuracy = zoo.evaluate(trained[0].net, mnist.train[-1000:]).accuracy
     record(done.images, **_facts(cell), validation_accuracy=accuracy)
