@@ -67,7 +67,8 @@ def test_epoch(measure, record, name: str, mnist):
     """One epoch over a part of MNIST in the dtype that is faster here, after which the network reads digits."""
     dtype = lowering.resolve("auto", zoo.get_model(name), [mx.cpu()])
     cell = Cell(name, "cpu", dtype, EPOCH_BATCH_SIZE, "train")
-    slow, few = _is_slow(name), zoo.get_card(name).parameters < 5000  # few learn more slowly
+    slow = _is_slow(name)
+    few = zoo.get_card(name).parameters < 5000  # with which a network learns more slowly
     part = mnist.train[: 3000 if slow else 24_000 if few else 8000]
     trained: list[Workload] = []
 
