@@ -11,6 +11,8 @@ Names are imported when they are first used, so ``import export`` does not load 
 
 from importlib import import_module
 
+import zoo  # noqa: F401  so that MXNet works wherever it is imported from now on
+
 _HOMES = {
     "SymbolError": "export.loading",
     "Verification": "export.verification",

@@ -6,10 +6,15 @@
     zoo.fit(net, mnist.train[:-5000], mnist.train[-5000:], zoo.Recipe(epochs=1))
     print(zoo.evaluate(net, mnist.test).accuracy)
 
-Names are imported when they are first used, so ``import zoo`` does not load MXNet.
+Names are imported when they are first used, so ``import zoo`` does not load MXNet. It installs the import hook of
+:mod:`zoo.runtime`: MXNet works wherever it is imported after it.
 """
 
 from importlib import import_module
+
+from zoo.runtime import hook
+
+hook.install()
 
 __version__ = "0.1.0"
 

@@ -1,8 +1,7 @@
 """The CNN report's own training loop, in the environment that MXNet sets up by itself.
 
-Network, iterator, loop, metric and trainer are the report's; only ``numpy.bool`` is put back, without
-which MXNet 1.9.1 does not import, and the weights to start from are the ones that all sides get. Nothing
-of ``zoo.runtime`` is used.
+Network, iterator, loop, metric and trainer are the report's, and the weights to start from are the ones that all sides
+get. Of ``zoo.runtime`` only that is used without which MXNet 1.9.1 does not import on a current NumPy and Python.
 """
 
 from __future__ import annotations
@@ -18,8 +17,13 @@ from bench.peers.wire import Prepared, serve
 def prepare(request: dict) -> Prepared:
     import numpy
 
-    numpy.bool = bool
-    import mxnet as mx
+    from zoo.runtime import compat, hook, startup
+
+    hook.remove()
+    compat.patch()
+    with startup.quick():
+        import mxnet as mx
+    compat.mend(mx)
     from mxnet import autograd, gluon
     from mxnet.gluon import nn
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import sys
 import warnings
 from types import ModuleType
 
@@ -23,9 +22,12 @@ _NEEDED = frozenset({"amx_tile", "amx_bf16", "avx512_bf16"})
 _SYSCALL_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18
 
 
-def request() -> tuple[bool, str]:
-    """Whether this process may use AMX, and why or why not. Without leave, oneDNN is kept from trying: it would die."""
-    granted, reason = _request()
+def request(too_late: bool) -> tuple[bool, str]:
+    """Whether this process may use AMX, and why or why not. Without leave, oneDNN is kept from trying: it would die.
+
+    It is ``too_late`` once MXNet's library is loaded.
+    """
+    granted, reason = _request(too_late)
     asked = os.environ.get(_ISA, "").strip().upper()
     if granted and not asked:
         os.environ[_ISA] = _WITH_AMX
@@ -44,21 +46,21 @@ def settle(mx: ModuleType) -> None:
         del os.environ[_ISA]
 
 
-def _request() -> tuple[bool, str]:
+def _request(too_late: bool) -> tuple[bool, str]:
     if os.environ.get(SWITCH, "").strip() == "0":
         return False, f"off: {SWITCH}=0"
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return False, "not on this platform"
     if not cpus.flags() >= _NEEDED:
         return False, "this processor has none"
-    if "mxnet" in sys.modules:
+    if too_late:
         warnings.warn(
-            "mxnet was imported before zoo.runtime, so its bfloat16 operators cannot use this processor's AMX unit; "
-            "import zoo.runtime first",
+            "mxnet was imported before zoo, so its bfloat16 operators cannot use this processor's AMX unit; "
+            "import zoo first",
             RuntimeWarning,
             stacklevel=5,
         )
-        return False, "mxnet was imported before zoo.runtime"
+        return False, "mxnet was imported before zoo"
     if not _permitted():
         return False, "the kernel does not grant it (Linux 5.16 or later does)"
     return True, "granted by the kernel"

@@ -1,24 +1,103 @@
-"""What MXNet 1.9.1 expects of NumPy and Python, and later releases took away."""
+"""What MXNet 1.9.1 expects of NumPy, and later releases took away.
+
+MXNet looks these names up in ``numpy`` itself, so that is where they are put back, in this process only and only
+those that are missing: a name that NumPy has keeps NumPy's meaning. MXNet runs on NumPy 1.23 to 2.5 with them.
+"""
 
 from __future__ import annotations
 
-import importlib.util
+import functools
+import numbers
+import struct
+from types import ModuleType, SimpleNamespace
 
 import numpy
 
-from zoo.errors import MXNetUnavailable
+_CONSTANTS = {
+    "PZERO": 0.0, "NZERO": -0.0, "PINF": numpy.inf, "NINF": -numpy.inf, "Inf": numpy.inf, "NAN": numpy.nan,
+    "NaN": numpy.nan, "bool": bool, "int": int, "compat": SimpleNamespace(basestring=str),
+}  # fmt: skip
+_RENAMED = {"alltrue": "all", "sometrue": "any", "round_": "round", "product": "prod", "trapz": "trapezoid"}
+_FINANCIAL = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")  # gone since NumPy 1.20
 
 
 def patch() -> None:
-    """Give NumPy and Python back what ``import mxnet`` looks up, in this process only."""
-    if int(numpy.__version__.split(".")[0]) >= 2:
-        raise MXNetUnavailable(
-            f"MXNet 1.9.1 needs NumPy 1.x and this environment has {numpy.__version__}: pip install 'numpy<2'"
-        )
-    for alias, builtin in (("bool", bool), ("int", int)):  # gone since NumPy 1.24
-        if alias not in vars(numpy):
-            setattr(numpy, alias, builtin)
-    if importlib.util.find_spec("distutils") is None:  # gone since Python 3.12
-        if importlib.util.find_spec("setuptools") is None:
-            raise MXNetUnavailable("MXNet 1.9.1 needs distutils, which Python 3.12 dropped: pip install setuptools")
-        import setuptools  # noqa: F401  its import makes its own copy importable as distutils
+    """Give NumPy back what ``import mxnet`` looks up."""
+    present = vars(numpy)
+    replacements = {
+        **_CONSTANTS,
+        **{old: present[new] for old, new in _RENAMED.items() if new in present},
+        **{name: _removed(name) for name in _FINANCIAL},
+        "in1d": _in1d,
+        "msort": _msort,
+    }
+    for name, value in replacements.items():
+        if name not in present:
+            setattr(numpy, name, value)
+
+
+def mend(mxnet: ModuleType) -> None:
+    """Replace what MXNet does with NumPy's arrays and scalars that NumPy 2 no longer allows, and 1 warns of."""
+    recordio = mxnet.recordio
+    recordio.pack, recordio.pack_img = _pack(recordio), _pack_img(recordio)
+    for caller in (mxnet._ctypes.ndarray, mxnet._ctypes.symbol):
+        caller.str = attribute_text  # what they call to hand an operator its attributes
+
+
+def attribute_text(value: object) -> str:
+    """``value`` as MXNet's operators parse it: numbers in a list or tuple are bare, not ``np.float64(0.1)``."""
+    if isinstance(value, (list, tuple)) and any(isinstance(each, numpy.generic) for each in value):
+        inner = ", ".join(map(attribute_text, value))
+        return f"[{inner}]" if isinstance(value, list) else f"({inner},)" if len(value) == 1 else f"({inner})"
+    return str(value)
+
+
+def _removed(name: str):
+    def function(*_, **__):
+        raise RuntimeError(f"NumPy dropped the function {name} in 1.20: the package numpy-financial has it")
+
+    function.__name__ = name
+    return function
+
+
+def _in1d(ar1, ar2, assume_unique=False, invert=False):
+    """Whether each element of ``ar1``, flattened, is in ``ar2``."""
+    return numpy.isin(numpy.ravel(ar1), ar2, assume_unique=assume_unique, invert=invert)
+
+
+def _msort(a):
+    """A copy of ``a``, sorted along its first axis."""
+    return numpy.sort(a, axis=0)
+
+
+def _pack(recordio: ModuleType):
+    """``mxnet.recordio.pack``, without ``ndarray.tostring``, which NumPy 2.3 dropped."""
+    original = recordio.pack
+
+    @functools.wraps(original)
+    def pack(header, s):
+        header = recordio.IRHeader(*header)
+        if isinstance(header.label, numbers.Number):
+            return original(header, s)
+        labels = numpy.asarray(header.label, dtype=numpy.float32)
+        header = header._replace(flag=labels.size, label=0)
+        return struct.pack(recordio._IR_FORMAT, *header) + labels.tobytes() + s
+
+    return pack
+
+
+def _pack_img(recordio: ModuleType):
+    """``mxnet.recordio.pack_img``, likewise."""
+    original = recordio.pack_img
+
+    @functools.wraps(original)
+    def pack_img(header, img, quality=95, img_fmt=".jpg"):
+        cv2 = recordio.cv2
+        assert cv2 is not None, "pack_img needs OpenCV: pip install opencv-python-headless"
+        flag = {".JPG": "IMWRITE_JPEG_QUALITY", ".JPEG": "IMWRITE_JPEG_QUALITY", ".PNG": "IMWRITE_PNG_COMPRESSION"}
+        kind = flag.get(img_fmt.upper())
+        encoded, content = cv2.imencode(img_fmt, img, [getattr(cv2, kind), quality] if kind else None)
+        assert encoded, "failed to encode image"
+        return recordio.pack(header, content.tobytes())
+
+    return pack_img

@@ -22,10 +22,13 @@ class MissingLibrary(OSError):
 
 def mxnet_distribution() -> str | None:
     """Name and version of the wheel that installed ``mxnet``, None for a build of one's own or no MXNet at all."""
-    for distribution in metadata.distributions():
-        name = distribution.metadata["Name"] or ""
-        if re.fullmatch(r"mxnet(-cu\d+)?", name.lower()):
-            return f"{name} {distribution.version}"
+    spec = importlib.util.find_spec("mxnet")
+    for package in (spec and spec.submodule_search_locations) or ():
+        # Beside the package, not by metadata.distributions(), which reads what is known of every package there is.
+        for folder in Path(package).parent.glob("mxnet*.dist-info"):
+            distribution = metadata.Distribution.at(folder)
+            if re.fullmatch(r"mxnet(-cu\d+)?", distribution.metadata["Name"].lower()):
+                return f"{distribution.metadata['Name']} {distribution.version}"
     return None
 
 

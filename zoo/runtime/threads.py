@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import warnings
 
 from zoo.runtime import cpus
@@ -16,10 +15,13 @@ from zoo.runtime import cpus
 _MOST = 1024  # beyond this it is a mistake
 
 
-def choose() -> tuple[int, str]:
-    """Set ``OMP_NUM_THREADS`` for MXNet; returns the number of threads and the reason for it."""
-    if "mxnet" in sys.modules:
-        return _too_late()
+def choose(too_late: bool) -> tuple[int, str]:
+    """Set ``OMP_NUM_THREADS`` for MXNet; returns the number of threads and the reason for it.
+
+    It is ``too_late`` once MXNet's library is loaded, which reads the variable then.
+    """
+    if too_late:
+        return _as_it_is()
     threads, reason = _asked() or (cpus.usable(), "the CPUs this process may use")
     limit = _number("OMP_THREAD_LIMIT")
     if limit is not None and limit < threads:
@@ -48,14 +50,14 @@ def _number(variable: str) -> int | None:
     return int(first) if re.fullmatch("[0-9]{1,4}", first) and 1 <= int(first) <= _MOST else None
 
 
-def _too_late() -> tuple[int, str]:
+def _as_it_is() -> tuple[int, str]:
     number = _number("OMP_NUM_THREADS")
     if number is not None:
         return number, "OMP_NUM_THREADS, as it was set"
     warnings.warn(
-        "mxnet was imported before zoo.runtime, so its thread count can no longer be set; import zoo.runtime first, "
+        "mxnet was imported before zoo, so its number of threads can no longer be set; import zoo first, "
         f"or set OMP_NUM_THREADS={cpus.usable()}, for up to twice the speed",
         RuntimeWarning,
         stacklevel=4,
     )
-    return max(1, (os.cpu_count() or 1) // 2), "MXNet's own default: it was imported before zoo.runtime"
+    return max(1, (os.cpu_count() or 1) // 2), "MXNet's own default: it was imported before zoo"

@@ -1,0 +1,51 @@
+"""The import hook: with it installed, ``import mxnet`` anywhere in this process prepares the process first.
+
+``import zoo`` installs it, which costs nothing until MXNet is imported. What it does then is in
+:mod:`zoo.runtime.preparation`. Finding MXNet without importing it (``importlib.util.find_spec``) prepares nothing.
+"""
+
+import sys
+from importlib import import_module
+
+
+def install() -> None:
+    """Put the hook in front of Python's own finders, unless it is there already."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+def remove() -> None:
+    """Take the hook out: a later ``import mxnet`` is MXNet's own affair."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+
+
+class _Finder:
+    """Finds ``mxnet`` where the finders behind it do, and has it loaded by :class:`_Loader`."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "mxnet":
+            return None
+        others = (finder for finder in list(sys.meta_path) if finder is not self)
+        specs = (finder.find_spec(name, path, target) for finder in others if hasattr(finder, "find_spec"))
+        spec = next((spec for spec in specs if spec is not None), None)
+        if spec is not None and spec.submodule_search_locations and spec.origin:  # not an empty folder of that name
+            spec.loader = _Loader(spec.loader)
+        return spec
+
+
+class _Loader:
+    """The loader that it is given, but for the work before and after."""
+
+    def __init__(self, loader) -> None:
+        self._loader = loader
+
+    def __getattr__(self, name):
+        return getattr(self._loader, name)
+
+    def create_module(self, spec):
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module) -> None:
+        module.__loader__ = module.__spec__.loader = self._loader
+        with import_module("zoo.runtime.preparation").prepared(module):
+            self._loader.exec_module(module)

@@ -1,0 +1,135 @@
+"""MXNet's Python functions for its operators, kept from one process to the next.
+
+At every import MXNet writes the source of 2,500 functions, one for each operator of ``mx.nd``, ``mx.sym`` and their
+NumPy-like siblings, and compiles them, which is half of the time that ``import mxnet`` takes. From one process to the
+next a function differs in one number, the address of its operator. So the code objects are kept in the user's cache,
+and each gets its address when it is asked for.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import marshal
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+
+from zoo import private
+from zoo.errors import ZooError
+
+_REGISTRARS = ("_init_op_module", "_init_np_op_module")  # of mxnet.base: each calls a maker for every operator
+_SOURCES = ("base.py", "ndarray/register.py", "symbol/register.py")  # of the functions' sources
+_TAIL = 2**20  # bytes of the library that tell its build from others
+_FORMAT = 1  # of the file
+
+
+@dataclass
+class _Table:
+    """What is known of the functions, by their maker's module, operator and name."""
+
+    entries: dict[tuple[str, str, str], tuple[CodeType, int, tuple[bool, ...], str]]
+    is_complete: bool = True  # False once something had to be made that it lacked
+
+
+@contextmanager
+def remembered(base: ModuleType, library: Path) -> Iterator[None]:
+    """While MXNet registers its operators, take their functions from the cache and keep those that it lacks.
+
+    ``base`` is ``mxnet.base``, and ``library`` is the libmxnet.so whose operators they are. Where the cache cannot be
+    used, MXNet makes them all, as it would alone.
+    """
+    table = _Table(_load(library))
+    originals = {name: getattr(base, name) for name in _REGISTRARS}
+    for name, original in originals.items():
+        setattr(base, name, _with_table(original, table, base._Null))
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(base, name, original)
+    if not table.is_complete:
+        _save(library, table.entries)
+
+
+def _with_table(register: Callable, table: _Table, null: object) -> Callable:
+    """``register`` with the maker among its arguments replaced."""
+
+    def replaced(argument: object) -> object:
+        return _Maker(argument, table, null) if callable(argument) else argument
+
+    @functools.wraps(register)
+    def registering(*arguments, **named):
+        return register(*map(replaced, arguments), **{name: replaced(value) for name, value in named.items()})
+
+    return registering
+
+
+class _Maker:
+    """``make(handle, name, func_name)``, by which MXNet gets a function, by way of a table."""
+
+    def __init__(self, make: Callable, table: _Table, null: object) -> None:
+        self._make, self._table, self._null = make, table, null
+
+    def __call__(self, handle, name: str, func_name: str) -> FunctionType:
+        key = (self._make.__module__, name, func_name)
+        entry = self._table.entries.get(key)
+        if entry is None:
+            function = self._make(handle, name, func_name)
+            entry = _entry(function, handle.value, self._null)
+            if entry is not None:
+                self._table.entries[key] = entry
+                self._table.is_complete = False
+            return function
+        code, place, nulls, doc = entry
+        constants = code.co_consts
+        code = code.replace(co_consts=(*constants[:place], handle.value, *constants[place + 1 :]))
+        defaults = tuple(self._null if is_null else None for is_null in nulls)
+        function = FunctionType(code, self._make.__globals__, func_name, defaults)
+        function.__doc__ = doc
+        return function
+
+
+def _entry(function: FunctionType, address: int, null: object) -> tuple[CodeType, int, tuple[bool, ...], str] | None:
+    """The code, the address's place in its constants, which defaults are MXNet's _Null instead of None, the docstring.
+
+    None for a function that is built otherwise, of which that would not be all.
+    """
+    code, defaults = function.__code__, function.__defaults__ or ()
+    if code.co_consts.count(address) != 1 or function.__closure__ or function.__kwdefaults__:
+        return None
+    if not all(default is None or default is null for default in defaults):
+        return None
+    place = code.co_consts.index(address)
+    # The docstring among the constants is there twice: MXNet sets another, with less indentation.
+    constants = (None if each == address or each == code.co_consts[0] else each for each in code.co_consts)
+    nulls = tuple(default is null for default in defaults)
+    return code.replace(co_consts=tuple(constants)), place, nulls, function.__doc__
+
+
+def _load(library: Path) -> dict:
+    with suppress(ZooError, OSError, ValueError, EOFError, TypeError):
+        content = private.read(_path(library))
+        if content is not None:
+            return marshal.loads(content)
+    return {}
+
+
+def _save(library: Path, entries: dict) -> None:
+    with suppress(ZooError, OSError):  # it only takes longer without
+        private.write(_path(library), marshal.dumps(entries))
+
+
+def _path(library: Path) -> Path:
+    """The file for this Python and this build of MXNet, wherever it is installed."""
+    key = hashlib.sha256(f"{_FORMAT} {sys.version} {library.stat().st_size}".encode())
+    with library.open("rb") as file:
+        file.seek(-_TAIL, os.SEEK_END)  # the whole of it would take longer than what is gained
+        key.update(file.read())
+    for source in _SOURCES:
+        key.update((library.parent / source).read_bytes())
+    return private.cache("operators") / f"{key.hexdigest()[:16]}.code"
