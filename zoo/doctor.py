@@ -7,7 +7,7 @@ import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from zoo import files
+from zoo import environment, files
 from zoo.console import mxnet_reason
 from zoo.data import fetch, load_mnist
 from zoo.data.mnist import named_folder
@@ -39,6 +39,11 @@ def _software() -> Iterator[tuple[str, str]]:
     yield "Python", f"{platform.python_version()} on {platform.platform()}"
     yield "NumPy", numpy.__version__
     yield "MXNet", (STATUS.distribution or "not from a wheel") + (" (cannot be used)" if STATUS.problem else "")
+    complaint = environment.complaint()
+    if complaint:
+        yield "pip check", complaint
+    if environment.hook_file().exists():
+        yield "import hook", f"'import mxnet' works in every program of this environment, by {environment.hook_file()}"
     if STATUS.preloaded:
         yield "CUDA libraries", f"{len(STATUS.preloaded)} from pip: {', '.join(STATUS.preloaded)}"
     if STATUS.problem is None:

@@ -10,6 +10,7 @@ from zoo import __version__
 from zoo.console import run_command
 
 COMMANDS = {
+    "setup": "install MXNet into this environment, and make a bare 'import mxnet' work in it",
     "list": "list the models with their accuracy and cost, or the layers of some",
     "card": "show all that is known of a model and its pretrained weights",
     "train": "train a model with the settings of its source, or with others",
@@ -19,6 +20,7 @@ COMMANDS = {
     "unpack": "get the images of a RecordIO file into class folders",
     "lr-find": "try out learning rates for a model, and suggest one",
     "reproduce": "run a published experiment, and print its figures beside those of the source",
+    "run": "run a script that was written for MXNet, unmodified",
     "doctor": "show what was found on this machine and decided for it",
 }
 
