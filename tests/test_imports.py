@@ -157,3 +157,11 @@ def test_pictures_are_packed_as_ever(ending: str):
     packed = mx.recordio.pack_img(mx.recordio.IRHeader(0, 5, 1, 0), image, quality=9, img_fmt=ending)
     header, found = mx.recordio.unpack_img(packed, iscolor=0)
     assert header.label == 5 and np.abs(found.astype(int) - image).max() <= (8 if ending == ".jpg" else 0)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_data_loaders_have_workers_and_take_any_transform():
+    data = mx.gluon.data.ArrayDataset(np.arange(24, dtype=np.float32).reshape(12, 2), np.arange(12))
+    loader = mx.gluon.data.DataLoader(data.transform_first(lambda pixels: pixels * 2), 4, num_workers=2)
+    images, labels = (mx.nd.concat(*parts, dim=0).asnumpy() for parts in zip(*loader))
+    assert images.sum() == 2 * sum(range(24)) and labels.tolist() == list(range(12))

@@ -1,14 +1,17 @@
-"""What MXNet 1.9.1 expects of NumPy, and later releases took away.
+"""What MXNet 1.9.1 expects of NumPy and Python, and later releases took away.
 
-MXNet looks these names up in ``numpy`` itself, so that is where they are put back, in this process only and only
+MXNet looks some names up in ``numpy`` itself, so that is where they are put back, in this process only and only
 those that are missing: a name that NumPy has keeps NumPy's meaning. MXNet runs on NumPy 1.23 to 2.5 with them.
 """
 
 from __future__ import annotations
 
 import functools
+import multiprocessing
+import multiprocessing.pool  # a data loader expects it there
 import numbers
 import struct
+import sys
 from types import ModuleType, SimpleNamespace
 
 import numpy
@@ -37,11 +40,13 @@ def patch() -> None:
 
 
 def mend(mxnet: ModuleType) -> None:
-    """Replace what MXNet does with NumPy's arrays and scalars that NumPy 2 no longer allows, and 1 warns of."""
+    """Replace what MXNet does that NumPy 2 or Python 3.14 no longer allow."""
     recordio = mxnet.recordio
     recordio.pack, recordio.pack_img = _pack(recordio), _pack_img(recordio)
     for caller in (mxnet._ctypes.ndarray, mxnet._ctypes.symbol):
         caller.str = attribute_text  # what they call to hand an operator its attributes
+    if sys.version_info >= (3, 14) and "fork" in multiprocessing.get_all_start_methods():
+        mxnet.gluon.data.dataloader.multiprocessing = _forking()
 
 
 def attribute_text(value: object) -> str:
@@ -50,6 +55,14 @@ def attribute_text(value: object) -> str:
         inner = ", ".join(map(attribute_text, value))
         return f"[{inner}]" if isinstance(value, list) else f"({inner},)" if len(value) == 1 else f"({inner})"
     return str(value)
+
+
+def _forking() -> ModuleType:
+    """``multiprocessing`` as it was until Python 3.13: data loaders fork, so that their data sets need no pickling."""
+    forking, context = ModuleType(multiprocessing.__name__), multiprocessing.get_context("fork")
+    vars(forking).update(vars(multiprocessing))
+    forking.Pool, forking.Process, forking.get_context = context.Pool, context.Process, context.get_context
+    return forking
 
 
 def _removed(name: str):
