@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.data import decoded
+from zoo.data import decoded, idx
+from zoo.data.catalogue import DATASETS
+from zoo.data.mnist import locate
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,6 +25,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # MXNet, yet to be imported, shares the
 @pytest.fixture(scope="session")
 def mnist() -> zoo.MNIST:
     return zoo.load_mnist()
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist() -> zoo.MNIST:
+    return zoo.load_fashion_mnist()
+
+
+@pytest.fixture
+def folder(mnist, tmp_path: Path) -> Path:
+    """A folder of one's own with MNIST's files, to be damaged."""
+    for name, path in locate(DATASETS["mnist"]).items():
+        (tmp_path / name).write_bytes(idx.read(path))
+    return tmp_path
 
 
 @pytest.fixture(scope="session", autouse=True)

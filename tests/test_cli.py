@@ -89,8 +89,10 @@ def test_mistakes_get_one_sentence(run_here, arguments: list, words: list):
 
 def test_no_data_and_no_network_get_one_sentence(tmp_path: Path):
     code = (
-        "import sys; from zoo.data import fetch; fetch.MIRRORS = ('http://127.0.0.1:9/',)\n"
-        "from zoo.cli import main; sys.exit(main(['train', 'mlp']))"
+        "import sys; from dataclasses import replace; from zoo.cli import main\n"
+        "from zoo.data.catalogue import DATASETS; from zoo.data.sources import Mirror\n"
+        "sources = (Mirror('http://127.0.0.1:9/'), DATASETS['mnist'].sources[-1])\n"
+        "DATASETS['mnist'] = replace(DATASETS['mnist'], sources=sources); sys.exit(main(['train', 'mlp']))"
     )
     done = subprocess.run([sys.executable, "-c", code], env={"XDG_CACHE_HOME": str(tmp_path), "PATH": ""},
                           capture_output=True, text=True)  # fmt: skip

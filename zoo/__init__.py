@@ -27,6 +27,7 @@ _HOMES = {
     "Dataset": "zoo.data",
     "MNIST": "zoo.data",
     "corrupt": "zoo.data.corruptions",
+    "load_fashion_mnist": "zoo.data",
     "load_mnist": "zoo.data",
     "synthetic": "zoo.data",
     "Packed": "zoo.data.packing",

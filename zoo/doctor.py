@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from zoo import environment, files
 from zoo.console import mxnet_reason
 from zoo.data import fetch, load_mnist
+from zoo.data.catalogue import DATASETS
 from zoo.data.mnist import named_folder
 from zoo.errors import ZooError
 from zoo.runtime import STATUS, cpus, gpus
@@ -83,8 +84,9 @@ def _contexts() -> Iterator[tuple[str, str]]:
 
 def _data() -> tuple[list[tuple[str, str]], list[str]]:
     """What is known of MNIST without fetching anything, and what is wrong with it."""
-    cache, problems = fetch.cache(), []
-    if named_folder() is None and not fetch.is_complete(cache):
+    dataset = DATASETS["mnist"]
+    cache, problems = fetch.cache(dataset), []
+    if named_folder(dataset) is None and not fetch.is_complete(dataset, cache):
         state = "not in the cache yet; the first use fetches it"
         try:
             files.output_directory(cache)

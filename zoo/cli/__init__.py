@@ -15,7 +15,7 @@ COMMANDS = {
     "card": "show all that is known of a model and its pretrained weights",
     "train": "train a model with the settings of its source, or with others",
     "evaluate": "test trained weights: accuracy, confusion matrix, hard images",
-    "fetch": "get MNIST into the cache, or into a folder",
+    "fetch": "get MNIST or Fashion-MNIST into the cache, or into a folder",
     "pack": "make RecordIO files of images in class folders, or of MNIST",
     "unpack": "get the images of a RecordIO file into class folders",
     "lr-find": "try out learning rates for a model, and suggest one",

@@ -6,19 +6,25 @@ import argparse
 
 from zoo.cli.options import path
 from zoo.data import fetch
+from zoo.data.catalogue import DATASETS
 from zoo.errors import DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "name", nargs="?", choices=DATASETS, default="mnist", metavar="NAME",
+        help=f"{' or '.join(DATASETS)} (default: mnist)",
+    )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", type=path, help="a folder instead of the cache")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    folder = arguments.out or fetch.cache()
+    dataset = DATASETS[arguments.name]
+    folder = arguments.out or fetch.cache(dataset)
     if arguments.out:
-        foreign = [name for name in fetch.FILES if fetch.find(folder, name) and not fetch.canonical(folder, name)]
-        if foreign:
-            raise DataError(f"{folder} has another {foreign[0]}, which would be overwritten: name another folder")
-    fetch.ensure(folder)
-    print(f"MNIST is in {folder}")
+        for name in dataset.sha256:
+            if fetch.find(folder, name) and not fetch.canonical(dataset, folder, name):
+                raise DataError(f"{folder} has another {name}, which would be overwritten: name another folder")
+    fetch.ensure(dataset, folder)
+    print(f"{dataset.title} is in {folder}")
     return 0

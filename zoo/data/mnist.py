@@ -1,4 +1,4 @@
-"""The MNIST data set in memory."""
+"""MNIST, and what has its shapes, in memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.data import fetch, idx
+from zoo.data.catalogue import DATASETS, Published
 from zoo.errors import DataError
 from zoo.files import hexdigest
 
@@ -90,23 +91,26 @@ def load_mnist(root: str | os.PathLike | None = None) -> MNIST:
     the same format, Fashion-MNIST say, and ``source`` then says that it is not MNIST; in the cache only
     the canonical files count, by their SHA-256. Raises :class:`DataError` for what is missing or damaged.
     """
-    folder = Path(root) if root is not None else named_folder()
-    if folder is None:
-        folder = fetch.cache()
-        paths = fetch.ensure(folder)
-    else:
-        paths = {name: fetch.find(folder, name) for name in fetch.FILES}
-        missing = [name for name, path in paths.items() if path is None]
-        if missing:
-            raise DataError(
-                f"{folder}{'' if root is not None else ' (MNIST_DIR)'} lacks {', '.join(missing)}, raw or as .gz: "
-                "name a folder that has all four, or none for the cache"
-            )
-    contents = {name: idx.read(path) for name, path in paths.items()}
-    canonical = all(hexdigest(content) == fetch.FILES[name] for name, content in contents.items())
-    source = str(folder) if canonical else f"{folder} (not the canonical MNIST files)"
+    return _load(DATASETS["mnist"], root)
 
-    def dataset(images: str, labels: str) -> Dataset:
+
+def load_fashion_mnist(root: str | os.PathLike | None = None) -> MNIST:
+    """Fashion-MNIST, ten kinds of clothes in MNIST's shapes, from ``root``, ``FASHION_MNIST_DIR`` or the cache.
+
+    Everything else is as with :func:`load_mnist`.
+    """
+    return _load(DATASETS["fashion-mnist"], root)
+
+
+def _load(dataset: Published, root: str | os.PathLike | None) -> MNIST:
+    paths = locate(dataset, root)
+    contents = {name: idx.read(path) for name, path in paths.items()}
+    canonical = all(hexdigest(content) == dataset.sha256[name] for name, content in contents.items())
+    train_images, train_labels, test_images, test_labels = dataset.sha256
+    folder = paths[train_images].parent
+    source = str(folder) if canonical else f"{folder} (not the canonical {dataset.title} files)"
+
+    def part(images: str, labels: str) -> Dataset:
         pixels = idx.decode(contents[images], (None, 28, 28), str(paths[images]))
         digits = idx.decode(contents[labels], (None,), str(paths[labels]))
         if digits.size and digits.max() > 9:
@@ -115,15 +119,32 @@ def load_mnist(root: str | os.PathLike | None = None) -> MNIST:
             raise DataError(f"{paths[images]} holds {len(pixels)} images and {paths[labels]} {len(digits)} labels")
         return Dataset(pixels, digits, source)
 
-    return MNIST(
-        dataset("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-        dataset("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-    )
+    return MNIST(part(train_images, train_labels), part(test_images, test_labels))
 
 
-def named_folder() -> Path | None:
-    """The folder that ``MNIST_DIR`` names, None where it is not set."""
-    return Path(os.environ["MNIST_DIR"]) if os.environ.get("MNIST_DIR") else None
+def locate(dataset: Published, root: str | os.PathLike | None = None) -> dict[str, Path]:
+    """The paths of its four files, raw or gzipped, by name: in ``root``, else where its variable says, else cached.
+
+    The cache is filled first if need be. Raises :class:`DataError` where a file is missing.
+    """
+    folder = Path(root) if root is not None else named_folder(dataset)
+    if folder is None:
+        folder = fetch.cache(dataset)
+        return {name: folder / path.name for name, path in fetch.ensure(dataset, folder).items()}
+    paths = {name: fetch.find(folder, name) for name in dataset.sha256}
+    missing = [name for name, path in paths.items() if path is None]
+    if missing:
+        raise DataError(
+            f"{folder}{'' if root is not None else f' ({dataset.variable})'} lacks {', '.join(missing)}, raw or as "
+            ".gz: name a folder that has all four, or none for the cache"
+        )
+    return paths
+
+
+def named_folder(dataset: Published) -> Path | None:
+    """The folder that the data set's environment variable names, None where it is not set."""
+    named = os.environ.get(dataset.variable)
+    return Path(named) if named else None
 
 
 def synthetic(train: int = 60_000, test: int = 10_000, seed: int = 0) -> MNIST:
