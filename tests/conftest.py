@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import runpy
 import subprocess
@@ -38,6 +39,15 @@ def folder(mnist, tmp_path: Path) -> Path:
     for name, path in locate(DATASETS["mnist"]).items():
         (tmp_path / name).write_bytes(idx.read(path))
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def gzipped(mnist, tmp_path_factory) -> Path:
+    """A folder with MNIST in gzipped files, as mirrors have them; to be read."""
+    gzipped = tmp_path_factory.mktemp("gzipped")
+    for name, path in locate(DATASETS["mnist"]).items():
+        (gzipped / f"{name}.gz").write_bytes(gzip.compress(idx.read(path), 1, mtime=0))
+    return gzipped
 
 
 @pytest.fixture(scope="session", autouse=True)

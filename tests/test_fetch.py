@@ -28,12 +28,9 @@ TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = MNIST.sha256
 
 
 @pytest.fixture
-def served(folder: Path, tmp_path_factory) -> Path:
+def served(gzipped: Path, tmp_path_factory) -> Path:
     """What a mirror serves; it can be changed."""
-    served = tmp_path_factory.mktemp("mirror")
-    for name in MNIST.sha256:
-        (served / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes(), 1))
-    return served
+    return shutil.copytree(gzipped, tmp_path_factory.mktemp("mirror"), dirs_exist_ok=True)
 
 
 @pytest.fixture

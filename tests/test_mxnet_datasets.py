@@ -20,7 +20,6 @@ import zoo
 from zoo import files, mxnet_datasets
 from zoo.data import fetch, idx
 from zoo.data.catalogue import DATASETS
-from zoo.data.mnist import locate
 from zoo.data.sources import Mirror
 from zoo.runtime import mx
 
@@ -40,15 +39,6 @@ def installed(tmp_path: Path, monkeypatch):
 
     monkeypatch.setattr(mx.test_utils, "download", download)
     monkeypatch.setattr(mx.gluon.data.vision.datasets, "download", download)
-
-
-@pytest.fixture(scope="session")
-def gzipped(mnist, tmp_path_factory) -> Path:
-    """A folder with MNIST in the files that MXNet would fetch."""
-    gzipped = tmp_path_factory.mktemp("gzipped")
-    for name, path in locate(DATASETS["mnist"]).items():
-        (gzipped / f"{name}.gz").write_bytes(gzip.compress(idx.read(path), 1, mtime=0))
-    return gzipped
 
 
 @pytest.fixture
