@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from zoo import mxnet_datasets
 from zoo.errors import MXNetUnavailable
 from zoo.runtime import amx, compat, libraries, operators, startup, threads
 
@@ -80,6 +81,7 @@ def prepared(module: ModuleType) -> Iterator[None]:
 def _finish(module: ModuleType) -> None:
     """Mend what MXNet has, now that it is there."""
     compat.mend(module)
+    mxnet_datasets.install(module)
 
 
 def _forget_failed_import() -> None:
