@@ -64,7 +64,7 @@ def test_every_model_s_symbol_goes_through_module_and_gluon_and_back(name: str, 
     module.fit(
         data,
         num_epoch=1,
-        initializer=MODELS[name].initializer,
+        initializer=mx.init.create(MODELS[name].initializer),
         optimizer_params={"learning_rate": 0.01},
     )
     module.save_checkpoint(str(tmp_path / "module"), 1)

@@ -9,14 +9,16 @@ are drawn; ``zoo.training.steps`` has the rest done where the images lie.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from zoo.errors import ZooError
 
+if TYPE_CHECKING:
+    import numpy as np
+
 _SIZE, _SPACING = 28, 9  # pixels; the outermost lie one spacing outside of the image
 CONTROL_POINTS = 6  # along each axis
-_PLACES = _SPACING * (np.arange(CONTROL_POINTS, dtype=np.float32) - 1)
+_PLACES = tuple(_SPACING * (number - 1) for number in range(CONTROL_POINTS))  # along each axis
 _CENTRE = (_SIZE - 1) / 2
 
 
@@ -51,6 +53,8 @@ class Augmentation:
 
     def draw(self, random: np.random.Generator, count: int) -> np.ndarray:
         """Control points ``(count, 2, 6, 6)`` float32: the x, and the y, in pixels, that each is moved to."""
+        import numpy as np
+
         angle = np.deg2rad(self.rotation) * _uniform(random, count)
         shear = self.shear * _uniform(random, count)
         across, down = (1 + self.scale * _uniform(random, count) for _ in range(2))
@@ -58,7 +62,8 @@ class Augmentation:
         turned = np.stack([cosine, shear * cosine - sine, sine, shear * sine + cosine], axis=1).reshape(count, 2, 2)
         matrix = turned * np.stack([across, down], axis=1)[:, None, :]
         shift = _CENTRE + self.shift * _uniform(random, count, 2)
-        grid = np.stack(np.meshgrid(_PLACES, _PLACES)).reshape(2, -1) - np.float32(_CENTRE)
+        places = np.array(_PLACES, np.float32)
+        grid = np.stack(np.meshgrid(places, places)).reshape(2, -1) - np.float32(_CENTRE)
         points = (matrix @ grid + shift[:, :, None]).reshape(count, 2, CONTROL_POINTS, CONTROL_POINTS)
         if self.elastic:
             points += self.elastic * random.standard_normal(points.shape, dtype=np.float32)
@@ -67,6 +72,8 @@ class Augmentation:
 
 def basis() -> np.ndarray:
     """``(6, 28)`` float32: what each control point of a line weighs at each pixel of it."""
+    import numpy as np
+
     weights = np.zeros((CONTROL_POINTS, _SIZE), np.float32)
     for pixel in range(_SIZE):
         segment = min(pixel // _SPACING, CONTROL_POINTS - 4)
@@ -78,4 +85,4 @@ def basis() -> np.ndarray:
 
 def _uniform(random: np.random.Generator, *shape: int) -> np.ndarray:
     """Between -1 and 1, float32."""
-    return 2 * random.random(shape, dtype=np.float32) - 1
+    return 2 * random.random(shape, dtype="float32") - 1

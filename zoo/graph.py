@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
-from zoo.runtime import mx
+if TYPE_CHECKING:
+    from zoo.runtime import mx
 
 INPUT_SHAPE = (1, 28, 28)
 
@@ -25,7 +27,10 @@ class Layer:
 
 def layers(net: mx.gluon.HybridBlock, input_shape: tuple[int, ...] = INPUT_SHAPE) -> tuple[Layer, ...]:
     """The operators of ``net`` in topological order, for an input of ``input_shape`` without the batch."""
-    symbol = net(mx.sym.var("data"))
+    from zoo.runtime import mx
+
+    with mx.name.NameManager():  # what has no name of its own is numbered from 0
+        symbol = net(mx.sym.var("data"))
     nodes = json.loads(symbol.tojson())["nodes"]
     internals = symbol.get_internals()
     _, output_shapes, _ = internals.infer_shape(data=(1, *input_shape))

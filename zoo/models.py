@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
-from zoo import contexts, graph
+from zoo import costs, graph
 from zoo.architectures import MODELS
 from zoo.cards import Card
 from zoo.pretrained import manifest
-from zoo.runtime import mx
+
+if TYPE_CHECKING:
+    from zoo.runtime import mx
 
 
 def list_models(
@@ -43,15 +46,18 @@ def get_model(
     """
     architecture = MODELS[name]
     if pretrained:
-        manifest.entry(name)  # refused before anything is built
+        known = manifest.entry(name)  # refused before anything is built
+    from zoo import contexts, weights
+    from zoo.runtime import mx
+
     placed = contexts.check(ctx)
     if seed is not None:
         mx.random.seed(seed)
     net = architecture.build()
-    net.initialize(architecture.initializer, ctx=placed)
+    net.initialize(mx.init.create(architecture.initializer), ctx=placed)
     net(mx.nd.zeros((1, *graph.INPUT_SHAPE), ctx=placed[0]))  # Gluon draws weights once it has seen the shapes
     if pretrained:
-        manifest.load(net, name)
+        weights.load_parameters(net, manifest.params(manifest.FOLDER, name), known.sha256)
     return net
 
 
@@ -61,14 +67,17 @@ def get_symbol(name: str) -> mx.sym.Symbol:
     Checkpoints that Module saves of it load through :func:`zoo.load_parameters`, and those of the Gluon network
     through ``mx.mod.Module.load``: parameters have the same names in both. Raises :class:`zoo.errors.UnknownName`.
     """
-    return mx.sym.SoftmaxOutput(MODELS[name].build()(mx.sym.var("data")), name="softmax")
+    architecture = MODELS[name]
+    from zoo.runtime import mx
+
+    return mx.sym.SoftmaxOutput(architecture.build()(mx.sym.var("data")), name="softmax")
 
 
 @cache
 def get_card(name: str) -> Card:
     """The card of the model ``name``; :class:`zoo.errors.UnknownName` lists close matches."""
     architecture = MODELS[name]
-    layers = graph.layers(architecture.build())
+    layers = costs.layers(architecture)
     flops = sum(layer.flops for layer in layers)
     return Card(
         name=name,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass, fields
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from zoo.augmentation import Augmentation
 from zoo.errors import UnknownName, ZooError
 from zoo.registry import suggestion
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # Those of MXNet 1.9.1 that train the zoo's models with their defaults; the first two take a momentum.
 OPTIMIZERS = ("sgd", "nag", "adadelta", "adagrad", "adam", "ftml", "lamb", "nadam", "rmsprop")
@@ -61,6 +63,8 @@ class Recipe:
         quarters, "exponential" takes 2% off after every epoch, "cosine" falls to nothing along half a wave, and
         "one-cycle" in a straight line (Smith, Topin 2018).
         """
+        import numpy as np
+
         progress = (np.arange(batches) + 0.5) / batches
         rising = progress < self.warmup
         left = np.where(rising, 1.0, (1 - progress) / (1 - self.warmup))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from zoo.architectures.base import register
-from zoo.architectures.layers import add_convolution
-from zoo.cookbook import RECIPES
-from zoo.runtime import mx
+from typing import TYPE_CHECKING
 
-nn = mx.gluon.nn
+from zoo.architectures.base import register, xavier
+from zoo.cookbook import RECIPES
+
+if TYPE_CHECKING:
+    from zoo.architectures.layers import nn
 
 _FACTS = {
     "kind": "gluon",
-    "initializer": mx.init.Xavier(factor_type="in", magnitude=2),
+    "initializer": xavier(factor_type="in", magnitude=2),
     "recipe": RECIPES["an2020"],
     "source": "An, Lee, Park, Yang, So: An Ensemble of Simple Convolutional Neural Network Models for MNIST Digit "
     "Recognition, 2020",
@@ -20,6 +21,8 @@ _FACTS = {
 
 def _stack(kernel_size: int, *channels: int) -> nn.HybridSequential:
     """Convolutions, each with BatchNorm and ReLU, until little is left of the image; BatchNorm at the end."""
+    from zoo.architectures.layers import add_convolution, nn
+
     net = nn.HybridSequential(prefix="")
     for number, width in enumerate(channels, start=1):
         add_convolution(net, number, width, kernel_size)

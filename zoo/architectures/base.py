@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from zoo.recipes import Recipe
 from zoo.registry import Registry
-from zoo.runtime import mx
+
+if TYPE_CHECKING:
+    from zoo.runtime import mx
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,7 @@ class Architecture:
     name: str
     kind: str  # "symbol" (built with mx.sym) or "gluon"
     build: Callable[[], mx.gluon.HybridBlock]  # a new network, not yet initialized
-    initializer: mx.init.Initializer
+    initializer: mx.init.Initializer | str  # what mx.init.create takes
     recipe: Recipe  # of the source, where it gives one
     summary: str
     source: str
@@ -34,3 +38,8 @@ def register(name: str, **facts):
         return build
 
     return decorate
+
+
+def xavier(**settings: str | float) -> str:
+    """``mx.init.Xavier(**settings)`` as text for ``mx.init.create``, so that a model is registered without MXNet."""
+    return json.dumps(["xavier", settings])

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from zoo.architectures.base import register
-from zoo.cookbook import RECIPES
-from zoo.runtime import mx
+from typing import TYPE_CHECKING
 
-nn = mx.gluon.nn
+from zoo.architectures.base import register, xavier
+from zoo.cookbook import RECIPES
+
+if TYPE_CHECKING:
+    from zoo.architectures.layers import nn
 
 
 @register(
     "lenet5",
     kind="gluon",
-    initializer=mx.init.Xavier(),
+    initializer=xavier(),
     recipe=RECIPES["lenet"],
     summary="two convolutions with average pooling, three dense layers, tanh",
     source="LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document Recognition, 1998",
 )
 def lenet5() -> nn.HybridSequential:
     """C1 to F6 of figure 2; full connections in C3 and a dense output in place of the radial basis functions."""
+    from zoo.architectures.layers import nn
+
     net = nn.HybridSequential(prefix="")
     net.add(
         nn.Conv2D(6, kernel_size=5, padding=2, activation="tanh", prefix="conv1_"),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from zoo.architectures.base import register
+from typing import TYPE_CHECKING
+
+from zoo.architectures.base import register, xavier
 from zoo.cookbook import RECIPES
-from zoo.runtime import mx
+
+if TYPE_CHECKING:
+    from zoo.runtime import mx
 
 
 def _perceptron(*hidden: int) -> mx.gluon.SymbolBlock:
@@ -13,6 +17,8 @@ def _perceptron(*hidden: int) -> mx.gluon.SymbolBlock:
     The sources end in ``SoftmaxOutput``. The block stops before it: with ``data`` as the only input,
     Gluon would take ``softmax_label`` for a parameter and train on labels nobody gave.
     """
+    from zoo.runtime import mx
+
     data = mx.sym.Variable("data", dtype="float32")
     x = mx.sym.Flatten(data, name="flatten")
     for number, units in enumerate(hidden, start=1):
@@ -29,7 +35,7 @@ def _perceptron(*hidden: int) -> mx.gluon.SymbolBlock:
 @register(
     "mlp",
     kind="symbol",
-    initializer=mx.init.Xavier(magnitude=2.0),
+    initializer=xavier(magnitude=2.0),
     recipe=RECIPES["notebook"],
     summary="784-128-10 with ReLU",
     source="MNIST notebook with mx.sym, RecordIO and Module (learning rates 0.1, 0.01, 0.001 on 0-255 pixels)",
@@ -41,7 +47,7 @@ def mlp() -> mx.gluon.SymbolBlock:
 @register(
     "mlp_128_64",
     kind="symbol",
-    initializer=mx.init.Xavier(),
+    initializer=xavier(),
     recipe=RECIPES["notebook"],
     summary="784-128-64-10 with ReLU",
     source="Apache MXNet, Handwritten Digit Recognition tutorial",

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from zoo.architectures.base import register
-from zoo.architectures.layers import add_convolution
+from typing import TYPE_CHECKING
+
+from zoo.architectures.base import register, xavier
 from zoo.cookbook import RECIPES
-from zoo.runtime import mx
 
-nn = mx.gluon.nn
+if TYPE_CHECKING:
+    from zoo.architectures.layers import nn
 
-_FACTS = {"kind": "gluon", "initializer": mx.init.Xavier(factor_type="in", magnitude=2), "source": "this project"}
+_FACTS = {"kind": "gluon", "initializer": xavier(factor_type="in", magnitude=2), "source": "this project"}
 
 
 def _small(*channels: int) -> nn.HybridSequential:
     """Five convolutions of 3×3, pooling after the second and the fourth, and the average of what is left."""
+    from zoo.architectures.layers import add_convolution, nn
+
     net = nn.HybridSequential(prefix="")
     for number, width in enumerate(channels, start=1):
         add_convolution(net, number, width, padding=number // 5)
@@ -35,6 +38,8 @@ def nano() -> nn.HybridSequential:
 
 @register("sprint", summary="three convolutions, made to reach 99% in one epoch", recipe=RECIPES["sprint"], **_FACTS)
 def sprint() -> nn.HybridSequential:
+    from zoo.architectures.layers import add_convolution, nn
+
     net = nn.HybridSequential(prefix="")
     add_convolution(net, 1, 16, kernel_size=5)
     net.add(nn.MaxPool2D(2, 2, prefix="pool1_"))

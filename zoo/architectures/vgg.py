@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from zoo.architectures.base import register
-from zoo.architectures.layers import add_convolution
-from zoo.cookbook import RECIPES
-from zoo.runtime import mx
+from typing import TYPE_CHECKING
 
-nn = mx.gluon.nn
+from zoo.architectures.base import register, xavier
+from zoo.cookbook import RECIPES
+
+if TYPE_CHECKING:
+    from zoo.architectures.layers import nn
 
 
 @register(
     "vgg6",
     kind="gluon",
-    initializer=mx.init.Xavier(factor_type="in", magnitude=2),
+    initializer=xavier(factor_type="in", magnitude=2),
     recipe=RECIPES["vgg"],
     summary="six padded 3×3 convolutions with BatchNorm, ReLU, global average",
     source="this project, after Simonyan, Zisserman: Very Deep Convolutional Networks for Large-Scale Image "
     "Recognition, 2015",
 )
 def vgg6() -> nn.HybridSequential:
+    from zoo.architectures.layers import add_convolution, nn
+
     net = nn.HybridSequential(prefix="")
     for number, channels in enumerate((32, 32, 64, 64, 128, 128), start=1):
         add_convolution(net, number, channels, padding=1)

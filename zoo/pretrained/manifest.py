@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from zoo import schema, weights
+from zoo import schema
 from zoo.errors import UnknownName, ZooError
 from zoo.recipes import Recipe
-from zoo.runtime import mx
 
 FOLDER = Path(__file__).parent
 TEST_IMAGES = 10_000
@@ -125,12 +124,3 @@ def entry(name: str) -> Pretrained:
 def params(folder: Path, name: str) -> Path:
     """The file of weights of the model ``name``."""
     return folder / "weights" / f"{name}.params"
-
-
-def load(net: mx.gluon.HybridBlock, name: str) -> str:
-    """Put the weights of the model ``name`` into its initialized ``net``; returns the SHA-256 of their file.
-
-    Raises :class:`UnknownName` where there are none, and :class:`zoo.errors.WeightsError` for a file that is not
-    the one that was published, before anything in it is used.
-    """
-    return weights.load_parameters(net, params(FOLDER, name), entry(name).sha256)
