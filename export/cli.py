@@ -7,25 +7,25 @@ import sys
 import tempfile
 from importlib import util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from export import symbol, verification
-from export.loading import load_symbol
-from export.onnx import model as onnx_model
-from zoo import files, models
-from zoo.cli.options import add_data, add_params, load_data, load_network, path
+from export.onnx import DEFAULT_OPSET
+from zoo import files
+from zoo.cli.options import add_data, add_params, load_data, load_network, model, path
 from zoo.console import FAILURE
 from zoo.errors import ZooError
 from zoo.graph import INPUT_SHAPE
-from zoo.runtime import mx
+
+if TYPE_CHECKING:
+    from export import verification
+    from zoo.runtime import mx
 
 _RANDOM_ITEMS = 50  # that a network which is not the zoo's is verified with
 _PREPROCESSING = {False: "pixels from 0 (background) to 255 (ink), divided by 255", True: "none: pixels from 0 to 255"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", nargs="?", help="a name from python -m zoo list")
+    parser.add_argument("model", nargs="?", type=model, help="a name from python -m zoo list")
     parser.add_argument("--symbol", metavar="FILE", type=path, help="instead of a name: any network's -symbol.json")
     add_params(parser)
     parser.add_argument("--out", metavar="DIR", type=path, required=True, help="where to write")
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     onnx = parser.add_argument_group("ONNX")
     onnx.add_argument("--softmax", action="store_true", help="put out probabilities")
     onnx.add_argument("--uint8", action="store_true", help="take pixels from 0 to 255")
-    onnx.add_argument("--opset", type=int, default=onnx_model.DEFAULT_OPSET, help="13 to 21 (default: 17)")
+    onnx.add_argument("--opset", type=int, default=DEFAULT_OPSET, help="13 to 21 (default: 17)")
     onnx.add_argument("--batch", type=int, metavar="N", help="fix the batch size (default: left open)")
     onnx.add_argument(
         "--input-shape", metavar="C,H,W", type=_shape, default=INPUT_SHAPE,
@@ -52,6 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ZooError("name a model of the zoo, or a file with --symbol: one of the two")
     if arguments.symbol is not None and arguments.params is None:
         raise ZooError(f"{arguments.symbol} has no weights in it: name their file with --params")
+    from export import symbol
+
     formats = _formats(arguments)
     net, name = _network(arguments)
     contents: dict[Path, bytes] = {}
@@ -93,6 +95,8 @@ def _formats(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 def _network(arguments: argparse.Namespace) -> tuple[mx.gluon.HybridBlock, str]:
     if arguments.symbol is not None:
+        from export.loading import load_symbol
+
         net = load_symbol(arguments.symbol, arguments.params, input_shape=arguments.input_shape)
         return net, arguments.symbol.name.replace("-symbol.json", "").replace(".json", "")
     if arguments.input_shape != INPUT_SHAPE:
@@ -101,6 +105,12 @@ def _network(arguments: argparse.Namespace) -> tuple[mx.gluon.HybridBlock, str]:
 
 
 def _verified_onnx(net: mx.gluon.HybridBlock, arguments: argparse.Namespace) -> tuple[bytes, verification.Verification]:
+    import numpy as np
+
+    from export import verification
+    from export.onnx import model as onnx_model
+    from zoo import models
+
     facts = {}
     if arguments.model is not None:
         card, data = models.get_card(arguments.model), load_data(arguments.data).test

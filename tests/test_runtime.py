@@ -85,7 +85,9 @@ def test_importing_the_zoo_does_not_load_mxnet():
 
 
 @pytest.mark.parametrize(
-    "command", [["zoo", "list"], ["zoo", "train", "mlp"], ["bench"], ["bench", "peers"], ["export", "mlp"]]
+    "command",
+    [["zoo", "evaluate", "mlp"], ["zoo", "train", "mlp"], ["bench"], ["bench", "peers"], ["export", "mlp", "--out", "."]],
+    ids=" ".join,
 )
 def test_without_mxnet_there_is_one_sentence(command: list):
     code = (

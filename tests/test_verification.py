@@ -119,7 +119,7 @@ def test_the_command_carries_any_network_over(run, params: Path, tmp_path: Path)
 def test_a_disagreement_writes_nothing(params: Path, tmp_path: Path, monkeypatch, capsys):
     from export import cli
 
-    monkeypatch.setattr("export.cli.verification.TOLERANCE", 0.0)
+    monkeypatch.setattr("export.verification.TOLERANCE", 0.0)
     parser = argparse.ArgumentParser()
     cli.add_arguments(parser)
     arguments = parser.parse_args(["mlp", "--params", str(params), "--out", str(tmp_path / "files"), "--seconds", "0"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.report import inputs, page
 from zoo import files
 from zoo.cli.options import path
 from zoo.errors import ZooError
@@ -21,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from bench.report import inputs, page
+
     page.check()
     out = files.output_file(arguments.out)
     if out.resolve() in (each.resolve() for each in arguments.files):

@@ -4,3 +4,5 @@
 operator of MXNet. Whatever has no function there, or a setting that ONNX expresses differently, is refused by name
 rather than translated approximately.
 """
+
+DEFAULT_OPSET = 17

@@ -10,6 +10,7 @@ import numpy as np
 
 from export import inference
 from export.inference import INPUT
+from export.onnx import DEFAULT_OPSET
 from export.onnx.graph import BATCH, Graph, Tensor
 from export.onnx.translation import Translation, translate
 from zoo import __version__, files, weights
@@ -18,7 +19,6 @@ from zoo.graph import INPUT_SHAPE
 from zoo.runtime import mx
 
 OPSETS = range(13, 22)
-DEFAULT_OPSET = 17
 _LARGEST = 2**31 - 2**20  # bytes: what protobuf can write as one message
 
 

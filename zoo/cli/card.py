@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+from zoo.cli.options import model
 from zoo.models import get_card
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="a name from python -m zoo list")
+    parser.add_argument("model", type=model, help="a name from python -m zoo list")
 
 
 def run(arguments: argparse.Namespace) -> int:

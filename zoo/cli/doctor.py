@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from tabulate import tabulate
-
-from zoo import doctor
-
 
 def add_arguments(_: argparse.ArgumentParser) -> None:
     """It takes none."""
 
 
 def run(_: argparse.Namespace) -> int:
+    from tabulate import tabulate
+
+    from zoo import doctor
+
     diagnosis = doctor.examine()
     print(tabulate(diagnosis.findings, tablefmt="plain"), end="\n\n")
     for problem in diagnosis.problems:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from zoo import contexts, plots, training
 from zoo.cli.options import add_images, add_model, add_params, load_images, load_network, path
-from zoo.data import Dataset
-from zoo.data.corruptions import CORRUPTIONS, corrupt
 from zoo.errors import ZooError
 from zoo.recipes import DTYPES
+
+if TYPE_CHECKING:
+    from zoo import training
+    from zoo.data import Dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from zoo import contexts, plots, training
+    from zoo.data.corruptions import CORRUPTIONS, corrupt
+
     picture = plots.output(arguments.misclassified) if arguments.misclassified else None
     if picture is not None and plots.missing():
         raise ZooError(plots.missing())
@@ -63,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _corruptions(results: dict[str, training.Evaluation]) -> str:
+    from zoo.data.corruptions import CORRUPTIONS
+
     rows = [
         (
             name,

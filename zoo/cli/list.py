@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import statistics
 from pathlib import Path
 from textwrap import shorten
 
@@ -84,6 +83,8 @@ def _table(rows: list[list[str]], columns: list[str]) -> str:
 
 def _speeds(file: Path) -> dict[str, float]:
     """Images per second of inference by model: the median of the fastest combination that was measured."""
+    import statistics
+
     try:
         document = schema.parse(file.read_bytes(), str(file))
     except OSError as error:

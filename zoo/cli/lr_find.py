@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from zoo import contexts, models, plots, training
 from zoo.architectures import MODELS
 from zoo.cli.options import add_images, add_model, load_images, path
 
@@ -27,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from zoo import contexts, models, plots, training
+
     recipe = MODELS[arguments.model].recipe
     given = {name: getattr(arguments, name) for name in ("batch_size", "seed") if getattr(arguments, name) is not None}
     recipe = replace(recipe, **given)

@@ -1,18 +1,25 @@
-"""Options that several commands share, and what they stand for."""
+"""Options that several commands share, and what they stand for.
+
+What takes long to import, MXNet above all, is imported by the functions that use it: not for ``--help``, nor for a
+mistake in the command line. The commands keep to that, too.
+"""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from zoo import models, weights
+from zoo.architectures import MODELS
 from zoo.augmentation import Augmentation
-from zoo.data import MNIST, Dataset, load_mnist, synthetic
 from zoo.errors import UnknownName, ZooError
 from zoo.pretrained import manifest
 from zoo.registry import suggestion
-from zoo.runtime import mx
+
+if TYPE_CHECKING:
+    from zoo.data import MNIST, Dataset
+    from zoo.runtime import mx
 
 _RECORDS = "rec:"
 _RECORD_OPTIONS = ("num_parts", "part_index")
@@ -23,6 +30,11 @@ def path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("the path is empty")
     return Path(text)
+
+
+def model(text: str) -> str:
+    """An argument's type: the name of a model; :class:`UnknownName` lists close matches."""
+    return MODELS[text].name
 
 
 def augmentation(text: str) -> Augmentation:
@@ -51,6 +63,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def load_data(name: str | None) -> MNIST:
+    from zoo.data import load_mnist, synthetic
+
     return synthetic() if name == "synthetic" else load_mnist(name)
 
 
@@ -97,7 +111,7 @@ def load_rec(name: str, pixels: str) -> Dataset:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="a name from python -m zoo list")
+    parser.add_argument("model", type=model, help="a name from python -m zoo list")
     parser.add_argument("--ctx", help="cpu, gpu(0), or several: 'gpu(0),gpu(1)' (default: cpu)")
 
 
@@ -110,6 +124,8 @@ def add_params(parser: argparse.ArgumentParser) -> None:
 
 def load_network(name: str, params: Path | None, ctx: str | None = None) -> tuple[mx.gluon.HybridBlock, str]:
     """The model ``name`` with the weights in ``params``, or with the pretrained ones; and which they are, as text."""
+    from zoo import models, weights
+
     net = models.get_model(name, pretrained=params is None, ctx=ctx)
     if params is None:
         return net, f"pretrained weights (SHA-256 {manifest.entry(name).sha256})"

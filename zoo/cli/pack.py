@@ -10,8 +10,6 @@ from zoo.cli.options import add_data, load_data, path
 from zoo.console import FAILURE
 from zoo.data.images import QUALITIES
 from zoo.data.listing import EXTENSIONS
-from zoo.data.packing import pack
-from zoo.data.records import load_records
 from zoo.errors import DataError, ZooError
 
 
@@ -47,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from zoo.data.packing import pack
+
     given = {name for name in ("data", "part", "images") if getattr(arguments, name) is not None}
     if arguments.root is not None and given:
         raise ZooError(f"--{given.pop()} is for MNIST itself, and here the images are those in {arguments.root}")
@@ -70,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _decodes(rec: Path) -> bool:
     """Whether it holds digits to train on: decoding them now spares the first training run the wait."""
+    from zoo.data.records import load_records
+
     try:
         load_records(rec)
     except DataError:  # other images, or other labels

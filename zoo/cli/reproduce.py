@@ -8,13 +8,17 @@ import tempfile
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 from tqdm import tqdm
 
-from zoo import contexts, files, plots, reproductions, training
+from zoo import files
 from zoo.cli.options import add_data, load_data, path
 from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from zoo import reproductions, training
 
 _EXPERIMENTS = {
     "mlp-learning-rates": "the notebook: mlp with three learning rates on 42,000 JPGs, raw and scaled",
@@ -40,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if arguments.epochs is not None and arguments.epochs < 1:
         raise ZooError(f"--epochs must be at least 1, not {arguments.epochs}")
+    from zoo import contexts, plots, reproductions
+
     plot = plots.output(arguments.plot or Path(f"{arguments.experiment}.png"))
     ctx = contexts.check(arguments.ctx)
     mnist = load_data(arguments.data)

@@ -6,18 +6,21 @@ import argparse
 import time
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from zoo import contexts, lowering, models, provenance, training, weights
 from zoo.architectures import MODELS
 from zoo.cli.options import add_images, add_model, augmentation, load_images, load_rec, path
 from zoo.cookbook import RECIPES
-from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.recipes import DTYPES, OPTIMIZERS, SCHEDULES, Recipe
-from zoo.runtime import STATUS, mx
-from zoo.training.history import Command, Score
+
+if TYPE_CHECKING:
+    from zoo import models, training
+    from zoo.data import Dataset
+    from zoo.runtime import mx
+    from zoo.training.history import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from zoo import contexts, lowering, models, provenance, training, weights
+    from zoo.training.history import Command, Score
+
     given = {field.name: getattr(arguments, field.name) for field in fields(Recipe)}
     changes = {name: value for name, value in given.items() if value is not None}
     recipe = MODELS[arguments.model].recipe
@@ -141,6 +147,8 @@ def _add(command: Command, history: training.History, out: Path | None) -> None:
 def _announce(
     card: models.Card, recipe: Recipe, ctx: list[mx.Context], train: Dataset, validation: Dataset | None
 ) -> None:
+    from zoo.runtime import STATUS
+
     held_out = validation is None or validation.source == train.source
     validated = f"{len(validation or ()):,} " + ("held out for validation" if held_out else "to validate on")
     print(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from zoo.cli.options import path
-from zoo.data.packing import unpack
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,5 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from zoo.data.packing import unpack
+
     print(f"{unpack(arguments.rec, arguments.out):,} images unpacked into {arguments.out}")
     return 0

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.cli.options import add_data, load_data, path
 from zoo.console import run_command
-from zoo.data import Dataset
-from zoo.pretrained import combining
 from zoo.pretrained.manifest import FOLDER, Pretrained, params
-from zoo.pretrained.publishing import Run, chosen, publish, together
+
+if TYPE_CHECKING:
+    from zoo.data import Dataset
+    from zoo.pretrained.publishing import Run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from zoo.pretrained import combining
+    from zoo.pretrained.publishing import Run
+
     runs = [Run.read(folder) for folder in arguments.runs]
     mnist = load_data(arguments.data)
     if arguments.ensemble:
@@ -41,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _publish_one(runs: list[Run], test: Dataset, folder: Path) -> tuple[str, Pretrained]:
+    from zoo.pretrained.publishing import chosen, publish, together
+
     together(runs)
     best = chosen(runs)
     name, held_out = best.history.command.model, best.history.command.validation_images
