@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import assert_refused
+from conftest import BFLOAT16, assert_refused
 
 import zoo
 
@@ -36,7 +36,7 @@ def test_train_then_evaluate(run, tmp_path: Path):
     assert weights in evaluated.stdout
     cells = [line.split() for line in evaluated.stdout.splitlines() if line.split() and line.split()[0] in "0123456789"]
     assert sum(int(count) for row in cells for count in row[1:]) == 10_000
-    for dtype in ("bfloat16", "int8"):
+    for dtype in (*BFLOAT16, "int8"):
         low = run("zoo", "evaluate", "mlp", "--params", tmp_path / "final.params", "--dtype", dtype).stdout
         line = next(line for line in low.splitlines() if line.startswith(f"test in {dtype}: "))
         assert float(line.split()[-1].strip("%")) >= 99.5, line

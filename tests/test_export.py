@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import needs_bfloat16
 
 import export
 import zoo
@@ -74,6 +75,7 @@ def test_the_command_says_what_it_wrote(run, tmp_path: Path):
         str(tmp_path / "files/mlp-symbol.json"), str(tmp_path / "files/mlp-0000.params")]  # fmt: skip
 
 
+@needs_bfloat16
 @pytest.mark.parametrize("weights_too", [False, True])
 def test_bfloat16_keeps_its_casts(weights_too: bool, tmp_path: Path, pixels):
     from mxnet.contrib import amp

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import BFLOAT16, needs_bfloat16
 
 import zoo
 from zoo import kernels, lowering, weights
@@ -205,7 +206,7 @@ def test_a_run_of_layers_predicts_what_its_operators_predict(batch, activation, 
 
 
 @needs_kernels
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", *BFLOAT16])
 def test_what_two_layers_share_is_left_to_mxnet(dtype: str):
     """A residual connection adds gradients up in place, which extensions cannot."""
 
@@ -231,12 +232,13 @@ def test_every_model_predicts_the_same_in_every_dtype(name: str, mnist):
     net = zoo.get_model(name, seed=1)
     images = mnist.test[:300]
     plain = net(mx.nd.array(images.images[:, None] / np.float32(255))).asnumpy()
-    for dtype, tolerance in (("float32", 1e-5), ("bfloat16", 0.03), ("int8", 0.1)):
+    tolerances = {"float32": 1e-5, "bfloat16": 0.03, "int8": 0.1}
+    for dtype in ("float32", *BFLOAT16, "int8"):
         found = Predictor(net, images, CPU, 128, dtype, mnist.train[-200:]).evaluate().logits
-        assert np.abs(found - plain).max() <= tolerance * np.abs(plain).max(), dtype
+        assert np.abs(found - plain).max() <= tolerances[dtype] * np.abs(plain).max(), dtype
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", *BFLOAT16])
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_predictions_follow_the_weights(name: str, dtype: str, mnist):
     """Fused operators keep their weights in other layouts, which must not outlive the weights."""
@@ -249,6 +251,7 @@ def test_predictions_follow_the_weights(name: str, dtype: str, mnist):
     assert np.array_equal(after, expected) and not np.array_equal(after, before)
 
 
+@needs_bfloat16
 @pytest.mark.parametrize("name", ["cnn7", "cnn7_logits", "cnn7_relu"])
 def test_bfloat16_learns_as_float32_does(name: str, mnist):
     curves = {}

@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import BFLOAT16
 
-from zoo.runtime import amx, cpus
+from zoo.runtime import amx
 
 ROOT = Path(__file__).parent.parent
-DTYPES = ("auto", "float32", "bfloat16") if "avx512bw" in cpus.flags() else ("auto", "float32")
+DTYPES = ("auto", "float32", *BFLOAT16)
 WORK = f"""
 import json, zoo
 from zoo import kernels
