@@ -53,8 +53,7 @@ def _arithmetic(dtype: str) -> Callable[[float], float] | None:
     if not found.usable:
         return None
     name = dtype if found.convolution else _WITHOUT_AMX.get(dtype)
-    library = ctypes.CDLL(str(found.path))
-    function = getattr(library, f"zoo_peak_{name}", None)
+    function = getattr(found.library, f"zoo_peak_{name}", None)
     if function is not None:
         function.argtypes, function.restype = [ctypes.c_double], ctypes.c_double
     return function

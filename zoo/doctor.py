@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
-from zoo import environment, files
+from zoo import environment, files, private
 from zoo.console import mxnet_reason
 from zoo.data import fetch, load_mnist
 from zoo.data.catalogue import DATASETS
@@ -70,7 +71,7 @@ def _processor() -> Iterator[tuple[str, str]]:
 
         found = kernels.available()
         extent = "yes, convolutions too" if found.convolution else "yes, but for convolutions" if found.usable else "no"
-        yield "kernels", f"{extent} ({found.reason})"
+        yield "kernels", f"{extent} ({found.why})"
 
 
 def _contexts() -> Iterator[tuple[str, str]]:
@@ -88,6 +89,8 @@ def _data() -> tuple[list[tuple[str, str]], list[str]]:
     cache, problems = fetch.cache(dataset), []
     if named_folder(dataset) is None and not fetch.is_complete(dataset, cache):
         state = "not in the cache yet; the first use fetches it"
+        with suppress(OSError):
+            private.make(cache)
         try:
             files.output_directory(cache)
         except ZooError as error:

@@ -16,6 +16,7 @@ import errno
 import hashlib
 import os
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -33,19 +34,34 @@ _MOST_LINKS = 40  # that Linux follows on the way to a file
 def cache(name: str) -> Path:
     """The folder ``name`` in the user's cache, made if it is missing; :class:`ZooError` unless it is private."""
     folder = files.user_cache() / name
-    make(folder)
+    try:
+        make(folder)
+    except OSError as error:
+        raise ZooError(f"cannot make {folder}: {error.strerror or error}") from error
     check(folder)
     return folder
 
 
+def temporary(prefix: str) -> Path:
+    """A new folder that only this user can enter, for the caller to remove; :class:`ZooError` where there is none."""
+    refusal = ZooError("there is no folder for temporary files that can be written: set TMPDIR")
+    for place in (None, "/dev/shm"):  # a container's /tmp may lack the sticky bit
+        with suppress(OSError):
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+            try:
+                check(folder)
+                return folder
+            except ZooError as error:
+                folder.rmdir()
+                refusal = error
+    raise refusal
+
+
 def make(folder: Path) -> None:
-    """Make ``folder`` and what is missing above it, writable by this user alone even where the umask is 0."""
-    try:
-        for each in (*reversed(folder.parents), folder):
-            if not each.is_dir():
-                each.mkdir(0o755, exist_ok=True)
-    except OSError as error:
-        raise ZooError(f"cannot make {folder}: {error.strerror or error}") from error
+    """Make ``folder`` and what is missing above it, with nobody else's leave to write even where the umask gives it."""
+    for each in (*reversed(folder.parents), folder):
+        if not each.is_dir():
+            each.mkdir(0o755, exist_ok=True)
 
 
 def check(folder: Path) -> None:
@@ -147,7 +163,7 @@ def _refuse(path: Path, status: os.stat_result, owners: set[int], sticky: bool =
 
 
 def _is_own_group(path: Path, group: int) -> bool:
-    """Whether this user is alone in ``group``: by pam_umask's rule, which makes files writable by such groups."""
+    """Whether ``group`` is this user's private one, which a umask of 002 lets write."""
     import grp
     import pwd
 
@@ -158,5 +174,6 @@ def _is_own_group(path: Path, group: int) -> bool:
         user, found = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
     except KeyError:
         return False
-    alone = set(found.gr_mem) <= {user.pw_name}
-    return user.pw_uid != 0 and user.pw_gid == group and found.gr_name == user.pw_name and alone
+    if user.pw_gid != group or user.pw_name != found.gr_name or not set(found.gr_mem) <= {user.pw_name}:
+        return False
+    return all(other.pw_uid == user.pw_uid for other in pwd.getpwall() if other.pw_gid == group)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo import files
+from zoo import files, private
 from zoo.errors import ZooError
 
 _LIMIT = 2**30  # bytes; what was not used for longest makes room
@@ -19,9 +19,13 @@ def folder() -> Path:
 
 
 def find(key: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """The images and labels that were kept under ``key``, whole; None where there are none."""
+    """The images and labels that were kept under ``key``, whole; None where there are none.
+
+    A folder in which other users could put images of theirs does not count.
+    """
     try:
         path = folder() / f"{key}.npz"
+        private.check(path.parent)
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:  # whose parts carry a CRC-32
             found = arrays["images"], arrays["labels"]
     except Exception:  # of whatever kind: NumPy and zipfile raise many
@@ -36,7 +40,9 @@ def keep(key: str, images: np.ndarray, labels: np.ndarray) -> None:
     if images.nbytes > _LIMIT // 2:
         return
     with contextlib.suppress(ZooError, OSError):
-        place = files.output_directory(folder())
+        place = folder()
+        private.make(place)
+        private.check(place)
         with files.atomic(place / f"{key}.npz") as file:
             np.savez(file, images=images, labels=labels)
         kept = sorted(place.glob("*.npz"), key=lambda path: path.stat().st_mtime_ns, reverse=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoo import files
+from zoo import files, private
 from zoo.data import idx
 from zoo.data.catalogue import Published
 from zoo.data.sources import SourceFailed
@@ -85,7 +85,7 @@ def _accept(downloaded: Path, path: Path, sha256: str) -> None:
 def _temporary(dataset: Published, folder: Path) -> Iterator[Path]:
     """A folder for downloads within ``folder``, which is made if need be; :class:`DataError` where the disk refuses."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private.make(folder)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as temporary:
             yield Path(temporary)
     except OSError as error:

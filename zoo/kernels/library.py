@@ -1,33 +1,21 @@
-"""Compiles the kernels into the user's cache, and loads them into MXNet."""
+"""Loads the kernels into MXNet."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import shlex
 import shutil
 import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-from zoo import files
+from zoo.console import mxnet_reason
 from zoo.errors import ZooError
-from zoo.runtime import STATUS, cpus, mx
+from zoo.kernels.build import Built, obtain
+from zoo.runtime import STATUS, mx
 
 SWITCH = "ZOO_KERNELS"
-_FOLDER = Path(__file__).parent
-_MAIN = _FOLDER / "library.cc"
-# Results are those of IEEE arithmetic but for the order of sums; flags that also change the process (such as
-# -ffast-math, which rounds tiny numbers to zero everywhere) have no place in a library.
-_FLAGS = (
-    "-std=c++17", "-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math",
-    "-fopenmp", "-fPIC", "-shared",
-)  # fmt: skip
-_LIMIT = 300  # seconds; it takes five or so
 
 
 @dataclass(frozen=True)
@@ -36,8 +24,14 @@ class Kernels:
 
     usable: bool
     convolution: bool  # zoo_convolution too
-    reason: str  # why there are none, where there are none
-    path: Path | None = None  # of the library
+    reason: str  # why there are none, where there are none; nothing that a variable or a path holds, for results tell it
+    detail: str | None = None  # for this machine's user: where the library comes from, or what went wrong
+    library: ctypes.CDLL | None = None  # with their other functions
+
+    @property
+    def why(self) -> str:
+        """Reason and detail."""
+        return f"{self.reason}; {self.detail}" if self.detail else self.reason
 
 
 @cache
@@ -45,47 +39,43 @@ def available() -> Kernels:
     """Load the kernels, compiling them first if this processor, compiler and version are new; never raises."""
     if os.environ.get(SWITCH, "").strip() == "0":
         return _none(f"off: {SWITCH}=0")
-    compiler = shlex.split(os.environ.get("CXX", "")) or ["g++"]
+    try:
+        compiler = shlex.split(os.environ.get("CXX", "")) or ["g++"]
+    except ValueError as error:
+        return _none("CXX names no command", str(error))
     if shutil.which(compiler[0]) is None:
-        return _none(f"there is no C++ compiler {compiler[0]}")
+        return _none("there is no C++ compiler", f"{compiler[0]} cannot be found")
     if not mx.__version__.startswith("1.9.1"):
         return _none(f"they are written for MXNet 1.9.1, and this is {mx.__version__}")
     try:
-        library = _library(compiler)
-        mx.base.check_call(mx.base._LIB.MXLoadLib(str(library).encode(), 0))
-    except (OSError, ZooError, subprocess.SubprocessError, mx.base.MXNetError) as error:
-        return _none(_sentence(error))
-    has_convolution = bool(ctypes.CDLL(str(library)).zoo_has_convolution())
-    return Kernels(True, STATUS.amx and has_convolution, "compiled for this processor", library)
+        built = obtain(compiler)
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr or b"").decode(errors="replace").splitlines() or [f"exit code {error.returncode}"]
+        return _none("they could not be compiled", next((line for line in said if "error" in line), said[-1]))
+    except (OSError, ZooError, subprocess.SubprocessError) as error:
+        return _none("they could not be compiled", str(error).splitlines()[0])
+    try:
+        library = _load(built)
+        mx.base.check_call(mx.base._LIB.MXLoadLib(os.fsencode(library._name), 0))
+    except (OSError, mx.base.MXNetError) as error:
+        return _none("they could not be loaded", mxnet_reason(error))
+    has_convolution = STATUS.amx and bool(library.zoo_has_convolution())
+    return Kernels(True, has_convolution, "compiled for this processor", built.origin, library)
 
 
-def _none(reason: str) -> Kernels:
-    return Kernels(False, False, reason)
+def _none(reason: str, detail: str | None = None) -> Kernels:
+    return Kernels(False, False, reason, detail)
 
 
-def _library(compiler: list[str]) -> Path:
-    """The compiled library: a file whose name tells sources, compiler and processor apart."""
-    version = subprocess.run([*compiler, "--version"], capture_output=True, check=True, timeout=_LIMIT).stdout
-    parts = [version, cpus.model_name().encode(), " ".join(sorted(cpus.flags())).encode(), " ".join(_FLAGS).encode()]
-    parts += [path.read_bytes() for path in sorted(_FOLDER.glob("*.h"))] + [_MAIN.read_bytes()]
-    name = f"kernels-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:16]}.so"
-    library = files.user_cache() / "kernels" / name
-    if not library.exists():
-        if sys.stderr is not None and sys.stderr.isatty():
-            print("compiling kernels for this processor, once", file=sys.stderr)
-        files.output_directory(library.parent)
-        with tempfile.TemporaryDirectory(prefix="kernels-") as folder:
-            built = Path(folder) / name
-            command = [*compiler, *_FLAGS, str(_MAIN), "-o", str(built)]
-            subprocess.run(command, capture_output=True, check=True, timeout=_LIMIT, stdin=subprocess.DEVNULL)
-            with files.atomic(library) as file:
-                file.write(built.read_bytes())
-    return library
+def _load(built: Built) -> ctypes.CDLL:
+    """Load the very bytes whose hash was checked, from memory where Linux lets us: no file can change below them."""
+    try:
+        number = os.memfd_create("kernels")  # open as long as the process runs, for MXNet opens the path again
+        with open(number, "wb", closefd=False) as file:
+            file.write(built.content)
+        return ctypes.CDLL(f"/proc/self/fd/{number}")
+    except (AttributeError, OSError):  # another system, no /proc, or a policy against it
+        if built.path is None:
+            raise
+        return ctypes.CDLL(str(built.path))
 
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, subprocess.CalledProcessError):
-        said = (error.stderr or b"").decode(errors="replace").splitlines()
-        reason = next((line for line in said if "error" in line), said[-1] if said else f"exit code {error.returncode}")
-        return f"they could not be compiled: {reason}"
-    return str(error).splitlines()[0]

@@ -1,0 +1,133 @@
+"""Where the compiled library comes from: the user's cache, or a compiler.
+
+A library is code, so the cache counts only where nobody but this user can write to it (:mod:`zoo.private`). Where it
+does not count, or cannot be written, a process compiles the library into a temporary folder of its own, which the
+processes that it starts read too and which goes when it ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo import private
+from zoo.errors import ZooError
+from zoo.runtime import cpus
+
+_FOLDER = Path(__file__).parent
+_MAIN = _FOLDER / "library.cc"
+# Results are those of IEEE arithmetic but for the order of sums; flags that also change the process (such as
+# -ffast-math, which rounds tiny numbers to zero everywhere) have no place in a library.
+_FLAGS = (
+    "-std=c++17", "-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math",
+    "-fopenmp", "-fPIC", "-shared",
+)  # fmt: skip
+_LIMIT = 300  # seconds; it takes five or so
+_HANDED_DOWN = "ZOO_KERNELS_FOLDER"  # set by a process that has a temporary folder, for those that it starts
+
+
+@dataclass(frozen=True)
+class Built:
+    content: bytes  # of a shared library
+    path: Path | None  # where it lies too, if anywhere
+    origin: str  # where it is kept, or why it was compiled for this process alone
+
+
+def obtain(compiler: list[str]) -> Built:
+    """The library for this processor by ``compiler`` (a command), compiled if it is not there or not to be trusted.
+
+    Raises :class:`OSError`, :class:`ZooError` or :class:`subprocess.SubprocessError` where it cannot be compiled.
+    """
+    name = _name(compiler)
+    kept, content, objection = None, None, None
+    try:
+        kept = private.cache("kernels") / name
+        content = private.read(kept)
+    except ZooError as error:
+        objection = str(error)
+    if content is not None:
+        return Built(content, kept, f"kept in {kept}")
+    return _handed_down(name, objection) or _compiled(compiler, name, kept, objection)
+
+
+def _name(compiler: list[str]) -> str:
+    """A file name that tells sources, compiler and processor apart."""
+    version = subprocess.run([*compiler, "--version"], capture_output=True, check=True, timeout=_LIMIT).stdout
+    parts = [version, cpus.model_name().encode(), " ".join(sorted(cpus.flags())).encode(), " ".join(_FLAGS).encode()]
+    parts += [path.read_bytes() for path in sorted(_FOLDER.glob("*.h"))] + [_MAIN.read_bytes()]
+    return f"kernels-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:16]}.so"
+
+
+def _handed_down(name: str, objection: str | None) -> Built | None:
+    """The library in the temporary folder of a process that started this one, if there is one and it is private."""
+    folder = os.environ.get(_HANDED_DOWN)
+    if not folder:
+        return None
+    path = Path(folder) / name
+    with suppress(ZooError):
+        private.check(path.parent)
+        content = private.read(path)
+        if content is not None:
+            return Built(content, path, f"compiled by the process that started this one{_because(objection)}")
+    return None
+
+
+def _compiled(compiler: list[str], name: str, kept: Path | None, objection: str | None) -> Built:
+    """A new library, in the cache at ``kept`` if that is private and can be written, else in a temporary folder."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        often = "once" if kept is not None else f"for this process alone{_because(objection)}"
+        print(f"compiling kernels for this processor, {often}", file=sys.stderr)
+    folder = private.temporary("kernels-")
+    try:
+        content = _compile(compiler, folder)
+        if kept is not None:
+            try:
+                private.write(kept, content)
+                return Built(content, kept, f"kept in {kept}" + (f", compiled anew{_because(objection)}" if objection else ""))
+            except ZooError as error:
+                objection = str(error)
+        path = _hand_down(folder, name, content)
+        return Built(content, path, f"compiled for this process alone{_because(objection)}")
+    finally:
+        if os.environ.get(_HANDED_DOWN) != str(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _compile(compiler: list[str], folder: Path) -> bytes:
+    built = folder / "built.so"
+    # The compiler's own temporary files go where all is removed, should it be stopped.
+    subprocess.run(
+        [*compiler, *_FLAGS, str(_MAIN), "-o", str(built)], env={**os.environ, "TMPDIR": str(folder)},
+        capture_output=True, check=True, timeout=_LIMIT, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    content = built.read_bytes()
+    built.unlink()
+    return content
+
+
+def _hand_down(folder: Path, name: str, content: bytes) -> Path | None:
+    """Leave ``content`` in ``folder`` until this process ends, for those that it starts; None on a full disk."""
+    try:
+        private.write(folder / name, content)
+    except ZooError:
+        return None
+    owner = os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:  # and not in a fork
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    os.environ[_HANDED_DOWN] = str(folder)
+    return folder / name
+
+
+def _because(objection: str | None) -> str:
+    return f", since {objection}" if objection else ""
