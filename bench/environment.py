@@ -8,12 +8,9 @@ from importlib import metadata
 
 import psutil
 
+from bench import settings
 from zoo import kernels, provenance
 from zoo.runtime import STATUS, cpus, gpus, mx
-
-_SETTINGS = (
-    "OMP_", "KMP_", "GOMP_", "MXNET_", "DNNL_", "MKLDNN_", "ONEDNN_", "OPENBLAS_", "CUDA_", "NVIDIA_", "ZOO_",
-)  # fmt: skip
 
 
 def capture() -> dict:
@@ -38,7 +35,7 @@ def capture() -> dict:
         "amx": STATUS.amx,
         "amx_reason": STATUS.amx_reason,
         "kernels": {"usable": found.usable, "convolution": found.convolution, "reason": found.reason},
-        "settings": {name: value for name, value in sorted(os.environ.items()) if name.startswith(_SETTINGS)},
+        "settings": settings.told(os.environ),
         "revision": provenance.revision(),
     }
 

@@ -21,10 +21,11 @@ import itertools
 import json
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from bench import settings
 from bench.cells import Ceiling, Cell, Latency, Measurement, Outcome, Profile
 from zoo import files
 from zoo.errors import DataError, ZooError
@@ -83,7 +84,15 @@ def parse(raw: object) -> Run:
         raise ZooError(f"it is not what schema {schema} describes") from None
     run = build(Run, {name: value for name, value in raw.items() if name != "schema"})
     _check(run)
-    return run
+    return replace(run, environment=discreet(run.environment))
+
+
+def discreet(environment: dict) -> dict:
+    """``environment`` without the variables that versions before told of and this one does not."""
+    if "settings" not in environment:
+        return environment
+    held = environment["settings"]
+    return {**environment, "settings": settings.told(held if isinstance(held, dict) else {})}
 
 
 def save(path: Path, run: Run) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +134,7 @@ def _peers(raw: dict) -> Peers:
                 side.check is None or (side.check.loss is None) != (not side.check.reference_loss)
             ):
                 raise ZooError(f"{side.configuration.name} has no complete check")
-    return _checked(peers)
+    return _checked(replace(peers, environment=results.discreet(peers.environment)))
 
 
 def _training(raw: dict, name: str) -> Training:
