@@ -75,6 +75,7 @@ def _handed_down(name: str, objection: str | None) -> Built | None:
         private.check(path.parent)
         content = private.read(path)
         if content is not None:
+            objection = objection or "the cache cannot be written"
             return Built(content, path, f"compiled by the process that started this one{_because(objection)}")
     return None
 
