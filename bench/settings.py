@@ -5,7 +5,7 @@ Whatever else is set is nobody's business: variables hold tokens and passwords, 
 setting: a number or a switch, or words of its few letters and signs. Settings that are paths, or that only print
 more, are not listed.
 
-The names are those of MXNet 1.9.1's ``env_var.md`` and source, oneDNN, OpenMP (GCC's and LLVM's), OpenBLAS, MKL and CUDA.
+The names are those of MXNet 1.9.1's ``env_var.md`` and source, oneDNN, OpenMP (GCC's and LLVM's), OpenBLAS, MKL, CUDA.
 """
 
 from __future__ import annotations

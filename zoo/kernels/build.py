@@ -91,7 +91,8 @@ def _compiled(compiler: list[str], name: str, kept: Path | None, objection: str 
         if kept is not None:
             try:
                 private.write(kept, content)
-                return Built(content, kept, f"kept in {kept}" + (f", compiled anew{_because(objection)}" if objection else ""))
+                anew = f", compiled anew{_because(objection)}" if objection else ""
+                return Built(content, kept, f"kept in {kept}{anew}")
             except ZooError as error:
                 objection = str(error)
         path = _hand_down(folder, name, content)

@@ -24,7 +24,7 @@ class Kernels:
 
     usable: bool
     convolution: bool  # zoo_convolution too
-    reason: str  # why there are none, where there are none; nothing that a variable or a path holds, for results tell it
+    reason: str  # why there are none, where there are none; results tell it, so it holds no path or variable
     detail: str | None = None  # for this machine's user: where the library comes from, or what went wrong
     library: ctypes.CDLL | None = None  # with their other functions
 
