@@ -124,6 +124,18 @@ def test_without_a_cache_every_run_decodes(rec: Path, monkeypatch, decodings: li
     assert len(decodings) == 2
 
 
+def test_pixels_that_others_could_have_put_there_do_not_count(rec: Path, cache: Path, decodings: list[str]):
+    zoo.load_records(rec)
+    (kept,) = cache.iterdir()
+    with np.load(kept) as arrays:
+        images, labels = arrays["images"], arrays["labels"]
+    np.savez(kept, images=255 - images, labels=labels)
+    assert np.array_equal(zoo.load_records(rec).images, 255 - images)  # in a folder of one's own they would
+    cache.chmod(0o777)
+    assert same(zoo.load_records(rec), by_mxnet(rec))
+    assert len(decodings) == 3  # the first, the last, and the one of this test
+
+
 def test_a_file_that_changes_meanwhile_is_not_kept(rec: Path, mnist, cache: Path, monkeypatch, tmp_path: Path):
     before = rec.read_bytes()
     zoo.pack(tmp_path / "other", mnist.train[50:100])
