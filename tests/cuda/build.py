@@ -1,0 +1,98 @@
+"""Build the stand-ins for the CUDA libraries that a CUDA wheel's ``libmxnet.so`` links to.
+
+    python tests/cuda/build.py path/to/libmxnet.so FOLDER
+
+They come to lie in ``FOLDER/nvidia/*/lib``, as pip lays out NVIDIA's, and the driver's in ``FOLDER/driver``. Functions
+that have to put something out are in the C files here; of all others that libmxnet.so takes, bodies that count the call
+and return success are generated from its own list.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Library:
+    """One shared library that libmxnet.so links to."""
+
+    soname: str
+    folder: str  # under FOLDER
+    symbols: str  # pattern of the names that libmxnet.so takes from it
+    source: str | None = None
+    versioned: bool = True  # whether libmxnet.so names a version of each symbol, which is called as the library is
+
+    @property
+    def name(self) -> str:
+        return self.soname[3 : self.soname.index(".so")]
+
+
+RUNTIME = Library("libcudart.so.11.0", "nvidia/cuda_runtime/lib", r"_*cuda[A-Z]\w*", "runtime.c")
+DRIVER = Library("libcuda.so.1", "driver", r"cu[A-Z]\w*", "driver.c", versioned=False)
+LIBRARIES = (
+    Library("libcudnn.so.8", "nvidia/cudnn/lib", r"cudnn\w+", "dnn.c"),
+    Library("libcublas.so.11", "nvidia/cublas/lib", r"cublas\w+", "blas.c"),
+    Library("libnvrtc.so.11.2", "nvidia/cuda_nvrtc/lib", r"nvrtc\w+", "compiler.c"),
+    Library("libcurand.so.10", "nvidia/curand/lib", r"curand\w+", "others.c"),
+    Library("libcufft.so.10", "nvidia/cufft/lib", r"cufft\w+", "others.c"),
+    Library("libcusolver.so.11", "nvidia/cusolver/lib", r"cusolver\w+", "others.c"),
+    Library("libnccl.so.2", "nvidia/nccl/lib", r"nccl[A-Z]\w*", "others.c", versioned=False),
+    Library("libnvToolsExt.so.1", "nvidia/nvtx/lib", r"nvtx\w+"),
+)
+
+
+def build(libmxnet: Path, folder: Path) -> None:
+    """Build all stand-ins for ``libmxnet`` under ``folder``; needs gcc and nm."""
+    listing = subprocess.run(["nm", "-D", "-u", str(libmxnet)], capture_output=True, text=True, check=True).stdout
+    wanted = re.findall(r"^ +U (\w+)", listing, flags=re.MULTILINE)
+    runtime = _build(RUNTIME, wanted, folder)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda library: _build(library, wanted, folder, runtime), LIBRARIES))
+    _build(DRIVER, wanted, folder)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Environment variables with which Python finds the stand-ins under ``folder``."""
+    return {"PYTHONPATH": str(folder), "LD_LIBRARY_PATH": str(folder / "driver")}
+
+
+def _build(library: Library, wanted: list[str], folder: Path, runtime: Path | None = None) -> Path:
+    target = folder / library.folder / library.soname
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sources = [HERE / library.source] if library.source else []
+    names = [name for name in wanted if re.fullmatch(library.symbols, name)]
+    generated = target.with_suffix(".c")
+    generated.write_text(_generated(names, sources, library))
+    script = target.with_suffix(".map")
+    script.write_text(f"{library.soname} {{ global: *; }};\n" if library.versioned else "{ global: *; };\n")
+    subprocess.run(
+        ["gcc", "-std=gnu11", "-O1", "-shared", "-fPIC", f"-I{HERE}", f"-DLIBRARY_{library.name}", "-o", target]
+        + [f"-Wl,-soname,{library.soname}", f"-Wl,--version-script={script}", *sources, generated]
+        + ([runtime] if runtime else []) + ["-ldl", "-lpthread"],
+        check=True,
+    )  # fmt: skip
+    return target
+
+
+def _generated(names: list[str], sources: list[Path], library: Library) -> str:
+    """Bodies for those of ``names`` that ``sources`` do not define."""
+    text = "".join(subprocess.run(
+        ["gcc", "-E", "-P", f"-DLIBRARY_{library.name}", source], capture_output=True, text=True, check=True
+    ).stdout for source in sources)  # fmt: skip
+    bodies = [
+        f'int {name}(void) {{ stand_in_count("{name}"); return 0; }}'
+        for name in names
+        if not re.search(rf"\b{name}\s*\([^;{{}}]*\)\s*{{", text)
+    ]
+    return "\n".join(['#include "stand_in.h"', *bodies, ""])
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]), Path(sys.argv[2]))
