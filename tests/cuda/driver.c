@@ -18,7 +18,7 @@ EXPORT int cuInit(unsigned flags) {
 }
 
 EXPORT int cuDriverGetVersion(int* version) {
-  *version = 11020;
+  *version = stand_in_driver();
   return SUCCESS;
 }
 
@@ -56,7 +56,7 @@ EXPORT int cuDevicePrimaryCtxRetain(void** context, int device) {
 }
 
 EXPORT int cuGetErrorString(int error, const char** text) {
-  *text = error == SUCCESS ? "no error" : "error of the stand-in driver";
+  *text = error == SUCCESS ? "no error" : error == NO_DEVICE ? "no CUDA-capable device is detected" : "an error";
   return SUCCESS;
 }
 

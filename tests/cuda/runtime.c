@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 
 enum { /* cudaError_t */
-  SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101, NO_KERNEL_IMAGE = 209,
+  SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, OLD_DRIVER = 35, NO_DEVICE = 100, INVALID_DEVICE = 101, NO_KERNEL_IMAGE = 209,
 };
 
 typedef struct Block {
@@ -106,7 +106,7 @@ EXPORT __attribute__((destructor)) void stand_in_flush(void) {
 EXPORT int cudaGetDeviceCount(int* count) {
   pthread_once(&once, set_up);
   *count = device_count;
-  return device_count ? SUCCESS : failed(NO_DEVICE);
+  return stand_in_driver() < 11000 ? failed(OLD_DRIVER) : device_count ? SUCCESS : failed(NO_DEVICE);
 }
 
 EXPORT int cudaSetDevice(int device) {
@@ -168,7 +168,7 @@ EXPORT int cudaDeviceGetAttribute(int* value, int attribute, int device) {
 }
 
 EXPORT int cudaDriverGetVersion(int* version) {
-  *version = 11020;
+  *version = stand_in_driver();
   return SUCCESS;
 }
 

@@ -2,6 +2,7 @@
  *
  * STAND_IN_GPUS          compute capabilities of the devices, such as "8.6" or "8.6,9.0"; none: no device
  * STAND_IN_MEMORY_MIB    memory of each device (default: 4096)
+ * STAND_IN_DRIVER        the newest CUDA that the driver knows (default: 11.2)
  * STAND_IN_LOG           a file to which a process adds its calls when it ends: device, call, count, separated by tabs
  */
 #ifndef STAND_IN_H
@@ -54,6 +55,13 @@ static inline int stand_in_devices(Capability* found) {
 static inline size_t stand_in_memory(void) {
   const char* text = getenv("STAND_IN_MEMORY_MIB");
   return (size_t)(text ? atoll(text) : 4096) << 20;
+}
+
+static inline int stand_in_driver(void) {
+  Capability version = {11, 2};
+  const char* text = getenv("STAND_IN_DRIVER");
+  if (text) sscanf(text, "%d.%d", &version.major, &version.minor);
+  return 1000 * version.major + 10 * version.minor;
 }
 
 /* Count a call on this thread's current device. Of runtime.c, which the other libraries are linked to. */
