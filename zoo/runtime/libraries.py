@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 import re
 import subprocess
 from importlib import metadata
@@ -44,11 +45,23 @@ def preload_for(library: Path) -> tuple[str, ...]:
         return ()
     preloaded: list[str] = []
     for name in _unresolved(library):
-        _preload(name, preloaded)
+        if name not in preloaded:  # another one may have needed it already
+            _preload(name, preloaded)
+    _settle_checks(preloaded)
     missing = _missing(library)
     if missing is not None:
         raise MissingLibrary(_advice(missing, len(preloaded)))
     return tuple(preloaded)
+
+
+def _settle_checks(preloaded: list[str]) -> None:
+    """Keep MXNet from warning of what is as it should be, unless the user has asked for these checks.
+
+    Pip installs a later cuDNN 8 than MXNet was built with. That there is no GPU, MXNet says in CPU work too.
+    """
+    if any(name.startswith("libcudnn") for name in preloaded):
+        os.environ.setdefault("MXNET_CUDNN_LIB_CHECKING", "0")
+    os.environ.setdefault("MXNET_CUDA_LIB_CHECKING", "0")
 
 
 def _missing(library: Path, mode: int = ctypes.DEFAULT_MODE) -> str | None:
