@@ -18,9 +18,8 @@ def usable() -> tuple[mx.Context, ...]:
     """``cpu(0)`` and every GPU that this MXNet has machine code for."""
     count = 0
     if STATUS.is_cuda_wheel:
-        found = gpus.installed()
-        if all(gpu.has_code for gpu in found):  # MXNet hangs when it meets one without
-            count = min(len(found), mx.context.num_gpus())
+        if gpus.refusal() is None:
+            count = min(len(gpus.installed()), mx.context.num_gpus())
     else:
         count = mx.context.num_gpus()  # 0 on the CPU wheel
     return (mx.cpu(0), *(mx.gpu(index) for index in range(count)))
@@ -65,5 +64,5 @@ def _reason(context: mx.Context) -> str:
         return ""
     if not mx.runtime.Features().is_enabled("CUDA"):
         return " (this MXNet was built without CUDA)"
-    refused = [gpu.refusal for gpu in gpus.installed() if not gpu.has_code]
-    return f" ({refused[0]})" if refused else " (no such GPU)"
+    refusal = gpus.refusal() if STATUS.is_cuda_wheel else None
+    return f" ({refusal or 'no such GPU'})"

@@ -75,8 +75,14 @@ def _processor() -> Iterator[tuple[str, str]]:
 
 
 def _contexts() -> Iterator[tuple[str, str]]:
-    for gpu in gpus.installed():
-        yield "GPU", str(gpu) if gpu.has_code or not STATUS.is_cuda_wheel else gpu.refusal
+    found = gpus.installed()
+    for gpu in found:
+        yield "GPU", str(gpu)
+    if STATUS.is_cuda_wheel:
+        if STATUS.problem is None and gpus.refusal():
+            yield "GPUs not used", gpus.refusal()
+    elif any(gpu.has_code for gpu in found) and STATUS.distribution is not None:
+        yield "GPUs not used", f"{STATUS.distribution} is for CPUs alone: pip uninstall mxnet, pip install '.[cu112]'"
     if STATUS.problem is None:
         from zoo import contexts
 
@@ -106,15 +112,17 @@ def _data() -> tuple[list[tuple[str, str]], list[str]]:
 
 
 def _trial() -> list[str]:
-    """Problems met by one real training step, on data made here."""
-    from zoo import models, training
+    """Problems met by one real training step on every context that can be used, on data made here."""
+    from zoo import contexts, models, training
     from zoo.data import synthetic
     from zoo.recipes import Recipe
     from zoo.runtime import mx
 
-    try:
-        data = synthetic(train=32, test=1).train
-        training.fit(models.get_model("cnn7", seed=0), data, recipe=Recipe(epochs=1, batch_size=32), progress=False)
-        return []
-    except mx.base.MXNetError as error:
-        return [f"a training step of cnn7 failed: {mxnet_reason(error)}"]
+    data, problems = synthetic(train=32, test=1).train, []
+    for context in contexts.usable():
+        net = models.get_model("cnn7", ctx=context, seed=0)
+        try:
+            training.fit(net, data, recipe=Recipe(epochs=1, batch_size=32), progress=False)
+        except mx.base.MXNetError as error:
+            problems.append(f"a training step of cnn7 on {context} failed: {mxnet_reason(error)}")
+    return problems

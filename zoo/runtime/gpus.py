@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from dataclasses import dataclass
 
 # Machine code in the mxnet-cu112 1.9.1 wheel, which carries no PTX that a newer GPU could compile:
 # code for x.y runs on every x.z with z >= y, and on no other x.
 WHEEL_CAPABILITIES = ((5, 0), (6, 0), (7, 0), (8, 0), (8, 6))
+_OLDEST_CUDA = (11, 0)  # that a driver must know for programs of CUDA 11.2
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,56 @@ class Gpu:
 
 def installed() -> tuple[Gpu, ...]:
     """All GPUs that the driver shows to this process; none without a driver."""
-    try:
-        cuda = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return ()
+    cuda = _driver()
     count = ctypes.c_int()
-    if cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0:
+    if cuda is None or cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0:
         return ()
     return tuple(_describe(cuda, index) for index in range(count.value))
+
+
+def refusal() -> str | None:
+    """Why MXNet's CUDA wheel can use none of this machine's GPUs, one sentence; None where it can."""
+    cuda = _driver()
+    if cuda is None:
+        return "NVIDIA's driver is not installed"
+    version = ctypes.c_int()
+    cuda.cuDriverGetVersion(ctypes.byref(version))
+    knows = (version.value // 1000, version.value % 1000 // 10)
+    if knows < _OLDEST_CUDA:
+        return f"NVIDIA's driver knows CUDA {knows[0]}.{knows[1]}, and mxnet-cu112 needs 450.80 or later: update it"
+    found = installed()
+    if not found:
+        return f"NVIDIA's driver shows no GPU{_why_none(cuda)}"
+    return _no_code(found)
+
+
+def _driver() -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+
+
+def _why_none(cuda: ctypes.CDLL) -> str:
+    if _VISIBLE in os.environ:
+        return f" with {_VISIBLE}={os.environ[_VISIBLE]}"
+    code, text = cuda.cuInit(0), ctypes.c_char_p()
+    if code != 0 and cuda.cuGetErrorString(code, ctypes.byref(text)) == 0 and text.value:
+        return f": {text.value.decode(errors='replace')}"
+    return ""
+
+
+def _no_code(found: tuple[Gpu, ...]) -> str | None:
+    """A GPU without code bars those beside it: MXNet hangs when it meets one."""
+    refused = next((gpu for gpu in found if not gpu.has_code), None)
+    usable = [gpu.index for gpu in found if gpu.has_code]
+    if refused is None or not usable:
+        return refused and refused.refusal
+    names = os.environ.get(_VISIBLE, "").split(",")
+    if len(names) < len(found):
+        names = [str(gpu.index) for gpu in found]
+    shown = ",".join(names[index].strip() for index in usable)
+    return f"{refused} has no code in mxnet-cu112, which must not meet it: {_VISIBLE}={shown} hides it"
 
 
 def _describe(cuda: ctypes.CDLL, index: int) -> Gpu:
