@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import signal
 import sys
@@ -11,10 +12,13 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from types import ModuleType
 
 from zoo.errors import ZooError
 
 USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
+_GPU_IS_FULL = re.compile(r"cuda.*out of memory|(CUDNN|CUBLAS)_STATUS_ALLOC_FAILED", re.IGNORECASE)
+_ERRORS_AT_MOST = 100  # that MXNet's engine may hold, one for each array that could not be made
 
 
 def run_command(module: str, prog: str, description: str, argv: Sequence[str] | None = None) -> int:
@@ -60,13 +64,26 @@ def guarded(command: Callable[[], int]) -> int:
     except Exception as error:
         if type(error).__name__ != "MXNetError":  # not imported: MXNet may be what is missing
             raise
+        _drain(sys.modules["mxnet"])
         return _fail(f"MXNet: {mxnet_reason(error)}", FAILURE)
 
 
 def mxnet_reason(error: Exception) -> str:
     """What an ``MXNetError`` says, without the native stack around it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["it failed"]
-    return next((line.partition(": ")[2] for line in lines if line.startswith("MXNetError:")), lines[0])
+    reason = next((line.partition(": ")[2] for line in lines if line.startswith("MXNetError:")), lines[0])
+    if _GPU_IS_FULL.search(reason):
+        return "not enough memory on the GPU: try a smaller batch size, or end what else runs there"
+    return reason
+
+
+def _drain(mxnet: ModuleType) -> None:
+    """Let all that is under way end: further errors in it would end the exiting process in a traceback."""
+    for _ in range(_ERRORS_AT_MOST):
+        try:
+            return mxnet.nd.waitall()
+        except mxnet.base.MXNetError:
+            continue
 
 
 def _prepare_streams() -> None:
