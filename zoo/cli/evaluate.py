@@ -10,6 +10,7 @@ from tabulate import tabulate
 from zoo.cli.options import add_images, add_model, add_params, load_images, load_network, path
 from zoo.errors import ZooError
 from zoo.recipes import DTYPES
+from zoo.training import evaluation
 
 if TYPE_CHECKING:
     from zoo import training
@@ -44,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     train, test = load_images(arguments.data, arguments.pixels)
     test = test or train  # a .rec file is tested whole
     ctx = contexts.check(arguments.ctx)
+    evaluation.resolve(arguments.dtype, net, ctx)  # a dtype that does not work here is refused before any work
 
     def evaluate(dataset: Dataset, dtype: str = arguments.dtype) -> training.Evaluation:
         calibration = train[-5000:] if dtype == "int8" else None

@@ -111,11 +111,21 @@ class Predictor:
 def _lowered(
     net: mx.gluon.HybridBlock, dtype: str, ctx: Sequence[mx.Context], calibration: Dataset | None
 ) -> mx.gluon.HybridBlock:
+    dtype = resolve(dtype, net, ctx)
     if dtype != "int8":
-        return lowering.for_inference(net, lowering.resolve(dtype, net, ctx), ctx)
-    if calibration is None or list(ctx) != [mx.cpu(0)]:
-        raise ZooError("int8 needs images to calibrate with, and runs on cpu(0) only")
+        return lowering.for_inference(net, dtype, ctx)
+    if calibration is None:
+        raise ZooError("int8 needs images to calibrate with")
     return quantize(net, calibration.images, calibration.scale)
+
+
+def resolve(dtype: str, net: mx.gluon.HybridBlock, ctx: Sequence[mx.Context]) -> str:
+    """``dtype`` if ``net`` can predict in it on these contexts, the faster one for "auto"; else :class:`ZooError`."""
+    if dtype != "int8":
+        return lowering.resolve(dtype, net, ctx)
+    if list(ctx) != [mx.cpu(0)]:
+        raise ZooError(f"int8 runs on cpu(0) only, not on {', '.join(map(str, ctx))}")
+    return dtype
 
 
 def evaluate(
