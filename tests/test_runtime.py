@@ -181,8 +181,9 @@ def test_libraries_that_need_each_other_across_folders_are_found(linked, monkeyp
     deeper.parent.mkdir(parents=True)
     source = library.with_name("empty.c")
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", deeper, "-Wl,-soname,libdeeper.so.1", source], check=True)
-    link = ["gcc", "-shared", "-fPIC", "-Wl,--no-as-needed", "-o", needed, f"-Wl,-soname,{needed.name}", source, deeper]
-    subprocess.run(link, check=True)
+    link = ["gcc", "-shared", "-fPIC", "-Wl,--no-as-needed", "-o"]
+    subprocess.run([*link, needed, f"-Wl,-soname,{needed.name}", source, deeper], check=True)
+    subprocess.run([*link, library, source, needed, deeper], check=True)  # which both need
     monkeypatch.syspath_prepend(str(needed.parents[3]))
     monkeypatch.delitem(sys.modules, "nvidia", raising=False)
     assert libraries.preload_for(library) == ("libdeeper.so.1", needed.name)

@@ -1,10 +1,11 @@
 """Build the stand-ins for the CUDA libraries that a CUDA wheel's ``libmxnet.so`` links to.
 
-    python tests/cuda/build.py path/to/libmxnet.so FOLDER
+    python tests/stand_in/build.py path/to/libmxnet.so FOLDER
 
-They come to lie in ``FOLDER/nvidia/*/lib``, as pip lays out NVIDIA's, and the driver's in ``FOLDER/driver``. Functions
-that have to put something out are in the C files here; of all others that libmxnet.so takes, bodies that count the call
-and return success are generated from its own list.
+They come to lie in ``FOLDER/nvidia/*/lib``, as pip lays out NVIDIA's, for PYTHONPATH=FOLDER, and the driver's in
+``FOLDER/driver``, for LD_LIBRARY_PATH. ``stand_in.h`` names the variables that say what machine it is. Functions that
+have to put something out are in the C files here; of all others that libmxnet.so takes, bodies that count the call and
+return success are generated from its own list.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Library:
     soname: str
     folder: str  # under FOLDER
     symbols: str  # pattern of the names that libmxnet.so takes from it
-    source: str | None = None
+    sources: tuple[str, ...] = ()
     versioned: bool = True  # whether libmxnet.so names a version of each symbol, which is called as the library is
 
     @property
@@ -34,16 +35,18 @@ class Library:
         return self.soname[3 : self.soname.index(".so")]
 
 
-RUNTIME = Library("libcudart.so.11.0", "nvidia/cuda_runtime/lib", r"_*cuda[A-Z]\w*", "runtime.c")
-DRIVER = Library("libcuda.so.1", "driver", r"cu[A-Z]\w*", "driver.c", versioned=False)
+RUNTIME = Library(
+    "libcudart.so.11.0", "nvidia/cuda_runtime/lib", r"_*cuda[A-Z]\w*", ("devices.c", "memory.c", "kernels.c")
+)
+DRIVER = Library("libcuda.so.1", "driver", r"cu[A-Z]\w*", ("driver.c",), versioned=False)
 LIBRARIES = (
-    Library("libcudnn.so.8", "nvidia/cudnn/lib", r"cudnn\w+", "dnn.c"),
-    Library("libcublas.so.11", "nvidia/cublas/lib", r"cublas\w+", "blas.c"),
-    Library("libnvrtc.so.11.2", "nvidia/cuda_nvrtc/lib", r"nvrtc\w+", "compiler.c"),
-    Library("libcurand.so.10", "nvidia/curand/lib", r"curand\w+", "others.c"),
-    Library("libcufft.so.10", "nvidia/cufft/lib", r"cufft\w+", "others.c"),
-    Library("libcusolver.so.11", "nvidia/cusolver/lib", r"cusolver\w+", "others.c"),
-    Library("libnccl.so.2", "nvidia/nccl/lib", r"nccl[A-Z]\w*", "others.c", versioned=False),
+    Library("libcudnn.so.8", "nvidia/cudnn/lib", r"cudnn\w+", ("dnn.c",)),
+    Library("libcublas.so.11", "nvidia/cublas/lib", r"cublas\w+", ("blas.c",)),
+    Library("libnvrtc.so.11.2", "nvidia/cuda_nvrtc/lib", r"nvrtc\w+", ("compiler.c",)),
+    Library("libcurand.so.10", "nvidia/curand/lib", r"curand\w+", ("others.c",)),
+    Library("libcufft.so.10", "nvidia/cufft/lib", r"cufft\w+", ("others.c",)),
+    Library("libcusolver.so.11", "nvidia/cusolver/lib", r"cusolver\w+", ("others.c",)),
+    Library("libnccl.so.2", "nvidia/nccl/lib", r"nccl[A-Z]\w*", ("others.c",), versioned=False),
     Library("libnvToolsExt.so.1", "nvidia/nvtx/lib", r"nvtx\w+"),
 )
 
@@ -58,26 +61,19 @@ def build(libmxnet: Path, folder: Path) -> None:
     _build(DRIVER, wanted, folder)
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Environment variables with which Python finds the stand-ins under ``folder``."""
-    return {"PYTHONPATH": str(folder), "LD_LIBRARY_PATH": str(folder / "driver")}
-
-
 def _build(library: Library, wanted: list[str], folder: Path, runtime: Path | None = None) -> Path:
     target = folder / library.folder / library.soname
     target.parent.mkdir(parents=True, exist_ok=True)
-    sources = [HERE / library.source] if library.source else []
+    sources = [HERE / name for name in library.sources]
     names = [name for name in wanted if re.fullmatch(library.symbols, name)]
     generated = target.with_suffix(".c")
     generated.write_text(_generated(names, sources, library))
     script = target.with_suffix(".map")
     script.write_text(f"{library.soname} {{ global: *; }};\n" if library.versioned else "{ global: *; };\n")
-    subprocess.run(
-        ["gcc", "-std=gnu11", "-O1", "-shared", "-fPIC", f"-I{HERE}", f"-DLIBRARY_{library.name}", "-o", target]
-        + [f"-Wl,-soname,{library.soname}", f"-Wl,--version-script={script}", *sources, generated]
-        + ([runtime] if runtime else []) + ["-ldl", "-lpthread"],
-        check=True,
-    )  # fmt: skip
+    options = ["-std=gnu11", "-O1", "-shared", "-fPIC", "-fvisibility=hidden", f"-I{HERE}", f"-DLIBRARY_{library.name}"]
+    names_it = [f"-Wl,-soname,{library.soname}", f"-Wl,--version-script={script}"]
+    inputs = [*sources, generated, *([runtime] if runtime else [])]
+    subprocess.run(["gcc", *options, *names_it, "-o", target, *inputs, "-ldl", "-lpthread"], check=True)
     return target
 
 
@@ -97,7 +93,7 @@ def _generated(names: list[str], sources: list[Path], library: Library) -> str:
 def _body(name: str) -> str:
     """``__cudaRegisterVar`` and its likes are not counted: they announce what is in a program."""
     counts = "" if name.startswith("__") else f'stand_in_count("{name}"); '
-    return f"int {name}(void) {{ {counts}return 0; }}"
+    return f"EXPORT int {name}(void) {{ {counts}return 0; }}"
 
 
 if __name__ == "__main__":

@@ -64,9 +64,12 @@ static inline int stand_in_driver(void) {
   return 1000 * version.major + 10 * version.minor;
 }
 
-/* Count a call on this thread's current device. Of runtime.c, which the other libraries are linked to. */
+/* Count a call on this thread's current device. In libcudart, to which the other libraries are linked. */
+#ifndef LIBRARY_cuda /* the driver has one of its own */
+EXPORT
+#endif
 void stand_in_count(const char* call);
 /* Whether `pointer` lies on this thread's current device. */
-int stand_in_is_here(const void* pointer);
+EXPORT int stand_in_is_here(const void* pointer);
 
 #endif
