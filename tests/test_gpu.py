@@ -200,6 +200,12 @@ def test_doctor_refuses_a_gpu_that_the_wheel_has_no_code_for(start, tmp_path: Pa
     assert "launch" not in (tmp_path / "log").read_text()
 
 
+def test_doctor_names_the_wheel_for_a_gpu_that_is_there(libraries: Path, run):
+    found = run("zoo", "doctor", LD_LIBRARY_PATH=str(libraries / "driver"), STAND_IN_GPUS="8.6")  # on the CPU wheel
+    assert found.returncode == 0
+    assert "is for CPUs alone: pip uninstall mxnet, pip install '.[cu112]'" in found.stdout
+
+
 def test_doctor_without_a_driver(start):
     found = start("-m", "zoo", "doctor", LD_LIBRARY_PATH="")
     assert found.returncode == 1
