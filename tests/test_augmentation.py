@@ -65,6 +65,7 @@ def test_kernel_and_mxnet_deform_alike(mnist):
     if not kernels.available().usable:
         pytest.skip(kernels.available().reason)
     points = WILD.draw(np.random.default_rng(0), 200)
+    assert points.dtype == np.float32
     ours, theirs = (deformed(mnist.train.images[:200], points, by_kernel) for by_kernel in (True, False))
     assert np.abs(ours - theirs).max() < 1e-4
     assert np.abs(ours - mnist.train.images[:200] / 255).mean() > 0.05  # something happened

@@ -55,7 +55,7 @@ class Augmentation:
         """Control points ``(count, 2, 6, 6)`` float32: the x, and the y, in pixels, that each is moved to."""
         import numpy as np
 
-        angle = np.deg2rad(self.rotation) * _uniform(random, count)
+        angle = float(np.deg2rad(self.rotation)) * _uniform(random, count)
         shear = self.shear * _uniform(random, count)
         across, down = (1 + self.scale * _uniform(random, count) for _ in range(2))
         cosine, sine = np.cos(angle), np.sin(angle)
@@ -67,7 +67,7 @@ class Augmentation:
         points = (matrix @ grid + shift[:, :, None]).reshape(count, 2, CONTROL_POINTS, CONTROL_POINTS)
         if self.elastic:
             points += self.elastic * random.standard_normal(points.shape, dtype=np.float32)
-        return points
+        return points.astype(np.float32, copy=False)  # settings may be NumPy's numbers, which are wider
 
 
 def basis() -> np.ndarray:
