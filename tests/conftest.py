@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 
 import pytest
+from stand_in import build
 
 import zoo
 from zoo.data import decoded, idx
@@ -86,6 +88,14 @@ def run_here(capfd, monkeypatch):
         return subprocess.CompletedProcess(sys.argv, ended.value.code, *capfd.readouterr())
 
     return start
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory) -> dict[str, str]:
+    """Environment variables with which there is a driver of NVIDIA's, and with STAND_IN_GPUS GPUs."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc to build a stand-in for NVIDIA's driver")
+    return {"LD_LIBRARY_PATH": str(build.build_driver(tmp_path_factory.mktemp("driver")))}
 
 
 def assert_refused(done: subprocess.CompletedProcess, *words: str) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -203,9 +204,10 @@ def test_doctor_refuses_a_gpu_that_the_wheel_has_no_code_for(start, tmp_path: Pa
 def test_doctor_names_the_wheel_for_a_gpu_that_is_there(libraries: Path, run):
     found = run("zoo", "doctor", LD_LIBRARY_PATH=str(libraries / "driver"), STAND_IN_GPUS="8.6")  # on the CPU wheel
     assert found.returncode == 0
-    assert "is for CPUs alone: pip uninstall mxnet, pip install '.[cu112]'" in found.stdout
+    assert "is for CPUs alone: run python -m zoo setup --wheel cu112" in found.stdout
 
 
+@pytest.mark.skipif(find_library("cuda") is not None, reason="there is a driver of NVIDIA's")
 def test_doctor_without_a_driver(start):
     found = start("-m", "zoo", "doctor", LD_LIBRARY_PATH="")
     assert found.returncode == 1
@@ -213,16 +215,13 @@ def test_doctor_without_a_driver(start):
     assert "(9 CUDA libraries from pip are loaded, only this one is missing)" in found.stdout
 
 
-@pytest.mark.parametrize("gpus, environment, reason", [
-    ("8.6,9.0,7.0", {}, "gpu(1) Stand-in GPU, compute capability 9.0 has no code in mxnet-cu112, which must not meet "
-                        "it: CUDA_VISIBLE_DEVICES=0,2 hides it"),
-    ("9.0,8.6,7.0", {"CUDA_VISIBLE_DEVICES": "0,2"}, "CUDA_VISIBLE_DEVICES=2 hides it"),
-    ("8.6", {"CUDA_VISIBLE_DEVICES": ""}, "NVIDIA's driver shows no GPU with CUDA_VISIBLE_DEVICES="),
-    ("", {}, "NVIDIA's driver shows no GPU: no CUDA-capable device is detected"),
-    ("8.6", {"STAND_IN_DRIVER": "10.2"}, "NVIDIA's driver knows CUDA 10.2, and mxnet-cu112 needs 450.80 or later"),
-    ("8.6,8.6", {"CUDA_VISIBLE_DEVICES": "1"}, None),
+@pytest.mark.parametrize("gpus, environment, usable, said", [
+    ("8.6,9.0", {}, "cpu(0)", "(gpu(1) Stand-in GPU, compute capability 9.0 has no code"),
+    ("8.6,9.0", {"CUDA_VISIBLE_DEVICES": "0"}, "cpu(0) gpu(0)", "[gpu(0)] range(0, 1)"),
+    ("8.6", {"STAND_IN_DRIVER": "10.2"}, "cpu(0)", "(NVIDIA's driver knows CUDA 10.2"),
+    ("", {}, "cpu(0)", "(NVIDIA's driver shows no GPU: no CUDA-capable device is detected): possible are cpu(0) and"),
 ])  # fmt: skip
-def test_why_no_gpu_can_be_used(gpus: str, environment: dict, reason: str | None, start):
+def test_which_contexts_can_be_used(gpus: str, environment: dict, usable: str, said: str, start):
     code = (
         "import zoo, mxnet; from zoo import contexts\n"
         "print(*contexts.usable())\n"
@@ -231,12 +230,9 @@ def test_why_no_gpu_can_be_used(gpus: str, environment: dict, reason: str | None
     )
     found = start("-c", code, gpus=gpus, **environment)
     assert found.returncode == 0, found.stderr
-    usable, said = found.stdout.splitlines()
-    if reason is None:
-        assert (usable, said) == ("cpu(0) gpu(0)", "[gpu(0)] range(0, 1)")
-    else:
-        assert usable == "cpu(0)"
-        assert said.startswith("gpu(0) does not work here (") and reason in said and "possible are cpu(0) and" in said
+    contexts, answer = found.stdout.splitlines()
+    assert contexts == usable and said in answer
+    assert answer.startswith("gpu(0) does not work here (") == (usable == "cpu(0)")
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------

@@ -136,20 +136,22 @@ def test_a_gpu_without_code_is_refused_in_one_sentence():
     assert "gpu(0) NVIDIA H100, compute capability 9.0 cannot run mxnet-cu112" in Gpu(0, "NVIDIA H100", (9, 0)).refusal
 
 
-def test_gpus_are_those_that_the_driver_shows(monkeypatch):
-    class Driver:
-        """Stands in for libcuda.so.1 on a machine with one GPU of compute capability 9.0."""
+def test_gpus_are_those_that_the_driver_shows(driver: dict):
+    code = "from zoo.runtime import gpus; print(*gpus.installed(), gpus.refusal(), sep='; ')"
+    shown = "gpu(0) Stand-in GPU, compute capability 8.6; gpu(1) Stand-in GPU, compute capability 7.5; None"
+    assert python(code, STAND_IN_GPUS="8.6,7.5", **driver) == shown
 
-        cuInit = staticmethod(lambda flags: 0)
-        cuDeviceGetCount = staticmethod(lambda count: setattr(count._obj, "value", 1) or 0)
-        cuDeviceGet = staticmethod(lambda device, index: 0)
-        cuDeviceGetName = staticmethod(lambda name, size, device: setattr(name, "value", b"NVIDIA H100") or 0)
-        cuDeviceGetAttribute = staticmethod(
-            lambda value, attribute, device: setattr(value._obj, "value", {75: 9, 76: 0}[attribute]) or 0
-        )
 
-    monkeypatch.setattr("zoo.runtime.gpus.ctypes.CDLL", lambda name: Driver)
-    assert gpus.installed() == (Gpu(0, "NVIDIA H100", (9, 0)),)
+@pytest.mark.parametrize("machine, reason", [
+    ({"STAND_IN_GPUS": "8.6,9.0,7.0"}, "gpu(1) Stand-in GPU, compute capability 9.0 has no code in mxnet-cu112, which "
+                                       "must not meet it: CUDA_VISIBLE_DEVICES=0,2 hides it"),
+    ({"STAND_IN_GPUS": "9.0,8.6,7.0", "CUDA_VISIBLE_DEVICES": "0,2"}, "CUDA_VISIBLE_DEVICES=2 hides it"),
+    ({"STAND_IN_GPUS": "8.6", "CUDA_VISIBLE_DEVICES": ""}, "NVIDIA's driver shows no GPU with CUDA_VISIBLE_DEVICES="),
+    ({"STAND_IN_GPUS": ""}, "NVIDIA's driver shows no GPU: no CUDA-capable device is detected"),
+    ({"STAND_IN_GPUS": "8.6", "STAND_IN_DRIVER": "10.2"}, "knows CUDA 10.2, and mxnet-cu112 needs 450.80 or later"),
+])  # fmt: skip
+def test_why_no_gpu_can_be_used(machine: dict, reason: str, driver: dict):
+    assert reason in python("from zoo.runtime import gpus; print(gpus.refusal())", **driver, **machine)
 
 
 @pytest.fixture

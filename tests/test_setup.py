@@ -52,15 +52,29 @@ def test_the_hook_does_not_stop_python_once_the_zoo_is_gone(other_environment: P
     assert (done.stdout, done.stderr) == ("1\n", "")
 
 
-@pytest.mark.parametrize(
-    "capabilities, extra", [([], "cpu"), ([(8, 6)], "cu112"), ([(8, 6), (9, 0)], "cpu"), ([(9, 0)], "cpu")]
-)
-def test_the_wheel_is_chosen_by_driver_and_card(capabilities: list, extra: str, monkeypatch):
-    found = tuple(environment.gpus.Gpu(n, "some GPU", capability) for n, capability in enumerate(capabilities))
-    monkeypatch.setattr(environment.gpus, "installed", lambda: found)
-    choice = environment.choose()
-    assert choice.extra == extra
-    assert ("9.0" in choice.reason) == ((9, 0) in capabilities)
+@pytest.mark.parametrize("machine, extra, reason", [
+    ({"STAND_IN_GPUS": ""}, "cpu", "NVIDIA's driver shows no GPU"),
+    ({"STAND_IN_GPUS": "8.6"}, "cu112", "gpu(0) Stand-in GPU, compute capability 8.6"),
+    ({"STAND_IN_GPUS": "8.6", "STAND_IN_DRIVER": "10.2"}, "cpu", "update it"),
+    ({"STAND_IN_GPUS": "9.0"}, "cpu", "compute capability 9.0 cannot run mxnet-cu112"),
+    ({"STAND_IN_GPUS": "8.6,9.0"}, "cpu", "CUDA_VISIBLE_DEVICES=0 hides it"),
+])  # fmt: skip
+def test_the_wheel_is_chosen_by_driver_and_card(machine: dict, extra: str, reason: str, driver: dict):
+    code = "from zoo import environment; choice = environment.choose(); print(choice.extra, choice.reason)"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **driver, **machine}, cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert found.stdout.startswith(f"{extra} ") and reason in found.stdout, found
+
+
+def test_cuda_libraries_that_are_missing_are_installed_beside_the_wheel(monkeypatch):
+    asked = []
+    monkeypatch.setattr(environment, "_pip", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(environment.libraries, "mxnet_distribution", lambda: "mxnet-cu112 1.9.1")
+    assert environment.install("cu112")
+    ((action, *packages),) = asked
+    assert action == "install" and len(packages) >= 9 and all(each.startswith("nvidia-") for each in packages)
 
 
 def test_setup_installs_the_cuda_libraries_that_the_package_lists():

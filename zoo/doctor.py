@@ -82,7 +82,7 @@ def _contexts() -> Iterator[tuple[str, str]]:
         if STATUS.problem is None and gpus.refusal():
             yield "GPUs not used", gpus.refusal()
     elif any(gpu.has_code for gpu in found) and STATUS.distribution is not None:
-        yield "GPUs not used", f"{STATUS.distribution} is for CPUs alone: pip uninstall mxnet, pip install '.[cu112]'"
+        yield "GPUs not used", f"{STATUS.distribution} is for CPUs alone: run python -m zoo setup --wheel cu112"
     if STATUS.problem is None:
         from zoo import contexts
 

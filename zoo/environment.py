@@ -39,17 +39,14 @@ class Choice:
 
 def choose() -> Choice:
     """The CUDA wheel where NVIDIA's driver shows GPUs, all of which the wheel has machine code for; else the other."""
-    found = gpus.installed()
-    refused = [gpu for gpu in found if not gpu.has_code]
-    if refused:
-        return Choice("cpu", refused[0].refusal)
-    if found:
-        return Choice("cu112", f"NVIDIA's driver shows {found[0]}")
-    return Choice("cpu", "NVIDIA's driver shows no GPU here")
+    refusal = gpus.refusal()
+    if refusal is not None:
+        return Choice("cpu", refusal)
+    return Choice("cu112", f"NVIDIA's driver shows {gpus.installed()[0]}")
 
 
 def install(extra: str) -> bool:
-    """Have pip install the wheel for ``extra`` and what it needs; False if it is there already.
+    """Have pip install the wheel for ``extra`` and what it needs; False if all of it is there already.
 
     Another MXNet wheel is uninstalled first: both would be the package ``mxnet``. Raises :class:`ZooError` where there
     is no wheel for this platform, and with pip's own last word where pip fails.
@@ -59,12 +56,16 @@ def install(extra: str) -> bool:
     if here not in _PLATFORMS[extra]:
         known = " and ".join(f"{system} on {machine}" for system, machine in sorted(_PLATFORMS[extra]))
         raise ZooError(f"there is no {name} {VERSION} for {' on '.join(here)}, only for {known}")
+    needs = [*_NEEDS, *_requirements(extra)]
     present = libraries.mxnet_distribution()
     if present == f"{name} {VERSION}":
-        return False
+        missing = [each for each in needs if not _is_installed(each)]
+        if missing:
+            _pip("install", *missing)
+        return bool(missing)
     if present is not None:
         _pip("uninstall", "--yes", present.split()[0])
-    _pip("install", *_NEEDS, *_requirements(extra))
+    _pip("install", *needs)
     _pip("install", "--no-deps", f"{name}=={VERSION}")
     return True
 
@@ -104,6 +105,14 @@ def _requirements(extra: str) -> list[str]:
     listed = (each.partition(";") for each in metadata.requires(PROJECT) or ())
     wanted = re.compile(rf"extra\s*==\s*['\"]{extra}['\"]")
     return [each.strip() for each, _, marker in listed if wanted.search(marker) and not each.startswith("mxnet")]
+
+
+def _is_installed(requirement: str) -> bool:
+    """In whatever version."""
+    try:
+        return bool(metadata.version(re.match(r"[\w.-]+", requirement)[0]))
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def _pip(*arguments: str) -> None:

@@ -61,6 +61,11 @@ def build(libmxnet: Path, folder: Path) -> None:
     _build(DRIVER, wanted, folder)
 
 
+def build_driver(folder: Path) -> Path:
+    """Build the driver alone, for those who ask it for devices; returns the folder that it is in."""
+    return _build(DRIVER, [], folder).parent
+
+
 def _build(library: Library, wanted: list[str], folder: Path, runtime: Path | None = None) -> Path:
     target = folder / library.folder / library.soname
     target.parent.mkdir(parents=True, exist_ok=True)

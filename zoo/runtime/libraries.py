@@ -110,8 +110,11 @@ def _advice(name: str, preloaded: int) -> str:
         found = f" ({preloaded} CUDA libraries from pip are loaded, only this one is missing)" if preloaded else ""
         return (
             "this MXNet is a CUDA wheel and needs libcuda.so.1 of NVIDIA's driver, which is not installed here"
-            f"{found}: install the driver, or for the CPU alone pip uninstall mxnet-cu112 and pip install '.[cpu]'"
+            f"{found}: install the driver, or for the CPU alone run python -m zoo setup --wheel cpu"
         )
     if re.match(r"lib(cu|nv|nccl)", name):
-        return f"this MXNet is a CUDA wheel and needs {name}: pip install '.[cu112]' brings it, or use '.[cpu]'"
+        return (
+            f"this MXNet is a CUDA wheel and needs {name}, which python -m zoo setup --wheel cu112 brings; for the CPU "
+            "alone run python -m zoo setup --wheel cpu"
+        )
     return f"MXNet needs the shared library {name}, which this system does not have"
