@@ -1,4 +1,4 @@
-"""From a network as its author wrote it to the graph that computes the same faster on a CPU.
+"""From a network as its author wrote it to the graph that computes the same faster.
 
 The graphs share the network's parameters, which stay in float32, so that training one trains the other. What is
 saved or exported is always the network itself: with its plain Dropout, and nothing of what is done here.
@@ -9,48 +9,54 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from zoo import kernels
+from zoo import casting, kernels
 from zoo.errors import ZooError
 from zoo.graph import INPUT_SHAPE
 from zoo.recipes import DTYPES
 from zoo.runtime import cpus, mx
 from zoo.symbols import Graph, Node, Output
 
-_BFLOAT16, _FLOAT32 = "bfloat16", "float32"
-_ALWAYS = {"Convolution", "FullyConnected"}  # faster in bfloat16 whatever surrounds them
-_EITHER = {"Activation", "Flatten", "Pooling", "zoo_chain", "zoo_dropout", "zoo_network"}  # as their input comes
+_BFLOAT16, _FLOAT16, _FLOAT32 = "bfloat16", "float16", "float32"
 
 
 def resolve(dtype: str, net: mx.gluon.HybridBlock | None, contexts: Sequence[mx.Context]) -> str:
     """One of :data:`DTYPES`: "auto" becomes what is faster for ``net`` (asked for then only) on these contexts here.
 
-    That is bfloat16 where the kernels for AMX do all convolutions and fully connected layers.
+    That is bfloat16 where the kernels for AMX do all convolutions and fully connected layers. float16 is for those who
+    ask for it: MXNet has it on GPUs only, and only some GPUs are faster with it.
+
+    Raises :class:`ZooError` if ``dtype`` is unknown, or cannot be computed in on one of the contexts.
     """
-    on_cpu = all(context.device_type == "cpu" for context in contexts)
+    on_cpu = _are_all(contexts, "cpu")
     if dtype == "auto":
         return _BFLOAT16 if on_cpu and kernels.available().convolution and _suits_amx(net) else _FLOAT32
     if dtype not in DTYPES:
-        raise ZooError(f"the dtype must be auto, {' or '.join(DTYPES)}, not {dtype!r}")
+        raise ZooError(f"the dtype must be one of auto, {', '.join(DTYPES)}, not {dtype!r}")
     if dtype == _BFLOAT16 and not on_cpu:
         raise ZooError("bfloat16 runs on CPUs only: take float32 on a GPU")
+    if dtype == _FLOAT16 and not _are_all(contexts, "gpu"):
+        raise ZooError("float16 runs on GPUs only: take float32 on a CPU")
     if dtype == _BFLOAT16 and "avx512bw" not in cpus.flags():
         raise ZooError("bfloat16 needs a processor with AVX-512: take float32 here")
     return dtype
+
+
+def _are_all(contexts: Sequence[mx.Context], device_type: str) -> bool:
+    return all(context.device_type == device_type for context in contexts)
 
 
 def _suits_amx(net: mx.gluon.HybridBlock) -> bool:
     graph = Graph.of(net(mx.sym.var("data")))
     _lower_convolutions(graph, _ranks(graph, INPUT_SHAPE))
     operators = {node.operator for node in graph.nodes()}
-    return "zoo_convolution" in operators and not operators & _ALWAYS
+    return "zoo_convolution" in operators and not operators & casting.LAYERS
 
 
 def for_training(
     net: mx.gluon.HybridBlock, dtype: str, contexts: Sequence[mx.Context], input_shape: tuple[int, ...] = INPUT_SHAPE
 ) -> mx.gluon.HybridBlock:
     """A block that trains the parameters of ``net`` in ``dtype``, or ``net`` itself where there is nothing to gain."""
-    on_cpu = all(context.device_type == "cpu" for context in contexts)
-    usable = on_cpu and kernels.available().usable
+    usable = _are_all(contexts, "cpu") and kernels.available().usable
     if dtype == _FLOAT32 and not usable:
         return net
     graph = Graph.of(net(mx.sym.var("data")))
@@ -60,8 +66,8 @@ def for_training(
         _lower_dropout(graph)
         if dtype == _BFLOAT16 and kernels.available().convolution:
             _lower_convolutions(graph, ranks)
-    if dtype == _BFLOAT16:
-        _cast(graph)
+    if dtype != _FLOAT32:
+        casting.cast(graph, dtype)
     return block(graph.symbol(), net)
 
 
@@ -70,18 +76,19 @@ def for_inference(
 ) -> mx.gluon.HybridBlock:
     """A block that predicts what ``net`` predicts now, in ``dtype``.
 
-    Operators are fused: by oneDNN in float32, in bfloat16 on AMX by this project's kernels. oneDNN's keep the weights
-    of their first call, so that the block is for the weights as they are.
+    On CPUs, operators are fused: by oneDNN in float32, in bfloat16 on AMX by this project's kernels. oneDNN's keep the
+    weights of their first call, so that the block is for the weights as they are.
     """
-    if any(context.device_type != "cpu" for context in contexts):
+    on_cpu = _are_all(contexts, "cpu")
+    if dtype == _FLOAT32 and not on_cpu:
         return net
     graph = without_dropout(net)
     if dtype == _FLOAT32:
         return block(graph.symbol().optimize_for("MKLDNN"), net)
-    if kernels.available().convolution:
+    if on_cpu and kernels.available().convolution:
         _lower_convolutions(graph, _ranks(graph, input_shape), for_inference=True)
         _join_convolutions(graph)
-    _cast(graph)
+    casting.cast(graph, dtype)
     return block(graph.symbol(), net)
 
 
@@ -273,36 +280,3 @@ def _adds_gradients(matcher: _Matcher, output: Output) -> bool:
 def _has_parameters(output: Output) -> bool:
     """Whether anything that is trained lies behind ``output``, so that a gradient must go through it."""
     return any(node.is_variable and node.name != "data" for node in Graph([output]).nodes())
-
-
-def _cast(graph: Graph) -> None:
-    """Put conversions where bfloat16 begins and ends; parameters of MXNet's operators are converted in every pass."""
-    dtypes: dict[int, str] = {}
-    casts: dict[tuple[int, int, str], Output] = {}
-
-    def to(output: Output, dtype: str) -> Output:
-        node, number = output
-        if dtypes[id(node)] == dtype:
-            return output
-        key = (id(node), number, dtype)
-        if key not in casts:
-            cast = Node("amp_cast", f"{node.name}_{number}_{dtype}", {"dtype": dtype}, [output])
-            dtypes[id(cast)] = dtype
-            casts[key] = (cast, 0)
-        return casts[key]
-
-    for node in list(graph.nodes()):
-        if node.is_variable:
-            dtypes[id(node)] = _FLOAT32
-        elif node.operator in _ALWAYS:
-            node.inputs = [to(each, _BFLOAT16) for each in node.inputs]
-            dtypes[id(node)] = _BFLOAT16
-        elif node.operator == "zoo_convolution":  # takes its weights as they are
-            node.inputs[0] = to(node.inputs[0], _BFLOAT16)
-            dtypes[id(node)] = _BFLOAT16
-        elif node.operator in _EITHER:
-            dtypes[id(node)] = dtypes[id(node.inputs[0][0])]
-        else:
-            node.inputs = [to(each, _FLOAT32) for each in node.inputs]
-            dtypes[id(node)] = _FLOAT32
-    graph.heads = [to(head, _FLOAT32) for head in graph.heads]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Those of MXNet 1.9.1 that train the zoo's models with their defaults; the first two take a momentum.
 OPTIMIZERS = ("sgd", "nag", "adadelta", "adagrad", "adam", "ftml", "lamb", "nadam", "rmsprop")
 _WITH_MOMENTUM = OPTIMIZERS[:2]
-DTYPES = ("float32", "bfloat16")  # that the network computes in; its parameters are float32 in any case
+DTYPES = ("float32", "bfloat16", "float16")  # that the network computes in; its parameters are float32 in any case
 SCHEDULES = ("constant", "step", "exponential", "cosine", "one-cycle")
 _FLOAT32_MAX = 3.4e38
 
@@ -103,7 +103,7 @@ class Recipe:
         if not 0 <= self.seed < 2**31:
             raise ZooError(f"seed must be between 0 and {2**31 - 1}, not {self.seed}")
         if self.dtype not in ("auto", *DTYPES):
-            raise ZooError(f"dtype must be auto, {' or '.join(DTYPES)}, not {self.dtype!r}")
+            raise ZooError(f"dtype must be one of auto, {', '.join(DTYPES)}, not {self.dtype!r}")
         if not isinstance(self.augmentation, (Augmentation, type(None))):
             raise ZooError(f"augmentation must be a zoo.Augmentation or None, not {self.augmentation!r}")
         if self.augmentation == Augmentation():  # nothing is deformed

@@ -17,6 +17,7 @@ from zoo.data import Dataset
 from zoo.errors import DivergenceError, ZooError
 from zoo.recipes import Recipe
 from zoo.runtime import STATUS, mx
+from zoo.training import scaling
 from zoo.training.evaluation import Predictor, place
 from zoo.training.history import EpochRecord, History
 from zoo.training.interrupt import Interruption
@@ -139,6 +140,9 @@ def _train(session: TrainingSession, epoch: int, interruption: Interruption, bar
     session.apply_average()
     mx.nd.waitall()
     seconds = time.perf_counter() - start
+    if session.loss_scale is not None and session.loss_scale < scaling.LOWEST:
+        what = f"the gradients overflow float16, whatever the loss is scaled by (down to {session.loss_scale:.1e}),"
+        raise _diverged(what, epoch, "", session.learning_rate)
     return EpochRecord(epoch, session.learning_rate, loss / images, correct / images, None, None, seconds)
 
 

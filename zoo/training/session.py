@@ -58,7 +58,7 @@ class TrainingSession:
         # Without the running statistics: a trainer on several contexts would set them back after its first step.
         trainable = [parameter for parameter in net.collect_params().values() if parameter.grad_req != "null"]
         self._gradients = [parameter.list_grad() for parameter in trainable]
-        self._update = update(trainable, recipe, contexts)
+        self._update = update(trainable, recipe, contexts, dtype)
         self.learning_rate = recipe.learning_rate
         self._average = Average(net, recipe.ema) if recipe.ema else None
         self._shuffle = np.random.default_rng(recipe.seed)
@@ -81,6 +81,11 @@ class TrainingSession:
         self.learning_rate = rate
         self._update.set_learning_rate(rate)
 
+    @property
+    def loss_scale(self) -> float | None:
+        """That the next step in float16 will take, for which the device is waited for; None in other dtypes."""
+        return self._update.loss_scale
+
     def apply_average(self) -> None:
         """Put the moving average into the network, if the recipe wants one, until the next epoch."""
         if self._average is not None:
@@ -97,7 +102,8 @@ class TrainingSession:
         for images, shards in self.data.batches(order, self.recipe.batch_size, *(drawn or ())):
             with mx.autograd.record():
                 outputs = [self._step(way, *shard) for way, shard in enumerate(shards)]
-            mx.autograd.backward([loss for loss, _ in outputs])
+            heads = self._update.head_gradients(images)
+            mx.autograd.backward([loss for loss, _ in outputs], heads and heads[: len(shards)])
             for idle in range(len(shards), len(self.data.contexts)):  # a last batch of fewer images than contexts
                 for gradient in self._gradients:
                     gradient[idle][:] = 0

@@ -11,21 +11,28 @@ from zoo.recipes import Recipe
 from zoo.runtime import mx
 from zoo.symbols import Graph, Node
 from zoo.training.resident import on_device
+from zoo.training.scaling import ScaledUpdate
 
 
-class GluonUpdate:
+class _Unscaled:
+    """From the gradients of the loss as it is."""
+
+    loss_scale = None
+
+    def head_gradients(self, images: int) -> None:
+        """What the backward pass starts from: MXNet's default, 1."""
+
+
+class GluonUpdate(_Unscaled):
     """Any optimizer, on any contexts, by Gluon's trainer."""
 
     def __init__(
         self, parameters: Sequence[mx.gluon.Parameter], recipe: Recipe, contexts: Sequence[mx.Context]
     ) -> None:
-        settings = {"learning_rate": recipe.learning_rate, "wd": recipe.weight_decay}
-        if recipe.momentum:
-            settings["momentum"] = recipe.momentum
         self._trainer = mx.gluon.Trainer(
             parameters,
             recipe.optimizer,
-            settings,
+            _settings(recipe),
             # Several contexts: updated in one place and sent to all, so that they agree to the last bit.
             update_on_kvstore=True if len(contexts) > 1 else None,
         )
@@ -38,7 +45,7 @@ class GluonUpdate:
         self._trainer.set_learning_rate(rate)
 
 
-class FusedUpdate:
+class FusedUpdate(_Unscaled):
     """SGD, with Nesterov's momentum too, on one CPU as one operator of this project's.
 
     Gluon's trainer updates several parameters in one operator too, but on a CPU that goes through all of them as often
@@ -71,9 +78,14 @@ class FusedUpdate:
 
 
 def update(
-    parameters: Sequence[mx.gluon.Parameter], recipe: Recipe, contexts: Sequence[mx.Context]
-) -> GluonUpdate | FusedUpdate:
-    """The faster of the two that can do it."""
+    parameters: Sequence[mx.gluon.Parameter], recipe: Recipe, contexts: Sequence[mx.Context], dtype: str
+) -> GluonUpdate | FusedUpdate | ScaledUpdate:
+    """The one that gradients of a graph that computes in ``dtype`` need, and of the others the faster."""
+    if dtype == "float16":
+        optimizer = mx.optimizer.create(
+            recipe.optimizer, param_dict=dict(enumerate(parameters)), **_settings(recipe)
+        )
+        return ScaledUpdate(parameters, optimizer, contexts)
     on_one_cpu = [context.device_type for context in contexts] == ["cpu"]
     if (
         recipe.optimizer in ("sgd", "nag")
@@ -83,6 +95,12 @@ def update(
     ):
         return FusedUpdate(parameters, recipe)
     return GluonUpdate(parameters, recipe, contexts)
+
+
+def _settings(recipe: Recipe) -> dict[str, float]:
+    """Of its optimizer, as MXNet calls them."""
+    settings = {"learning_rate": recipe.learning_rate, "wd": recipe.weight_decay}
+    return {**settings, "momentum": recipe.momentum} if recipe.momentum else settings
 
 
 def _is_plain(parameter: mx.gluon.Parameter) -> bool:
