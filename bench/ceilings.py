@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import psutil
 
-from bench.cells import ARITHMETIC, DTYPES, MEMORY, Ceiling
+from bench.cells import ARITHMETIC, MEMORY, ON_CPUS, Ceiling
 from zoo import kernels
 from zoo.runtime import STATUS, cpus, mx
 
-PROBES = (*DTYPES, "memory")
+PROBES = (*ON_CPUS, "memory")
 _WITHOUT_AMX = {"float32": "float32", "bfloat16": "bfloat16_vectors"}  # functions of zoo/kernels/peak.h
 _PIECES, _REST = 16, 0.02  # of a measurement, and seconds before each
 _SIZES = (512, 1024, 2048)  # of square matrices

@@ -12,8 +12,9 @@ import numpy as np
 from zoo.schema import build
 
 PHASES = ("train", "infer")
-DTYPES = ("float32", "bfloat16", "int8")
-INFERENCE_ONLY = ("int8",)  # of these
+DTYPES = ("float32", "bfloat16", "float16", "int8")
+ON_CPUS = ("float32", "bfloat16", "int8")  # of these
+INFERENCE_ONLY = ("int8",)
 MEMORY = ("read", "copied")
 ARITHMETIC = "arithmetic units"  # how a ceiling is best reached
 

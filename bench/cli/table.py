@@ -45,7 +45,8 @@ def add_cells(parser: argparse.ArgumentParser, sizes: Sequence[int]) -> None:
         "--dtypes",
         nargs="+",
         choices=DTYPES,
-        help="bfloat16 on CPUs, int8 for inference on cpu(0) (default: float32, and bfloat16 where it is on AMX)",
+        help="bfloat16 on CPUs, float16 on GPUs, int8 for inference on cpu(0) "
+        "(default: float32, and bfloat16 where it is on AMX)",
     )
     add("--phases", nargs="+", choices=PHASES, help=f"(default: {' '.join(PHASES)})")
 

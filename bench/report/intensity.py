@@ -7,7 +7,7 @@ from math import prod
 from bench.cells import Cell
 from zoo.models import get_card
 
-_BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}  # of an element
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}  # of an element
 
 
 def intensity(cell: Cell) -> float:

@@ -148,6 +148,12 @@ def place(net: mx.gluon.HybridBlock, ctx: mx.Context | Sequence[mx.Context] | st
         current = next(iter(parameters.values())).list_ctx()
     except (RuntimeError, StopIteration):
         raise ZooError("the network is not initialized: call net.initialize() before training it") from None
+    for parameter in parameters.values():
+        if parameter.grad_req != "null" and np.dtype(parameter.dtype) != np.float32:
+            raise ZooError(
+                f"the network's parameters must be float32, and {parameter.name} is {np.dtype(parameter.dtype)}: "
+                "what is computed in is chosen by the dtype of a recipe or a Predictor"
+            )
     outputs = net(mx.nd.zeros((1, *INPUT_SHAPE), ctx=current[0]))  # also draws weights that wait for their shapes
     if outputs.shape != (1, 10):
         raise ZooError(f"the network must put out 10 logits for an image, (1, 10), and puts out {outputs.shape}")
