@@ -37,17 +37,17 @@ class ScaledUpdate:
         self._weights = [parameter.list_data() for parameter in parameters]  # each on every context
         self._gradients = [parameter.list_grad() for parameter in parameters]
         self._optimizer, self._updater = optimizer, mx.optimizer.get_updater(optimizer)
-        self._kept = [weight for weight, *_ in self._weights]
-        for index, weight in enumerate(list(self._kept)):
+        self.kept = [weight for weight, *_ in self._weights]  # on the first context: weights, and the optimizer's state
+        for index, weight in enumerate(list(self.kept)):
             self._updater.states[index] = optimizer.create_state_multi_precision(index, weight)
             self._updater.states_synced[index] = True
-            self._kept += _arrays(self._updater.states[index])
+            self.kept += _arrays(self._updater.states[index])
         self._store = mx.kv.create("device") if len(contexts) > 1 else None
         if self._store is not None:
             for index, (gradient, *_) in enumerate(self._gradients):
                 self._store.init(index, mx.nd.zeros_like(gradient))
-        self._prepare = _preparation(len(parameters), len(self._kept))
-        self._choose = _choice(len(self._kept))
+        self._prepare = _preparation(len(parameters), len(self.kept))
+        self._choose = _choice(len(self.kept))
         self._scale = mx.nd.full((1,), FIRST, ctx=contexts[0])
         self._good = mx.nd.zeros((1,), ctx=contexts[0])  # steps since the scale was last changed
 
@@ -67,10 +67,10 @@ class ScaledUpdate:
             for index, gradients in enumerate(self._gradients):
                 self._store.pushpull(index, gradients, priority=-index)
         first = [gradient for gradient, *_ in self._gradients]
-        finite, self._scale, self._good, *prepared = self._prepare(self._scale, self._good, *first, *self._kept)
+        finite, self._scale, self._good, *prepared = self._prepare(self._scale, self._good, *first, *self.kept)
         gradients, copies = prepared[: len(first)], prepared[len(first) :]
         self._updater(list(range(len(first))), gradients, [weight for weight, *_ in self._weights])
-        self._choose(finite, *self._kept, *copies, out=self._kept)
+        self._choose(finite, *self.kept, *copies, out=self.kept)
         for weight, *others in self._weights:
             for other in others:
                 weight.copyto(other)

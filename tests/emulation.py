@@ -1,0 +1,36 @@
+"""float16 on a CPU, for which MXNet has no layers in it: float32 that is rounded to float16 wherever that would be."""
+
+from __future__ import annotations
+
+import pytest
+
+from zoo import casting, kernels, lowering
+from zoo.symbols import Graph, Node, Output
+
+_cast = casting.cast
+
+
+def emulate_float16(patch: pytest.MonkeyPatch) -> None:
+    """Let CPUs take float16, by graphs such as those for GPUs.
+
+    Their arrays of 16 bits are rounded to float16 and back; and so are, on the way back, the gradients of these.
+    """
+    patch.setattr(kernels, "available", lambda: kernels.Kernels(False, False, "not on GPUs"))
+    patch.setattr(lowering, "resolve", lambda dtype, net, contexts: dtype)
+    patch.setattr(casting, "cast", _cast_and_round)
+
+
+def _cast_and_round(graph: Graph, low: str) -> None:
+    _cast(graph, low)
+    rounded: set[int] = set()  # conversions back to float32, by id
+
+    def widened(node: Node) -> Output:
+        wide = Node("amp_cast", f"{node.name}_wide", {"dtype": "float32"}, [(node, 0)])
+        rounded.add(id(wide))
+        return wide, 0
+
+    for node in list(graph.nodes()):
+        if node.operator == "amp_cast" and node.attributes["dtype"] == low:
+            graph.replace(node, widened(node))
+        elif node.inputs and id(node.inputs[0][0]) in rounded and node.operator != "amp_cast":
+            graph.replace(node, widened(Node("amp_cast", f"{node.name}_{low}", {"dtype": low}, [(node, 0)])))
