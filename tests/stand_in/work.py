@@ -1,6 +1,6 @@
 """What a user does on GPUs, in one process of the CUDA wheel's interpreter; prints in JSON what there is to assert.
 
-    python tests/stand_in/work.py models|features
+    python tests/stand_in/work.py models|features|float16
 
 Nothing is computed on the stand-ins, so this is about calls, shapes and places.
 """
@@ -23,6 +23,7 @@ from zoo import contexts, training, weights
 from zoo.data import synthetic
 from zoo.errors import ZooError
 from zoo.runtime import mx
+from zoo.training import scaling
 
 # Numbers of images that, whole or halved, are no other size in any network, to be told from these by.
 BATCH, BATCHES, IMAGES = 62, 2, 58
@@ -72,6 +73,43 @@ def models() -> dict:
                 "trained": trained,
                 "evaluated": calls(),
             }
+    return facts
+
+
+def float16() -> dict:
+    """Every model in float16, every optimizer, and what the host reads while it trains."""
+    scaling.LOWEST = -np.inf  # the scale of a loss that nothing computes is anything
+    facts, recipe = {"models": {}, "optimizers": [], "read": {}}, replace(RECIPE, dtype="float16")
+    for ctx in ("gpu(0)", "gpu(0),gpu(1)"):
+        for name in zoo.list_models():
+            net = zoo.get_model(name, ctx=ctx, seed=0)
+            calls()
+            history = zoo.fit(net, DATA.train, DATA.test, recipe, ctx, progress=False)
+            trained = calls()
+            predictor = training.Predictor(net, DATA.test, contexts.parse(ctx), dtype="float16")
+            result = predictor.evaluate()
+            operators = [node["op"] for node in json.loads(net(mx.sym.var("data")).tojson())["nodes"]]
+            facts["models"][f"{name} on {ctx}"] = {
+                "dtype": history.recipe.dtype,
+                "logits": [str(result.logits.dtype), *result.logits.shape],
+                "parameters": sorted({str(array.dtype) for array in weights.state(net).values()}),
+                "places": places(net),
+                "convolutions": operators.count("Convolution"),
+                "dense": operators.count("FullyConnected"),
+                "norms": operators.count("BatchNorm"),
+                "trained": trained,
+                "evaluated": calls(),
+            }
+        for optimizer in zoo.recipes.OPTIMIZERS:
+            zoo.fit(zoo.get_model("mlp"), DATA.train, None, replace(recipe, optimizer=optimizer), ctx, progress=False)
+            facts["optimizers"].append(f"{optimizer} on {ctx}")
+        for dtype in ("float32", "float16"):
+            net = zoo.get_model("mlp", ctx=ctx)
+            session = training.TrainingSession(net, DATA.train, replace(recipe, dtype=dtype), contexts.parse(ctx))
+            list(session.run(np.arange(BATCH)))
+            calls()
+            list(session.run(np.arange(BATCH * BATCHES)))
+            facts["read"][f"{dtype} on {ctx}"] = sum(number for _, call, number in calls() if call == "memcpy DtoH")
     return facts
 
 
@@ -169,5 +207,5 @@ def module() -> list[str]:
 
 
 if __name__ == "__main__":
-    facts = {"models": models, "features": features}[sys.argv[1]]()
+    facts = {"models": models, "features": features, "float16": float16}[sys.argv[1]]()
     print(json.dumps(facts))
