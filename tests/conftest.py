@@ -24,6 +24,8 @@ ROOT = Path(__file__).parent.parent
 if "PYTEST_XDIST_WORKER" in os.environ:  # MXNet, yet to be imported, shares the processor with other tests' MXNet:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait should sleep instead of spin
 
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")  # a GPU's float32 is to be float32 here, and not 19 bits of it
+
 
 @pytest.fixture(scope="session")
 def mnist() -> zoo.MNIST:

@@ -138,6 +138,7 @@ def test_doctor_tries_the_gpu(start, tmp_path: Path):
     assert found.returncode == 0, found.stdout + found.stderr
     said = " ".join(found.stdout.split())
     assert "GPU gpu(0) Stand-in GPU, compute capability 8.6 contexts cpu(0), gpu(0)" in said
+    assert "python -m pytest -m gpu tests compares what they compute with the CPU" in said
     assert "CUDA libraries 9 from pip: " in said and said.count("libcudart.so.11.0") == 1
     assert "all is well: a training step of cnn7 ran on cpu(0), gpu(0)" in said
     assert "0\tconvolution-weight-gradient float32 32x1x28x28 64x1x3x3\t1" in (tmp_path / "log").read_text()
