@@ -16,10 +16,13 @@ from stand_in import build
 
 import zoo
 from zoo.data import decoded, idx
+from zoo.runtime import cpus
 from zoo.data.catalogue import DATASETS
 from zoo.data.mnist import locate
 
 ROOT = Path(__file__).parent.parent
+BFLOAT16 = ("bfloat16",) if "avx512bw" in cpus.flags() else ()  # as a dtype to test where this processor has it
+needs_bfloat16 = pytest.mark.skipif(not BFLOAT16, reason="bfloat16 needs AVX-512")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # MXNet, yet to be imported, shares the processor with other tests' MXNet:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait should sleep instead of spin
