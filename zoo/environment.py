@@ -63,9 +63,9 @@ def install(extra: str) -> bool:
         if missing:
             _pip("install", *missing)
         return bool(missing)
+    _pip("install", *needs)  # first, so that without a network nothing is uninstalled
     if present is not None:
         _pip("uninstall", "--yes", present.split()[0])
-    _pip("install", *needs)
     _pip("install", "--no-deps", f"{name}=={VERSION}")
     return True
 
