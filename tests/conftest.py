@@ -16,9 +16,9 @@ from stand_in import build
 
 import zoo
 from zoo.data import decoded, idx
-from zoo.runtime import cpus
 from zoo.data.catalogue import DATASETS
 from zoo.data.mnist import locate
+from zoo.runtime import cpus
 
 ROOT = Path(__file__).parent.parent
 BFLOAT16 = ("bfloat16",) if "avx512bw" in cpus.flags() else ()  # as a dtype to test where this processor has it

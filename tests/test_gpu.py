@@ -6,6 +6,7 @@ Nothing is computed there, so what is asserted are calls, shapes, places and mes
 from __future__ import annotations
 
 import json
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ from stand_in.machine import done, libraries, needs_wheel, start  # noqa: F401 (
 import zoo
 
 pytestmark = needs_wheel
-MODEL_CONTEXTS = ("gpu(0)", "gpu(0),gpu(1)")
 
 
 @pytest.fixture(scope="module")
