@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
-
-from tqdm import tqdm
 
 from bench import results
 from bench.cells import Cell
@@ -19,11 +18,13 @@ from bench.compare import revisions, rounds, rows, tables
 from bench.compare.revisions import Revision
 from bench.compare.rows import Row
 from bench.compare.statistics import LEVEL, can_normalise, scipy_stats
+from bench.pace import duration
 from bench.peers.wire import SideFailed
 from zoo import contexts
 from zoo.cli.options import add_data, load_data
 from zoo.console import FAILURE, USAGE_ERROR
 from zoo.errors import ZooError
+from zoo.progress import progress_bar, say
 
 _SIZES = (200,)
 _BETWEEN_REVISIONS, _BETWEEN_FILES = 0.03, 0.10  # thresholds
@@ -128,7 +129,8 @@ def _measured(
     data = arguments.data or os.environ.get("MNIST_DIR") or None
     if data not in (None, "synthetic"):
         data = os.path.abspath(data)  # the sides start in other folders
-    with tqdm(total=len(cells), unit="cell", leave=False, disable=None, dynamic_ncols=True) as bar:
+    started = time.monotonic()
+    with progress_bar(total=len(cells), unit="cell", unit_scale=False) as bar:
         for done, cell in enumerate(cells):
             bar.set_description_str(str(cell))
 
@@ -137,6 +139,10 @@ def _measured(
 
             try:
                 pairs = rounds.measure(cell, folders, data, arguments.seconds, arguments.pairs, progress)
-                yield rows.of_pairs(cell, pairs, threshold, level)
+                row = rows.of_pairs(cell, pairs, threshold, level)
             except SideFailed as failure:
-                yield Row(cell, error=str(failure))
+                row = Row(cell, error=str(failure))
+            left = (time.monotonic() - started) / (done + 1) * (len(cells) - done - 1)
+            said = f"failed: {row.error}" if row.error else row.verdict
+            say(f"{done + 1}/{len(cells)}  {cell}: {said}, {duration(left)} left", sys.stderr)
+            yield row

@@ -6,13 +6,13 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from tqdm import tqdm
-
 from bench import environment
+from bench.pace import duration
 from bench.peers import comparison, tables, works
 from bench.peers.comparison import Plan
 from bench.peers.results import Result, judge
@@ -23,6 +23,7 @@ from zoo.architectures import MODELS
 from zoo.cli.options import add_data, load_data, path
 from zoo.console import FAILURE, INTERRUPTED
 from zoo.errors import UnknownName, ZooError
+from zoo.progress import progress_bar, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,12 +110,13 @@ def _sides(targets: Sequence[Target], arguments: argparse.Namespace) -> dict[Wor
 def _measured(
     sides: dict[Work, list[Configuration]], plan: Plan, data: str | None
 ) -> Iterator[tuple[Work, list[Result]]]:
-    """Compare piece by piece, showing who is at work and how long the rest will take."""
-    total = sum(map(len, sides.values())) * comparison.steps(plan)
-    print(f"comparing {total // comparison.steps(plan)} sides over {plan.rounds} rounds", file=sys.stderr)
+    """Compare piece by piece, showing who is at work, which piece is done and how long the rest will take."""
+    total, done, started = sum(map(len, sides.values())), 0, time.monotonic()
+    print(f"comparing {total} sides over {plan.rounds} rounds", file=sys.stderr, flush=True)
     failures: dict[str, str] = {}  # of models that could not be handed over
-    with tempfile.TemporaryDirectory(prefix="bench-peers-") as root, _bar(total) as bar:
-        for work, configurations in sides.items():
+    shown = progress_bar(total=total * comparison.steps(plan), unit="turn", unit_scale=False)
+    with shown as bar, tempfile.TemporaryDirectory(prefix="bench-peers-") as root:
+        for number, (work, configurations) in enumerate(sides.items(), start=1):
             folder = Path(root) / work.model
             if not folder.exists():
                 bar.set_description_str(f"preparing {work.model}")
@@ -124,6 +126,8 @@ def _measured(
                 except SideFailed as failure:
                     failures[work.model] = str(failure)
             if work.model in failures:
+                done += len(configurations)
+                say(f"{number}/{len(sides)}  {work}: failed: {failures[work.model]}", sys.stderr)
                 yield work, [Result(each, error=failures[work.model]) for each in configurations]
                 continue
 
@@ -131,8 +135,8 @@ def _measured(
                 bar.set_description_str(f"{work}: {configuration.name}")
                 bar.update()
 
-            yield work, comparison.compare(work, configurations, folder, data, plan, progress)
-
-
-def _bar(total: int) -> tqdm:
-    return tqdm(total=total, unit="turn", leave=False, disable=None, dynamic_ncols=True)
+            compared = comparison.compare(work, configurations, folder, data, plan, progress)
+            done += len(configurations)
+            left = (time.monotonic() - started) / done * (total - done)
+            say(f"{number}/{len(sides)}  {work}: {len(compared)} sides, {duration(left)} left", sys.stderr)
+            yield work, compared

@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from zoo.cli.options import add_images, add_model, add_params, load_images, load_network, path
 from zoo.errors import ZooError
+from zoo.progress import progress_bar
 from zoo.recipes import DTYPES
 from zoo.training import evaluation
 
@@ -47,9 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
     ctx = contexts.check(arguments.ctx)
     evaluation.resolve(arguments.dtype, net, ctx)  # a dtype that does not work here is refused before any work
 
-    def evaluate(dataset: Dataset, dtype: str = arguments.dtype) -> training.Evaluation:
+    def evaluate(dataset: Dataset, dtype: str = arguments.dtype, what: str = "evaluating") -> training.Evaluation:
         calibration = train[-5000:] if dtype == "int8" else None
-        return training.Predictor(net, dataset, ctx, arguments.batch_size, dtype, calibration).evaluate()
+        predictor = training.Predictor(net, dataset, ctx, arguments.batch_size, dtype, calibration)
+        with progress_bar(total=len(dataset), unit="img", desc=what, delay=1) as bar:
+            return predictor.evaluate(bar.update)
 
     result = plain = evaluate(test, "float32")
     print(f"{arguments.model} with {origin}")
@@ -61,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     print("\nconfusion matrix, a row for each digit, a column for each prediction")
     print(tabulate([(digit, *row) for digit, row in enumerate(result.confusion)], ("digit", *range(10))))
     if arguments.corruptions:
-        results = {"clean": result, **{name: evaluate(corrupt(test, name)) for name in CORRUPTIONS}}
+        results = {"clean": result, **{name: evaluate(corrupt(test, name), what=name) for name in CORRUPTIONS}}
         print(f"\n{_corruptions(results)}")
     if picture is not None:
         shown = plots.misclassified(result, test.images, arguments.model, picture)

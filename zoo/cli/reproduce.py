@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
-from tqdm import tqdm
 
 from zoo import files
 from zoo.cli.options import add_data, load_data, path
 from zoo.errors import ZooError
+from zoo.progress import say
 
 if TYPE_CHECKING:
     from zoo import reproductions, training
@@ -80,7 +80,7 @@ def _folder(out: Path | None) -> Iterator[Path]:
 
 
 def _show(record: training.EpochRecord) -> None:
-    tqdm.write(f"{record}, {record.seconds:.1f} s")
+    say(f"{record}, {record.seconds:.1f} s")
 
 
 def _print(run: reproductions.Run) -> None:

@@ -8,12 +8,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
 
 from zoo.architectures import MODELS
 from zoo.cli.options import add_images, add_model, augmentation, load_images, load_rec, path
 from zoo.cookbook import RECIPES
 from zoo.errors import ZooError
+from zoo.progress import say
 from zoo.recipes import DTYPES, OPTIMIZERS, SCHEDULES, Recipe
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
 
     def show(record: training.EpochRecord) -> None:
-        tqdm.write(f"{record}, {len(train) / record.seconds:,.0f} img/s, {record.seconds:.1f} s")
+        say(f"{record}, {len(train) / record.seconds:,.0f} img/s, {record.seconds:.1f} s")
 
     start = time.perf_counter()
     try:

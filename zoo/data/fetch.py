@@ -31,11 +31,18 @@ def find(folder: Path, name: str) -> Path | None:
 
 def canonical(dataset: Published, folder: Path, name: str) -> Path | None:
     """The file ``name`` in ``folder``, raw or gzipped, if its content is the canonical one."""
+    checked = _checked(dataset, folder, name)
+    return checked and checked[0]
+
+
+def _checked(dataset: Published, folder: Path, name: str) -> tuple[Path, bytes] | None:
+    """The same, with its content."""
     path = find(folder, name)
     try:
-        return path if path is not None and files.hexdigest(idx.read(path)) == dataset.sha256[name] else None
+        content = idx.read(path) if path is not None else b""
     except DataError:
         return None
+    return (path, content) if files.hexdigest(content) == dataset.sha256[name] else None
 
 
 def is_complete(dataset: Published, folder: Path) -> bool:
@@ -44,14 +51,20 @@ def is_complete(dataset: Published, folder: Path) -> bool:
 
 
 def ensure(dataset: Published, folder: Path) -> dict[str, Path]:
-    """Make ``folder`` hold the canonical files, fetching what is not there or damaged; returns their paths by name.
+    """Make ``folder`` hold the canonical files, fetching what is not there or damaged; returns their paths by name."""
+    return {name: path for name, (path, _) in load(dataset, folder).items()}
+
+
+def load(dataset: Published, folder: Path) -> dict[str, tuple[Path, bytes]]:
+    """The same, returning each file's path and its checked content, uncompressed.
 
     Every file is checked before it takes its name, by a rename, so neither a broken download nor a
     second process doing the same can leave a wrong file behind. Raises :class:`DataError` with
     everything that was tried where no source delivers.
     """
     folder = Path(folder).resolve()
-    missing = {name for name in dataset.sha256 if not canonical(dataset, folder, name)}
+    found = {name: _checked(dataset, folder, name) for name in dataset.sha256}
+    missing = {name for name, checked in found.items() if checked is None}
     tried = []
     if missing:
         print(f"fetching {dataset.title} into {folder}", file=sys.stderr, flush=True)
@@ -59,7 +72,7 @@ def ensure(dataset: Published, folder: Path) -> dict[str, Path]:
         with _temporary(dataset, folder) as temporary:
             try:
                 for name in source.download(missing, temporary):
-                    _accept(temporary / name, folder / name, dataset.sha256[name])
+                    found[name] = _accept(temporary / name, folder / name, dataset.sha256[name])
                     missing = missing - {name}
             except SourceFailed as failure:
                 tried.append(f"{source} ({failure})")
@@ -70,15 +83,16 @@ def ensure(dataset: Published, folder: Path) -> dict[str, Path]:
             f"{dataset.title} is not in {folder} and could not be fetched; tried {'; '.join(tried)}. "
             f"Put the four IDX files, raw or as .gz, into a folder and name it with --data or {dataset.variable}"
         )
-    return {name: canonical(dataset, folder, name) or folder / name for name in dataset.sha256}
+    return {name: checked for name, checked in found.items() if checked is not None}
 
 
-def _accept(downloaded: Path, path: Path, sha256: str) -> None:
+def _accept(downloaded: Path, path: Path, sha256: str) -> tuple[Path, bytes]:
     content = downloaded.read_bytes()
     if files.hexdigest(content) != sha256:
         raise SourceFailed(f"its {path.name} is not the canonical one: {len(content)} bytes with another SHA-256")
     with files.atomic(path) as file:
         file.write(content)
+    return path, content
 
 
 @contextmanager

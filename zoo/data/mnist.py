@@ -103,20 +103,24 @@ def load_fashion_mnist(root: str | os.PathLike | None = None) -> MNIST:
 
 
 def _load(dataset: Published, root: str | os.PathLike | None) -> MNIST:
-    paths = locate(dataset, root)
-    contents = {name: idx.read(path) for name, path in paths.items()}
-    canonical = all(hexdigest(content) == dataset.sha256[name] for name, content in contents.items())
+    folder = _folder(dataset, root)
+    if folder is None:
+        folder = fetch.cache(dataset)
+        found, canonical = fetch.load(dataset, folder), True
+    else:
+        found = {name: (path, idx.read(path)) for name, path in locate(dataset, root).items()}
+        canonical = all(hexdigest(content) == dataset.sha256[name] for name, (_, content) in found.items())
     train_images, train_labels, test_images, test_labels = dataset.sha256
-    folder = paths[train_images].parent
     source = str(folder) if canonical else f"{folder} (not the canonical {dataset.title} files)"
 
     def part(images: str, labels: str) -> Dataset:
-        pixels = idx.decode(contents[images], (None, 28, 28), str(paths[images]))
-        digits = idx.decode(contents[labels], (None,), str(paths[labels]))
+        (images_path, pixels), (labels_path, digits) = found[images], found[labels]
+        pixels = idx.decode(pixels, (None, 28, 28), str(images_path))
+        digits = idx.decode(digits, (None,), str(labels_path))
         if digits.size and digits.max() > 9:
-            raise DataError(f"{paths[labels]} is damaged: its labels go up to {digits.max()}, not from 0 to 9")
+            raise DataError(f"{labels_path} is damaged: its labels go up to {digits.max()}, not from 0 to 9")
         if len(pixels) != len(digits):
-            raise DataError(f"{paths[images]} holds {len(pixels)} images and {paths[labels]} {len(digits)} labels")
+            raise DataError(f"{images_path} holds {len(pixels)} images and {labels_path} {len(digits)} labels")
         return Dataset(pixels, digits, source)
 
     return MNIST(part(train_images, train_labels), part(test_images, test_labels))
@@ -127,7 +131,7 @@ def locate(dataset: Published, root: str | os.PathLike | None = None) -> dict[st
 
     The cache is filled first if need be. Raises :class:`DataError` where a file is missing.
     """
-    folder = Path(root) if root is not None else named_folder(dataset)
+    folder = _folder(dataset, root)
     if folder is None:
         folder = fetch.cache(dataset)
         return {name: folder / path.name for name, path in fetch.ensure(dataset, folder).items()}
@@ -139,6 +143,11 @@ def locate(dataset: Published, root: str | os.PathLike | None = None) -> dict[st
             ".gz: name a folder that has all four, or none for the cache"
         )
     return paths
+
+
+def _folder(dataset: Published, root: str | os.PathLike | None) -> Path | None:
+    """The folder that the caller or the environment names; None for the cache."""
+    return Path(root) if root is not None else named_folder(dataset)
 
 
 def named_folder(dataset: Published) -> Path | None:

