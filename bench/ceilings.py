@@ -8,14 +8,17 @@ product stands in for it.
 from __future__ import annotations
 
 import ctypes
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import psutil
 
 from bench.cells import ARITHMETIC, MEMORY, ON_CPUS, Ceiling
+from bench.peers.contention import Others
 from zoo import kernels
 from zoo.runtime import STATUS, cpus, mx
 
@@ -28,6 +31,13 @@ _BYTES = 512 * 2**20  # of an array: several times what caches hold
 
 def probe(what: str, seconds: float) -> list[Ceiling]:
     """Measure one of :data:`PROBES` for about ``seconds``, on as many threads as cells run on; the best counts."""
+    others = Others(os.getpid())
+    found = _probe(what, seconds)
+    share = round(others.share(), 3)
+    return [replace(each, others=share) for each in found]
+
+
+def _probe(what: str, seconds: float) -> list[Ceiling]:
     if what == "memory":
         return _memory(seconds)
     arithmetic = _arithmetic(what)

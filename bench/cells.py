@@ -187,6 +187,8 @@ class Ceiling:
     of: str  # one of DTYPES or of MEMORY
     rate: float | None  # GFLOP/s, of int8 10^9 integer operations a second; of MEMORY GB/s; None: not measured
     how: str  # by what it was reached, or why it was not measured
+    others: float | None = None  # share of the CPUs that other programs took meanwhile, 0 to 1; None: not measured
+    cached: str | None = None  # when an earlier run measured it, ISO 8601; None: this run did
 
 
 def highest(ceilings: Iterable[Ceiling]) -> tuple[Ceiling, ...]:

@@ -22,7 +22,8 @@ from zoo.runtime import mx
 from zoo.training import Predictor, TrainingSession
 
 ROUNDS = 5  # at least
-ROUND_SECONDS = 0.4  # at least, so that starting and waiting for the device do not count
+ROUND_SECONDS = 0.4  # at least, so that starting and waiting for the device do not count; less in a short measurement
+_OF_ROUNDS, _OF_BATCHES = 0.6, 0.2  # of the time for a cell
 _ENOUGH_FOR_INTERVAL = 6  # rounds: all of fewer hold the median with less than 95%
 _STEADY = 0.10  # the last warm-up rounds differ by no more
 _MAX_BATCH_SAMPLES = 500
@@ -75,15 +76,16 @@ class Workload:
 def measure(cell: Cell, dataset: Dataset, seconds: float = 5.0, until: Until | None = None) -> Measurement:
     """Measure ``cell`` for about ``seconds`` after its warm-up, longer if five rounds take longer."""
     workload, card = Workload(cell, dataset), models.get_card(cell.model)
-    batches, warmup_rounds, steady = _warm_up(workload, seconds)
+    of_round = min(ROUND_SECONDS, _OF_ROUNDS * seconds / ROUNDS)
+    batches, warmup_rounds, steady = _warm_up(workload, of_round, seconds / 2)
     rounds: list[Round] = []
     references: list[float] = []
-    while len(rounds) < ROUNDS or _goes_on(rounds, seconds * 0.6, until):
+    while len(rounds) < ROUNDS or _goes_on(rounds, seconds * _OF_ROUNDS, until):
         references.append(reference.seconds())
         rounds.append(workload.run(batches))
     return Measurement(
         rounds=tuple(rounds),
-        batch_seconds=tuple(_batch_seconds(workload, rounds, batches, seconds * 0.2)),
+        batch_seconds=tuple(_batch_seconds(workload, rounds, batches, seconds * _OF_BATCHES)),
         epoch_run_seconds=_epoch_seconds(workload, rounds, len(dataset), seconds),
         epoch_images=len(dataset),
         memory_mib=_memory_mib(cell),
@@ -104,14 +106,17 @@ def _recipe(cell: Cell) -> Recipe:
     return replace(recipe, batch_size=cell.batch_size, learning_rate=learning_rate, dtype=cell.dtype)
 
 
-def _warm_up(workload: Workload, seconds: float) -> tuple[int, int, bool]:
-    """Run until two rounds agree, or for half of ``seconds``; gives batches a round, rounds run, and if they agreed."""
+def _warm_up(workload: Workload, of_round: float, seconds: float) -> tuple[int, int, bool]:
+    """Run until two rounds of ``of_round`` seconds or more agree, or for ``seconds``.
+
+    Returns batches a round, rounds run, and whether the last two agreed.
+    """
     workload.run(1)  # compiles and allocates
     batches, spent, rounds = 1, 0.0, [workload.run(1)]
-    while rounds[-1].seconds < ROUND_SECONDS:
-        batches = max(batches + 1, int(batches * min(10.0, 1.2 * ROUND_SECONDS / rounds[-1].seconds)))
+    while rounds[-1].seconds < of_round:
+        batches = max(batches + 1, int(batches * min(10.0, 1.2 * of_round / rounds[-1].seconds)))
         rounds.append(workload.run(batches))
-    while spent < seconds / 2:
+    while spent < seconds:
         rounds.append(workload.run(batches))
         spent += rounds[-1].seconds
         before, last = (each.images / each.seconds for each in rounds[-2:])

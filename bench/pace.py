@@ -24,6 +24,11 @@ class Pace:
         """
         return sum(expected * self._ratio(kind) for kind, expected in steps)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is done yet."""
+        return bool(self._took)
+
     def _ratio(self, kind: str) -> float:
         done = self._took.get(kind) or [each for pairs in self._took.values() for each in pairs]
         expected = sum(each for each, _ in done)

@@ -1,16 +1,18 @@
 """Result files: what ``python -m bench --json FILE`` and ``--history DIR`` write, and everything that reads them.
 
-Schema 3, a JSON object:
+Schema 4, a JSON object:
 
-- ``schema``: 3;
+- ``schema``: 4;
 - ``environment``: an object as :func:`bench.environment.capture` makes it, with ``date`` (ISO 8601, UTC) and
   ``revision`` (of git; null outside a checkout; with "+" where files were changed);
-- ``ceilings``: what the machine can do at most, :class:`bench.cells.Ceiling`;
+- ``ceilings``: what the machine can do at most, :class:`bench.cells.Ceiling`, those of earlier runs with their date;
 - ``results``: a :class:`bench.cells.Outcome` each: ``cell``, and ``measurement`` or else ``error``;
-- ``latencies`` and ``profiles``, where they were asked for: :class:`bench.cells.Latency` and ``Profile``.
+- ``latencies`` and ``profiles``, where they were asked for: :class:`bench.cells.Latency` and ``Profile``;
+- ``left_out``: what ``--time-limit`` left no time for, in words.
 
-Fields are those of the dataclasses in ``bench.cells``, in units that are said there. Schema 2 had no
-``cpu_seconds`` in rounds and no ``reference_seconds`` in measurements, schema 1 no ``ceilings`` either; both are
+Fields are those of the dataclasses in ``bench.cells``, in units that are said there. Schema 3 had no
+``left_out``, and no ``others`` and ``cached`` in ceilings, all of which it measured itself; schema 2 no
+``cpu_seconds`` in rounds and no ``reference_seconds`` in measurements either, schema 1 no ``ceilings``. All are
 read, as "not measured". A change of schema takes a number, and a function in ``_MIGRATIONS`` that leads to it.
 """
 
@@ -33,7 +35,7 @@ from zoo.schema import build
 
 Kind = TypeVar("Kind")
 
-SCHEMA = 3
+SCHEMA = 4
 _SAID = ("date", "processor", "threads", "cpus_usable", "gpus", "mxnet", "python", "numpy")  # by every table
 
 
@@ -46,6 +48,7 @@ class Run:
     results: tuple[Outcome, ...]
     latencies: tuple[Latency, ...] = ()
     profiles: tuple[Profile, ...] = ()
+    left_out: tuple[str, ...] = ()  # what there was no time for, in words
 
     @property
     def date(self) -> datetime.datetime:
@@ -146,17 +149,23 @@ def load_history(folder: Path) -> list[Run]:
     return sorted(runs, key=lambda run: run.date)
 
 
+def is_date(text: object) -> bool:
+    """Whether it is a date and time in ISO 8601, with its distance from UTC."""
+    try:
+        return datetime.datetime.fromisoformat(text).utcoffset() is not None
+    except (TypeError, ValueError):
+        return False
+
+
 def _check(run: Run) -> None:
     """What types do not say."""
     for name in (*_SAID, "revision"):
         if name not in run.environment:
             raise ZooError(f"its environment lacks {name!r}")
-    date, revision = run.environment["date"], run.environment["revision"]
-    try:
-        if datetime.datetime.fromisoformat(date).utcoffset() is None:
-            raise ValueError
-    except (TypeError, ValueError):
-        raise ZooError(f"its date should be like 2026-11-22T11:39:29+00:00, not {date!r}") from None
+    revision = run.environment["revision"]
+    for date in (run.environment["date"], *(each.cached for each in run.ceilings if each.cached is not None)):
+        if not is_date(date):
+            raise ZooError(f"its date should be like 2026-11-22T11:39:29+00:00, not {date!r}")
     if revision is not None and not (isinstance(revision, str) and revision.rstrip("+").isalnum()):
         raise ZooError(f"its revision should be one of git, not {revision!r}")
     for outcome in run.results:
@@ -193,4 +202,9 @@ def _with_reference(raw: dict) -> dict:
     return {**raw, "results": results}
 
 
-_MIGRATIONS = {1: _with_ceilings, 2: _with_reference}  # from that schema to the next
+def _as_it_is(raw: dict) -> dict:
+    """What the next schema has more has defaults."""
+    return raw
+
+
+_MIGRATIONS = {1: _with_ceilings, 2: _with_reference, 3: _as_it_is}  # from that schema to the next

@@ -12,6 +12,7 @@ from tabulate import tabulate, tabulate_formats
 
 from bench.cells import ARITHMETIC, MEMORY, Ceiling, Latency, Measurement, Outcome, Profile, peak
 from bench.environment import summary
+from bench.peers.contention import BUSY
 from bench.results import Run, document
 
 FORMATS = sorted({*tabulate_formats, "csv", "json"})
@@ -32,6 +33,7 @@ def render(
     style: str,
     latencies: Sequence[Latency] = (),
     profiles: Sequence[Profile] = (),
+    left_out: Sequence[str] = (),
 ) -> str:
     """The table in one of :data:`FORMATS`, for people with what they need to read it.
 
@@ -39,7 +41,7 @@ def render(
     holds everything, and only there latencies and profiles are in it; for the others, :mod:`bench.details` is.
     """
     if style == "json":
-        run = Run(environment, tuple(ceilings), tuple(outcomes), tuple(latencies), tuple(profiles))
+        run = Run(environment, *map(tuple, (ceilings, outcomes, latencies, profiles, left_out)))
         return json.dumps(document(run), indent=1)
     columns = (*COLUMNS, "peak GFLOP/s", "data", "error") if style == "csv" else COLUMNS
     asked_for = any(outcome.measurement and outcome.measurement.wanted is not None for outcome in outcomes)
@@ -51,7 +53,7 @@ def render(
         csv.writer(text, lineterminator="\n").writerows([columns, *rows])
         return text.getvalue().rstrip("\n")
     table = lay_out(rows, columns, _LEFT, style)
-    return table if style in BARE else f"{table}\n\n{remarks(outcomes, ceilings, environment)}"
+    return table if style in BARE else f"{table}\n\n{remarks(outcomes, ceilings, environment, left_out)}"
 
 
 def lay_out(rows: Sequence[Sequence[str]], columns: Sequence[str], left: Container[str], style: str) -> str:
@@ -65,9 +67,17 @@ def lay_out(rows: Sequence[Sequence[str]], columns: Sequence[str], left: Contain
     )
 
 
-def remarks(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environment: dict) -> str:
+def remarks(
+    outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environment: dict, left_out: Sequence[str] = ()
+) -> str:
     """What belongs below the table: failures, what the columns mean, and where the figures come from."""
-    return "\n".join([*_notes(outcomes, ceilings), summary(environment, _data(outcomes)), *_at_most(ceilings)])
+    notes = [*omitted(left_out), *_notes(outcomes, ceilings)]
+    return "\n".join([*notes, summary(environment, _data(outcomes)), *_at_most(ceilings)])
+
+
+def omitted(left_out: Sequence[str]) -> list[str]:
+    """A line on what a limit left no time for, if anything."""
+    return [f"left out for want of time: {'; '.join(left_out)}"] if left_out else []
 
 
 def rounded(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple[str, ...]:
@@ -160,16 +170,25 @@ def _data(outcomes: Sequence[Outcome]) -> str:
 
 def _at_most(ceilings: Sequence[Ceiling]) -> list[str]:
     """The ceilings in a line, and in another what could not be measured."""
-    known = [_rate(each) for each in ceilings if each.rate is not None]
+    known = [rate(each) for each in ceilings if each.rate is not None]
     unknown = [f"{each.of} ({each.how})" for each in ceilings if each.rate is None]
     return [f"at most: {', '.join(known)}"] * bool(known) + [f"at most, not known: {', '.join(unknown)}"] * bool(
         unknown
     )
 
 
-def _rate(ceiling: Ceiling) -> str:
+def rate(ceiling: Ceiling) -> str:
     if ceiling.of in MEMORY:
-        return f"{ceiling.rate:,.0f} GB/s {ceiling.of}"
+        return f"{ceiling.rate:,.0f} GB/s {ceiling.of}{_said(ceiling)}"
     unit = "GOP/s" if ceiling.of == "int8" else "GFLOP/s"  # integers have no floating point
-    how = "" if ceiling.how == ARITHMETIC else f" ({ceiling.how})"
-    return f"{ceiling.rate:,.0f} {unit} {ceiling.of}{how}"
+    return f"{ceiling.rate:,.0f} {unit} {ceiling.of}{_said(ceiling)}"
+
+
+def _said(ceiling: Ceiling) -> str:
+    """How, when and beside what it was reached, where that is not as it should be."""
+    said = [
+        ceiling.how if ceiling.of not in MEMORY and ceiling.how != ARITHMETIC else "",
+        f"measured {ceiling.cached[:10]}" if ceiling.cached else "",
+        f"while other programs took {ceiling.others:.0%} of the CPUs" if (ceiling.others or 0) > BUSY else "",
+    ]
+    return f" ({', '.join(filter(None, said))})" if any(said) else ""

@@ -7,10 +7,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import ceilings, latency, profiling
 from bench.cells import Cell, Until
-from bench.measure import measure
-from zoo.cli.options import load_data
 from zoo.console import mxnet_reason
 from zoo.errors import ZooError
 from zoo.runtime import mx
@@ -30,14 +27,25 @@ def main(request: Path, result: Path) -> None:
 
 
 def _answer(asked: dict) -> dict:
+    """Imports what it needs itself: what it does not need would make every cell's start longer."""
     if "probe" in asked:
+        from bench import ceilings
+
         return {"ceilings": [asdict(each) for each in ceilings.probe(asked["probe"], asked["seconds"])]}
+    from zoo.cli.options import load_data
+
     dataset = load_data(asked["data"]).train
     if "profile" in asked:
+        from bench import profiling
+
         found, trace = profiling.profile(Cell(**asked["profile"]), dataset)
         return {"profile": asdict(found), "trace": trace}
     if "latency" in asked:
+        from bench import latency
+
         return {"latency": asdict(latency.measure(Cell(**asked["latency"]), dataset, asked["seconds"], asked["rate"]))}
+    from bench.measure import measure
+
     until = Until(**asked["until"]) if asked["until"] else None
     return {"measurement": asdict(measure(Cell(**asked["cell"]), dataset, asked["seconds"], until))}
 

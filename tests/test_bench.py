@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 import json
+import re
 import xml.etree.ElementTree
 from dataclasses import asdict
 from pathlib import Path
@@ -82,8 +83,17 @@ def test_the_command_prints_a_table_and_keeps_the_samples(run, tmp_path: Path, m
         tmp_path / "result.json",
         "--history",
         tmp_path / "history",
+        "--ceilings",
+        "measure",
     )
     assert done.returncode == 0, done.stderr
+    announced, *lines = done.stderr.splitlines()
+    assert announced.startswith("measuring 2 cells, about ")
+    assert [line.split(": ")[0] for line in lines] == [
+        "1/4  mlp on cpu(0), float32, batch 100, train", "2/4  mlp on cpu(0), float32, batch 100, infer",
+        "3/4  the most that is possible, float32", "4/4  the most that is possible, memory",
+    ]  # fmt: skip
+    assert all(re.search(r": [\d,]+ images/s, .* left$", line) for line in lines[:2])
     header, rule, train, infer = done.stdout.splitlines()[:4]
     assert [cell.strip() for cell in header.split("|")[1:6]] == ["model", "context", "dtype", "batch", "phase"]
     assert [line.split("|")[5].strip() for line in (train, infer)] == ["train", "infer"]
@@ -129,6 +139,8 @@ def test_a_context_of_several_devices(run):
         "csv",
         "--data",
         "synthetic",
+        "--ceilings",
+        "measure",
     )
     row = next(csv.DictReader(io.StringIO(done.stdout)))
     assert row["context"] == "cpu(0),cpu(1)" and "synthetic" in row["data"]
@@ -241,7 +253,7 @@ def test_ceilings_without_amx_and_without_kernels(off: str, monkeypatch):
 def chosen(*given: str) -> list[Cell]:
     parser = argparse.ArgumentParser()
     table.add_arguments(parser)
-    return table.chosen_cells(parser.parse_args(given), 60_000)
+    return table.chosen_cells(parser.parse_args(given), 60_000, table.DEFAULT.sizes)
 
 
 def test_dtypes_are_those_that_are_fast_here_unless_some_are_asked_for(monkeypatch):
@@ -254,7 +266,8 @@ def test_dtypes_are_those_that_are_fast_here_unless_some_are_asked_for(monkeypat
     assert {(cell.context, cell.dtype) for cell in cells} == {
         ("cpu(0)", "float32"), ("cpu(0)", "bfloat16"), ("gpu(0)", "float32")
     }  # fmt: skip
-    assert {cell.batch_size for cell in cells} == {1, 32, 200} and len(cells) == 3 * 3 * 2
+    assert {(cell.batch_size, cell.phase) for cell in cells} == {(200, "train"), (200, "infer"), (1, "infer")}
+    assert len(cells) == 3 * 3
     assert {cell.dtype for cell in chosen("--contexts", "gpu(0)")} == {"float32"}
     assert {cell.phase for cell in chosen("--dtypes", "int8")} == {"infer"}
     with pytest.raises(zoo.ZooError, match="bfloat16 runs on CPUs only"):
@@ -282,6 +295,10 @@ def test_dtypes_are_those_that_are_fast_here_unless_some_are_asked_for(monkeypat
         ),
         (["--format", "word"], ["invalid choice: 'word'"]),
         (["--seconds", "0"], ["--seconds must be above 0"]),
+        (["--time-limit", "soon"], ["the time must be like 90, 90s or 2m", "'soon'"]),
+        (["--time-limit", "0"], ["the time must be like 90"]),
+        (["--quick", "--full"], ["not allowed with argument"]),
+        (["--ceilings", "none"], ["invalid choice: 'none'"]),
         (["--json", "/dev/null/x.json"], ["cannot write into /dev/null"]),
         (["--json", "tests"], ["cannot write tests: it is a directory"]),
         (["--data", "/nowhere"], ["/nowhere lacks"]),

@@ -24,7 +24,9 @@ def a_run(date: str = "2026-11-22T11:39:29+00:00", revision: str | None = "fc400
     rounds = tuple(Round(1000, 0.5 + number / 10, 0.9) for number in range(5))
     measurement = Measurement(rounds, (0.05,) * 5, None, 60_000, 321.0, 10**7, 3, True, "here", (0.02,) * 5)
     outcomes = (Outcome(CELL, measurement), Outcome(replace(CELL, batch_size=512), error="out of memory"))
-    return Run(environment, (Ceiling("float32", 50.0, "x"), Ceiling("int8", None, "no unit")), outcomes)
+    cached = Ceiling("read", 9.0, "512 MiB in memory", 0.01, "2026-11-20T08:00:00+00:00")
+    ceilings = (Ceiling("float32", 50.0, "x", 0.2), Ceiling("int8", None, "no unit"), cached)
+    return Run(environment, ceilings, outcomes, left_out=("cnn7 on cpu(0), float32, batch 1, infer",))
 
 
 def test_what_is_saved_is_loaded_again(tmp_path: Path):
@@ -35,7 +37,7 @@ def test_what_is_saved_is_loaded_again(tmp_path: Path):
     assert list(loaded.measured) == [CELL]
 
 
-@pytest.mark.parametrize("schema", [1, 2])
+@pytest.mark.parametrize("schema", [1, 2, 3])
 def test_older_schemas_are_read(schema: int):
     path = DATA / f"result_schema_{schema}.json"
     written, run = json.loads(path.read_text()), results.load(path)
@@ -48,7 +50,9 @@ def test_older_schemas_are_read(schema: int):
             [each["images"], each["seconds"]] for each in raw["measurement"]["rounds"]
         ]
         assert measurement.memory_mib == raw["measurement"]["memory_mib"]
-        assert measurement.reference_seconds == () and {each.cpu_seconds for each in measurement.rounds} == {None}
+        if schema < 3:
+            assert measurement.reference_seconds == () and {each.cpu_seconds for each in measurement.rounds} == {None}
+    assert {each.cached for each in run.ceilings} <= {None} and run.left_out == ()
     assert results.parse(results.document(run)) == run
 
 
@@ -78,6 +82,7 @@ def _measurement(**values):
         (_with(lambda raw: raw.update(extra=1)), "unknown field extra"),
         (_with(lambda raw: raw["environment"].pop("revision")), "lacks 'revision'"),
         (_with(lambda raw: raw["environment"].update(date="yesterday")), "not 'yesterday'"),
+        (_with(lambda raw: raw["ceilings"][2].update(cached="last week")), "not 'last week'"),
         (_with(lambda raw: raw["environment"].update(revision="../x")), "not '../x'"),
         (_with(lambda raw: raw["results"][0]["cell"].update(batch_size="100")), "results[0].cell.batch_size"),
         (_with(lambda raw: raw["results"][0].update(measurement=None)), "a measurement or an error"),

@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -24,15 +25,19 @@ _ERRORS_AT_MOST = 100  # that MXNet's engine may hold, one for each array that c
 def run_command(module: str, prog: str, description: str, argv: Sequence[str] | None = None) -> int:
     """Import ``module`` and run it: ``add_arguments(parser)`` declares its options, ``run(arguments)`` does the work.
 
-    ``arguments.command_line`` is the command line, to be shown with what came of it.
+    ``arguments.command_line`` is the command line, to be shown with what came of it, and ``arguments.started`` the
+    ``time.monotonic()`` at which all began.
     What goes wrong, the import included, ends in a sentence on stderr and a non-zero exit code.
     """
+
+    started = time.monotonic()
 
     def command() -> int:
         loaded = import_module(module)
         parser = argparse.ArgumentParser(prog=prog, description=description)
         loaded.add_arguments(parser)
-        parser.set_defaults(command_line=shlex.join([*prog.split(), *(sys.argv[1:] if argv is None else argv)]))
+        line = shlex.join([*prog.split(), *(sys.argv[1:] if argv is None else argv)])
+        parser.set_defaults(command_line=line, started=started)
         return loaded.run(parser.parse_args(argv))
 
     return guarded(command)

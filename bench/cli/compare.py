@@ -26,7 +26,7 @@ from zoo.console import FAILURE, USAGE_ERROR
 from zoo.errors import ZooError
 from zoo.progress import progress_bar, say
 
-_SIZES = (200,)
+_SIZES = {"train": (200,), "infer": (200,)}
 _BETWEEN_REVISIONS, _BETWEEN_FILES = 0.03, 0.10  # thresholds
 
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("a", metavar="A", help="a git revision (tag, HEAD~1, sha, …), or a file that --json or --history wrote")
     add("b", metavar="B", help="another: revisions are measured in turns, of files the cells in common are compared")
-    add_cells(parser, _SIZES)
+    add_cells(parser, "200")
     add("--seconds", type=float, default=30.0, metavar="S",
         help="to measure a cell of revisions for, up to four times that on a busy machine (default: 30)")  # fmt: skip
     add("--pairs", type=int, default=rounds.PAIRS, metavar="N",

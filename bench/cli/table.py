@@ -4,43 +4,54 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
-from bench import details, environment, results, runner, tables
-from bench.cells import DTYPES, INFERENCE_ONLY, PHASES, Ceiling, Cell, Latency, Outcome, Profile, Until, highest
+from bench import details, environment, results, sweep, tables
+from bench.cells import DTYPES, INFERENCE_ONLY, PHASES, Cell, Until
+from bench.pace import duration
+from bench.sweep import CEILINGS, Plan
 from zoo import contexts, files, kernels, lowering, models
 from zoo.architectures import MODELS
 from zoo.cli.options import add_data, load_data, path
 from zoo.console import FAILURE, INTERRUPTED
+from zoo.data import Dataset
 from zoo.errors import UnknownName, ZooError
+from zoo.progress import progress_bar, say
 from zoo.runtime import STATUS
 
-_STARTUP = 6  # seconds that a cell takes besides measuring: importing, loading, warming up
-_PROBE_SECONDS = 1.0  # for a ceiling
-_MODELS, _SIZES = ("mlp", "cnn7"), (1, 32, 200)
+_MODELS = ("mlp", "cnn7")
 _HIGHEST_RATE = 100_000
+_LONGEST = 7 * 24 * 3600  # seconds, of --time-limit
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 
 @dataclass(frozen=True)
-class _Step:
-    text: str
-    seconds: float  # that it takes, about
-    work: partial
+class Preset:
+    """What stands for the options that are not given."""
+
+    sizes: Mapping[str, Sequence[int]]  # of batches, by phase
+    seconds: float  # for each cell
+    ceilings: str
 
 
-def add_cells(parser: argparse.ArgumentParser, sizes: Sequence[int]) -> None:
+DEFAULT = Preset({"train": (200,), "infer": (1, 200)}, 2.0, "auto")
+QUICK = Preset({"train": (200,), "infer": (200,)}, 0.5, "cached")
+FULL = Preset(dict.fromkeys(PHASES, (1, 32, 200)), 5.0, "auto")
+
+
+def add_cells(parser: argparse.ArgumentParser, sizes: str) -> None:
     """Which cells; :func:`chosen_cells` is its other half. What is not given is None."""
     add = parser.add_argument
     add("--models", nargs="+", metavar="MODEL", help=f"names or patterns (default: {' '.join(_MODELS)})")
     add("--contexts", nargs="+", metavar="CONTEXT",
         help="cpu, gpu(0), or several as one: 'cpu(0),cpu(1)' (default: every one that works here)")  # fmt: skip
-    add("--batch-sizes", nargs="+", type=int, metavar="N", help=f"(default: {' '.join(map(str, sizes))})")
+    add("--batch-sizes", nargs="+", type=int, metavar="N", help=f"(default: {sizes})")
     add(
         "--dtypes",
         nargs="+",
@@ -52,41 +63,51 @@ def add_cells(parser: argparse.ArgumentParser, sizes: Sequence[int]) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_cells(parser, _SIZES)
     add = parser.add_argument
-    add("--seconds", type=float, default=5.0, metavar="S", help="time to measure each cell for (default: 5)")
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--quick", action="store_true",
+        help="a first look: batches of 200 and half a second for each cell, no ceilings but cached ones")  # fmt: skip
+    extent.add_argument("--full", action="store_true",
+        help="the long sweep: batches of 1, 32 and 200 in both phases, five seconds for each cell")  # fmt: skip
+    add("--time-limit", type=_time, metavar="TIME",
+        help="end the run within these seconds (90, 90s) or minutes (2m): what does not fit is left out and named, and "
+             "is no failure as long as any cell was measured")  # fmt: skip
+    add_cells(parser, "200, and 1 for inference")
+    add("--seconds", type=float, metavar="S",
+        help="time to measure each cell for, besides starting and warming up (default: "
+             f"{DEFAULT.seconds:g}; with --quick {QUICK.seconds:g}, with --full {FULL.seconds:g})")  # fmt: skip
     add("--repeat-until", type=_share, metavar="SHARE",
         help="go on until the 95%% interval of the median is no wider than this share of it, such as 2%%")  # fmt: skip
     add("--repeat-limit", type=float, default=60.0, metavar="S",
         help="but with --repeat-until for no longer than this in each cell (default: 60)")  # fmt: skip
+    add("--ceilings", choices=CEILINGS,
+        help="the most that this machine can do, for the column 'of peak', is measured at the end and cached: measure "
+             "only what is not cached yet (auto, the default), everything (measure) or nothing (cached, the default of "
+             "--quick), or do without (skip)")  # fmt: skip
     add("--latency", action="store_true", help="also latencies of single images under a steady rate of requests")
     add("--rate", type=float, metavar="R", help="of --latency, requests a second (default: half of what is possible)")
     add("--profile", type=path, nargs="?", const=Path("profiles"), metavar="DIR",
         help="also the operators of each cell, and a Chrome trace of them in DIR (default: profiles)")  # fmt: skip
     add("--format", choices=tables.FORMATS, default="simple", metavar="FORMAT",
         help="any of tabulate's (github, plain, …), csv or json (default: simple)")  # fmt: skip
-    add("--json", type=path, metavar="FILE", help="also write raw samples and environment to FILE")
+    add("--json", type=path, metavar="FILE", help="also write raw samples and environment to FILE, after every cell")
     add("--history", type=path, metavar="DIR", help="also write them to a new file in DIR, named by date and revision")
     add_data(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and print; 0 if all was measured, 1 if something failed, 130 after Ctrl-C."""
+    """Measure and print; 0 if all that there was time for was measured, 1 if something failed, 130 after Ctrl-C."""
     if arguments.json:
         files.output_file(arguments.json)
     for folder in filter(None, (arguments.history, arguments.profile)):
         files.output_directory(folder)
-    train = load_data(arguments.data).train  # fetched once, and refused before anything is measured
-    if not 0 < arguments.repeat_limit <= 3600:
-        raise ZooError(f"--repeat-limit must be above 0 and at most 3600, not {arguments.repeat_limit:g}")
-    cells = chosen_cells(arguments, len(train))
-    steps = _steps(cells, _latency_cells(cells, arguments), arguments)
+    train = _load(arguments.data)  # fetched once, and refused before anything is measured
+    plan = _plan(arguments, len(train))
     found = results.Run(environment.capture(), (), ())
     interrupted = False
     entry = None  # of the history
     try:
-        for result in _done(steps):
-            found = _extended(found, result)
+        for found in _shown(plan, found.environment):
             if arguments.json and found.results:  # after every step: what was measured should survive whatever comes
                 results.save(arguments.json, found)
             if arguments.history and found.results:
@@ -96,37 +117,80 @@ def run(arguments: argparse.Namespace) -> int:
     if found.results:
         _print(found, arguments.format)
     if interrupted:
-        print(f"interrupted: {len(found.results)} of {len(cells)} cells were measured", file=sys.stderr)
+        print(f"interrupted: {len(found.results)} of {len(plan.cells)} cells were measured", file=sys.stderr)
         return INTERRUPTED
+    if not found.results:
+        raise ZooError(f"no cell was done within {duration(arguments.time_limit)}: give --time-limit more")
     return FAILURE if any(each.error for each in (*found.results, *found.latencies, *found.profiles)) else 0
 
 
-def _extended(run: results.Run, result: Outcome | Latency | Profile | list[Ceiling]) -> results.Run:
-    if isinstance(result, Outcome):
-        return replace(run, results=(*run.results, result))
-    if isinstance(result, Latency):
-        return replace(run, latencies=(*run.latencies, result))
-    if isinstance(result, Profile):
-        return replace(run, profiles=(*run.profiles, result))
-    return replace(run, ceilings=highest((*run.ceilings, *result)))
+def _load(data: str | None) -> Dataset:
+    """The training images. In a first run, they are fetched while the kernels are compiled."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(kernels.available)
+        return load_data(data).train
+
+
+def _plan(arguments: argparse.Namespace, images: int) -> Plan:
+    if not 0 < arguments.repeat_limit <= 3600:
+        raise ZooError(f"--repeat-limit must be above 0 and at most 3600, not {arguments.repeat_limit:g}")
+    preset = QUICK if arguments.quick else FULL if arguments.full else DEFAULT
+    cells = chosen_cells(arguments, images, preset.sizes)
+    return Plan(
+        cells=tuple(cells),
+        latencies=tuple(_latency_cells(cells, arguments)),
+        profiles=arguments.profile,
+        data=arguments.data,
+        seconds=arguments.seconds or preset.seconds,
+        until=Until(arguments.repeat_until, arguments.repeat_limit) if arguments.repeat_until else None,
+        rate=arguments.rate,
+        ceilings=arguments.ceilings or preset.ceilings,
+        deadline=arguments.started + arguments.time_limit if arguments.time_limit else None,
+    )
+
+
+def _shown(plan: Plan, captured: dict) -> Iterator[results.Run]:
+    """Run ``plan`` step by step, showing what comes of each, which one it is at and how long the rest will take."""
+    with progress_bar(total=len(plan.cells), unit="step", unit_scale=False, bar_format=_BAR) as bar:
+        for event in sweep.measured(plan, captured):
+            if event.said is not None:
+                yield event.run  # first of all: Ctrl-C may come while it is shown
+                bar.update()
+                if event.said == sweep.LEFT_OUT:  # the table will say so
+                    continue
+                step = f"{event.number:{len(str(event.total))}}/{event.total}  {event.text}: {event.said}"
+                say(f"{step}, {duration(event.left)} left" if event.left else step, sys.stderr)
+                continue
+            if event.number == 1:
+                cells = len(plan.cells)
+                say(f"measuring {cells} cell{'s' * (cells != 1)}, about {duration(event.left)}", sys.stderr)
+            bar.total = event.total
+            bar.set_description_str(event.text, refresh=False)
+            bar.set_postfix_str(f"{duration(event.left)} left")
 
 
 def _print(run: results.Run, style: str) -> None:
     main = run.results, run.ceilings, run.environment
-    print(tables.render(*main, style, run.latencies, run.profiles))
+    print(tables.render(*main, style, run.latencies, run.profiles, run.left_out))
     if style in tables.BARE:
-        print(tables.remarks(*main), file=sys.stderr)
+        print(tables.remarks(*main, run.left_out), file=sys.stderr)
+    elif style == "csv":
+        print(*tables.omitted(run.left_out), sep="", end="\n" if run.left_out else "", file=sys.stderr)
     for_programs = style in tables.BARE or style == "csv"
     if style != "json" and (run.latencies or run.profiles):
         below = details.render(run.latencies, run.profiles, "simple" if for_programs else style)
         print(f"\n{below}", file=sys.stderr if for_programs else sys.stdout)
 
 
-def chosen_cells(arguments: argparse.Namespace, images: int, sizes: Sequence[int] = _SIZES) -> list[Cell]:
-    """Every combination asked for; raises where one of its parts does not exist or is impossible."""
-    if not 0 < arguments.seconds <= 3600:
+def chosen_cells(arguments: argparse.Namespace, images: int, default: Mapping[str, Sequence[int]]) -> list[Cell]:
+    """Every combination asked for; raises where one of its parts does not exist or is impossible.
+
+    Without ``--batch-sizes``, each phase has its sizes in ``default``, as far as the contexts can share them.
+    """
+    if arguments.seconds is not None and not 0 < arguments.seconds <= 3600:
         raise ZooError(f"--seconds must be above 0 and at most 3600, not {arguments.seconds:g}")
-    sizes = arguments.batch_sizes or sizes
+    given = arguments.batch_sizes
+    sizes = given or sorted({size for each in default.values() for size in each})
     for size in sizes:
         if not 1 <= size <= images:
             raise ZooError(f"a batch has at least 1 and at most {images:,} images, not {size:,}")
@@ -134,12 +198,17 @@ def chosen_cells(arguments: argparse.Namespace, images: int, sizes: Sequence[int
     names = [name for pattern in patterns for name in models.list_models(pattern) or [MODELS[pattern].name]]
     asked = arguments.contexts or [str(context) for context in contexts.usable()]
     places = [",".join(map(str, contexts.parse(place))) for place in asked]
+    devices = {place: len(contexts.parse(place)) for place in places}
     for place in places:
-        if min(sizes) < len(contexts.parse(place)):
-            raise UnknownName(f"a batch of {min(sizes)} cannot be shared by the contexts {place}")
+        if given and min(given) < devices[place]:
+            raise UnknownName(f"a batch of {min(given)} cannot be shared by the contexts {place}")
     dtypes = arguments.dtypes or _default_dtypes(places)
-    combinations = itertools.product(names, places, dtypes, sizes, phases)
-    obstacles = {cell: _obstacle(cell) for cell in itertools.starmap(Cell, combinations)}
+    combinations = itertools.starmap(Cell, itertools.product(names, places, dtypes, sizes, phases))
+    wanted = [
+        cell for cell in combinations
+        if given or (cell.batch_size in default[cell.phase] and cell.batch_size >= devices[cell.context])
+    ]  # fmt: skip
+    obstacles = {cell: _obstacle(cell) for cell in wanted}
     cells = [cell for cell, obstacle in obstacles.items() if obstacle is None]
     for asked in (*dtypes, *(places if arguments.contexts else ())):
         if not any(asked in (cell.dtype, cell.context) for cell in cells):
@@ -182,47 +251,13 @@ def _latency_cells(cells: list[Cell], arguments: argparse.Namespace) -> list[Cel
     return single
 
 
-def _steps(cells: list[Cell], single: list[Cell], arguments: argparse.Namespace) -> list[_Step]:
-    """All there is to do, in order."""
-    until = Until(arguments.repeat_until, arguments.repeat_limit) if arguments.repeat_until else None
-    dtypes = list(dict.fromkeys(cell.dtype for cell in cells if "gpu" not in cell.context))
-
-    def ceiling(what: str) -> _Step:
-        text = f"the most that is possible, {what}"
-        return _Step(text, _STARTUP / 2 + _PROBE_SECONDS, partial(runner.probe, what, _PROBE_SECONDS))
-
-    def measurement(cell: Cell) -> _Step:
-        work = partial(runner.run, cell, arguments.data, arguments.seconds, until)
-        return _Step(str(cell), _STARTUP + max(arguments.seconds, until.limit if until else 0), work)
-
-    def latency(cell: Cell) -> _Step:
-        work = partial(runner.latency, cell, arguments.data, arguments.seconds, arguments.rate)
-        return _Step(f"latency of {cell}", _STARTUP + arguments.seconds, work)
-
-    def profile(cell: Cell) -> _Step:
-        work = partial(runner.profile, cell, arguments.data, arguments.profile / f"{cell.slug}.json")
-        return _Step(f"operators of {cell}", _STARTUP, work)
-
-    return [
-        *map(ceiling, [*dtypes, *(["memory"] if dtypes else [])]),
-        *map(measurement, cells),
-        *map(latency, single),
-        *map(profile, cells if arguments.profile else ()),
-        *map(ceiling, dtypes),  # again, as other work on the machine may keep it from its peak at one time only
-    ]
-
-
-def _done(steps: list[_Step]) -> Iterator[Outcome | Latency | Profile | list[Ceiling]]:
-    """Do one after the other, showing which one it is and how long the rest will take."""
-    expected = sum(step.seconds for step in steps)
-    duration = f"{expected / 60:.0f} min" if expected > 90 else f"{expected:.0f} s"
-    cells = sum(step.work.func is runner.run for step in steps)
-    print(f"measuring {cells} cell{'s' * (cells != 1)}, about {duration}", file=sys.stderr)
-    with tqdm(total=len(steps), unit="step", leave=False, disable=None, dynamic_ncols=True) as bar:
-        for step in steps:
-            bar.set_description_str(step.text)
-            yield step.work()
-            bar.update()
+def _time(text: str) -> float:
+    """An argument's type: a time in seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text)
+    seconds = float(match[1]) * _UNITS.get(match[2], 0) if match else 0.0
+    if not 0 < seconds <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"the time must be like 90, 90s or 2m, and at most a week, not {text!r}")
+    return seconds
 
 
 def _share(text: str) -> float:

@@ -1,0 +1,108 @@
+"""Ceilings that earlier runs measured, in the user's cache: as long as nothing changes, so does what is possible.
+
+A file for each setup. A value is kept if nobody else worked on the machine while it was measured, and only a higher
+one replaces it: other programs, heat and a busy host make ceilings too low, and nothing makes them too high.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from bench.cells import MEMORY, Ceiling, highest
+from bench.peers.contention import BUSY
+from bench.results import is_date
+from zoo import files, kernels, schema
+from zoo.errors import ZooError
+from zoo.runtime import STATUS, cpus, mx
+
+_TUNING = ("OMP_", "GOMP_", "KMP_", "OPENBLAS_", "DNNL_", "ONEDNN_", "MKLDNN_")  # of threads and of instructions
+_PROBES = Path(__file__).with_name("ceilings.py")
+
+
+@dataclass(frozen=True)
+class _File:
+    """What a file holds; every ceiling with its date."""
+
+    ceilings: tuple[Ceiling, ...]
+
+
+def load(of: Iterable[str]) -> tuple[Ceiling, ...]:
+    """What was kept for ``of``, dtypes and "memory", with its dates; what is damaged is as good as never kept."""
+    wanted = set(of)
+    if "memory" in wanted:
+        wanted |= set(MEMORY)
+    return tuple(each for each in _read(_path()) if each.of in wanted)
+
+
+def keep(ceilings: Sequence[Ceiling], date: str) -> None:
+    """Keep what was measured on ``date`` (ISO 8601), where nobody disturbed it and nothing higher is kept already.
+
+    A cache that cannot be written keeps nothing, which is no error.
+    """
+    path = _path()
+    new = [replace(each, cached=date) for each in ceilings if _is_sound(each)]
+    if path is None or not new:
+        return
+    old = _read(path)
+    found = highest((*old, *new))
+    if found != old:
+        try:
+            files.output_directory(path.parent)
+            files.write_text(path, json.dumps(asdict(_File(found)), indent=1) + "\n")
+        except ZooError:
+            return
+
+
+def missing(of: Iterable[str], ceilings: Sequence[Ceiling]) -> list[str]:
+    """Those of ``of``, dtypes and "memory", that ``ceilings`` do not tell."""
+    known = {each.of for each in ceilings if each.rate is not None}
+    return [what for what in of if not known.issuperset(MEMORY if what == "memory" else (what,))]
+
+
+def _path() -> Path | None:
+    """The file for this setup; None where there is no home for caches."""
+    try:
+        return files.user_cache() / "ceilings" / f"{_key()}.json"
+    except ZooError:
+        return None
+
+
+def _key() -> str:
+    """Names everything that a ceiling depends on, the program that measures it included."""
+    found = kernels.available()
+    library = found.path.name if found.path else ""  # tells sources, compiler and flags apart
+    tuning = {name: value for name, value in sorted(os.environ.items()) if name.startswith(_TUNING)}
+    facts = (
+        platform.node(), cpus.model_name(), sorted(cpus.flags()), _affinity(), cpus.usable(), os.cpu_count(),
+        psutil.virtual_memory().total >> 30, STATUS.threads, STATUS.amx, library, found.convolution, tuning,
+        mx.__version__, metadata.version("numpy"), files.hexdigest(_PROBES.read_bytes()),
+    )  # fmt: skip
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def _affinity() -> list[int]:
+    """Processors have cores of several kinds."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def _read(path: Path | None) -> tuple[Ceiling, ...]:
+    if path is None:
+        return ()
+    try:
+        found = schema.build(_File, schema.parse(path.read_bytes(), str(path))).ceilings
+    except (OSError, ZooError):
+        return ()
+    return highest(each for each in found if is_date(each.cached) and (each.rate or 0) > 0)
+
+
+def _is_sound(ceiling: Ceiling) -> bool:
+    return ceiling.rate is not None and ceiling.others is not None and ceiling.others <= BUSY

@@ -1,0 +1,170 @@
+"""A sweep: cells, latencies, profiles and ceilings, one process after the other, within a limit of time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Union
+
+from bench import kept, runner, tables
+from bench.cells import Ceiling, Cell, Latency, Outcome, Profile, Until, highest
+from bench.pace import Pace
+from bench.results import Run
+
+CEILINGS = ("auto", "measure", "cached", "skip")
+LEFT_OUT = "left out for want of time"
+_START = 3.0  # seconds that a cell takes besides measuring: importing, loading, compiling, the first batches
+_OF_CELL = 1.3  # times the seconds of a cell: rounds, single batches, the rest of the warm-up, an epoch
+_PROBE, _OF_PROBE = 1.0, 3.0  # seconds for a ceiling, and seconds that this takes in all
+
+Result = Union[Outcome, Latency, Profile, "list[Ceiling]"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be measured, and how."""
+
+    cells: tuple[Cell, ...]
+    latencies: tuple[Cell, ...] = ()
+    profiles: Path | None = None  # folder for the traces of all cells; None: no profiles
+    data: str | None = None  # as --data has it
+    seconds: float = 2.0  # for each cell
+    until: Until | None = None
+    rate: float | None = None  # requests a second, for the latencies
+    ceilings: str = "auto"  # one of CEILINGS
+    deadline: float | None = None  # of time.monotonic(): when everything has to be done; None: no limit
+
+
+@dataclass(frozen=True)
+class Event:
+    """A step begins or is done."""
+
+    run: Run  # all results so far
+    number: int  # of the step, from 1
+    total: int  # number of steps
+    text: str  # what the step is
+    said: str | None  # what came of it; None: it begins
+    left: float  # seconds that all that is not done will take, about
+
+
+@dataclass(frozen=True)
+class _Step:
+    kind: str  # steps of a kind take about as much longer or shorter than expected as each other
+    text: str
+    expected: float  # seconds
+    work: Callable[..., Result]  # takes at_most
+
+
+def measured(plan: Plan, environment: dict) -> Iterator[Event]:
+    """Do all of ``plan``: cells first, ceilings last, those that are cached aside.
+
+    What would end after the deadline by the pace so far is not begun, and what is not done by then is ended; both are
+    in the run's ``left_out``. ``environment`` is that of :func:`bench.environment.capture`.
+    """
+    wanted = _wanted(plan)
+    known = kept.load(wanted) if plan.ceilings in ("auto", "cached") else ()
+    again = {"auto": kept.missing(wanted, known), "measure": wanted}.get(plan.ceilings, [])
+    run, pace = Run(environment, known, ()), Pace()
+    steps = [*_steps(plan), *map(_ceiling, again)]
+    number = 0
+    while number < len(steps):
+        step, rest = steps[number], steps[number + 1 :]
+        number += 1
+        yield Event(run, number, len(steps), step.text, None, _left([step, *rest], pace, plan.deadline))
+        result = _result(step, pace, plan.deadline)
+        run = _extended(run, step, result, environment["date"])
+        if plan.ceilings == "auto" and number == len(steps):  # all is done, but for what proves to be wrong
+            steps += map(_ceiling, _too_low(run, again))
+            again = wanted
+        yield Event(run, number, len(steps), step.text, _said(result), _left(steps[number:], pace, plan.deadline))
+
+
+def _wanted(plan: Plan) -> list[str]:
+    """The ceilings that concern these cells."""
+    dtypes = dict.fromkeys(cell.dtype for cell in plan.cells if "gpu" not in cell.context)
+    return [*dtypes, "memory"] if dtypes and plan.ceilings != "skip" else []
+
+
+def _too_low(run: Run, measured: list[str]) -> list[str]:
+    """Ceilings from the cache that a cell has exceeded."""
+    cached = {each.of: each.rate for each in run.ceilings if each.cached is not None and each.of not in measured}
+    reached = [
+        cell.dtype for cell, found in run.measured.items()
+        if "gpu" not in cell.context and found.gflops > cached.get(cell.dtype, math.inf)
+    ]  # fmt: skip
+    return list(dict.fromkeys(reached))
+
+
+def _steps(plan: Plan) -> list[_Step]:
+    """Without the ceilings."""
+    of_cell = max(_OF_CELL * plan.seconds, plan.until.limit if plan.until else 0)
+    cells = [
+        _Step("cell", str(cell), _START + of_cell, partial(runner.run, cell, plan.data, plan.seconds, plan.until))
+        for cell in plan.cells
+    ]
+    latencies = [
+        _Step("latency", f"latency of {cell}", _START + min(1.0, plan.seconds) + plan.seconds,
+              partial(runner.latency, cell, plan.data, plan.seconds, plan.rate))
+        for cell in plan.latencies
+    ]  # fmt: skip
+    profiles = [
+        _Step("profile", f"operators of {cell}", _START,
+              partial(runner.profile, cell, plan.data, plan.profiles / f"{cell.slug}.json"))
+        for cell in (plan.cells if plan.profiles else ())
+    ]  # fmt: skip
+    return [*cells, *latencies, *profiles]
+
+
+def _ceiling(what: str) -> _Step:
+    return _Step("ceiling", f"the most that is possible, {what}", _OF_PROBE, partial(runner.probe, what, _PROBE))
+
+
+def _left(steps: list[_Step], pace: Pace, deadline: float | None) -> float:
+    """Seconds that ``steps`` will take, or until the deadline if that is less."""
+    expected = pace.seconds((step.kind, step.expected) for step in steps)
+    return expected if deadline is None else max(0.0, min(expected, deadline - time.monotonic()))
+
+
+def _result(step: _Step, pace: Pace, deadline: float | None) -> Result | None:
+    """None where there was not time enough; as nothing is known of the pace before it, the first step is tried."""
+    started = time.monotonic()
+    at_most = None if deadline is None else deadline - started
+    if at_most is not None and (at_most <= 0 or (pace.is_known and pace.seconds([(step.kind, step.expected)]) > at_most)):
+        return None
+    try:
+        result = step.work(at_most=at_most)
+    except runner.TimeIsUp:
+        return None
+    pace.note(step.kind, step.expected, time.monotonic() - started)
+    return result
+
+
+def _extended(run: Run, step: _Step, result: Result | None, date: str) -> Run:
+    if result is None:
+        return replace(run, left_out=(*run.left_out, step.text))
+    if isinstance(result, Outcome):
+        return replace(run, results=(*run.results, result))
+    if isinstance(result, Latency):
+        return replace(run, latencies=(*run.latencies, result))
+    if isinstance(result, Profile):
+        return replace(run, profiles=(*run.profiles, result))
+    kept.keep(result, date)
+    return replace(run, ceilings=highest((*run.ceilings, *result)))
+
+
+def _said(result: Result | None) -> str:
+    if result is None:
+        return LEFT_OUT
+    if isinstance(result, list):
+        return ", ".join(tables.rate(each) if each.rate is not None else f"not known ({each.how})" for each in result)
+    if result.error is not None:
+        return f"failed: {result.error}"
+    if isinstance(result, Outcome):
+        return f"{result.measurement.images_per_second:,.0f} images/s"
+    if isinstance(result, Latency):
+        return f"{result.milliseconds(50):,.2f} ms in the median"
+    return f"{len(result.operators)} operators"
