@@ -17,7 +17,7 @@ from bench.results import Run
 
 CEILINGS = ("auto", "measure", "cached", "skip")
 LEFT_OUT = "left out for want of time"
-_START = 3.0  # seconds that a cell takes besides measuring: importing, loading, compiling, the first batches
+_START = 3.5  # seconds that a cell takes besides measuring: importing, loading, compiling, the first batches
 _OF_CELL = 1.3  # times the seconds of a cell: rounds, single batches, the rest of the warm-up, an epoch
 _PROBE, _OF_PROBE = 1.0, 3.0  # seconds for a ceiling, and seconds that this takes in all
 
@@ -32,7 +32,7 @@ class Plan:
     latencies: tuple[Cell, ...] = ()
     profiles: Path | None = None  # folder for the traces of all cells; None: no profiles
     data: str | None = None  # as --data has it
-    seconds: float = 2.0  # for each cell
+    seconds: float = 1.5  # for each cell
     until: Until | None = None
     rate: float | None = None  # requests a second, for the latencies
     ceilings: str = "auto"  # one of CEILINGS

@@ -40,7 +40,7 @@ class Preset:
     ceilings: str
 
 
-DEFAULT = Preset({"train": (200,), "infer": (1, 200)}, 2.0, "auto")
+DEFAULT = Preset({"train": (200,), "infer": (1, 200)}, 1.5, "auto")
 QUICK = Preset({"train": (200,), "infer": (200,)}, 0.5, "cached")
 FULL = Preset(dict.fromkeys(PHASES, (1, 32, 200)), 5.0, "auto")
 
