@@ -52,9 +52,7 @@ def profile(cell: Cell, data: str | None, trace: Path, at_most: float | None = N
     return replace(build(Profile, answer["profile"]), trace=str(trace))
 
 
-def latency(
-    cell: Cell, data: str | None, seconds: float, rate: float | None, at_most: float | None = None
-) -> Latency:
+def latency(cell: Cell, data: str | None, seconds: float, rate: float | None, at_most: float | None = None) -> Latency:
     """The latencies of ``cell`` at ``rate`` requests a second; if that fails, it holds the reason."""
     request = {"latency": asdict(cell), "data": data, "seconds": seconds, "rate": rate}
     answer = _ask(request, _LIMIT + 10 * seconds, at_most)
@@ -71,9 +69,7 @@ def probe(what: str, seconds: float, at_most: float | None = None) -> list[Ceili
     return [Ceiling(**each) for each in answer["ceilings"]]
 
 
-def _ask(
-    request: dict, limit: float, at_most: float | None = None, settings: dict[str, str] | None = None
-) -> dict:
+def _ask(request: dict, limit: float, at_most: float | None = None, settings: dict[str, str] | None = None) -> dict:
     """The worker's answer within ``limit`` seconds; under the key "error" the reason why there is none."""
     try:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:

@@ -133,7 +133,9 @@ def _result(step: _Step, pace: Pace, deadline: float | None) -> Result | None:
     """None where there was not time enough; as nothing is known of the pace before it, the first step is tried."""
     started = time.monotonic()
     at_most = None if deadline is None else deadline - started
-    if at_most is not None and (at_most <= 0 or (pace.is_known and pace.seconds([(step.kind, step.expected)]) > at_most)):
+    if at_most is not None and (
+        at_most <= 0 or (pace.is_known and pace.seconds([(step.kind, step.expected)]) > at_most)
+    ):
         return None
     try:
         result = step.work(at_most=at_most)

@@ -71,21 +71,9 @@ def test_figures_follow_from_the_samples():
 
 def test_the_command_prints_a_table_and_keeps_the_samples(run, tmp_path: Path, mnist):
     done = run(
-        "bench",
-        "--models",
-        "mlp",
-        *QUICK,
-        "--dtypes",
-        "float32",
-        "--format",
-        "github",
-        "--json",
-        tmp_path / "result.json",
-        "--history",
-        tmp_path / "history",
-        "--ceilings",
-        "measure",
-    )
+        "bench", "--models", "mlp", *QUICK, "--dtypes", "float32", "--format", "github", "--json",
+        tmp_path / "result.json", "--history", tmp_path / "history", "--ceilings", "measure",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     announced, *lines = done.stderr.splitlines()
     assert announced.startswith("measuring 2 cells, about ")
@@ -125,23 +113,9 @@ def test_the_command_prints_a_table_and_keeps_the_samples(run, tmp_path: Path, m
 
 def test_a_context_of_several_devices(run):
     done = run(
-        "bench",
-        "--models",
-        "mlp",
-        *QUICK,
-        "--phases",
-        "train",
-        "--dtypes",
-        "float32",
-        "--contexts",
-        "cpu(0),cpu(1)",
-        "--format",
-        "csv",
-        "--data",
-        "synthetic",
-        "--ceilings",
-        "measure",
-    )
+        "bench", "--models", "mlp", *QUICK, "--phases", "train", "--dtypes", "float32", "--contexts", "cpu(0),cpu(1)",
+        "--format", "csv", "--data", "synthetic", "--ceilings", "measure",
+    )  # fmt: skip
     row = next(csv.DictReader(io.StringIO(done.stdout)))
     assert row["context"] == "cpu(0),cpu(1)" and "synthetic" in row["data"]
     assert float(row["of peak"]) == pytest.approx(float(row["GFLOP/s"]) / float(row["peak GFLOP/s"]))

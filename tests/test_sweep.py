@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -17,7 +19,8 @@ import pytest
 from conftest import ROOT, assert_refused
 
 from bench import kept, runner, sweep, tables
-from bench.cells import ARITHMETIC, Ceiling, Cell, Latency, Measurement, Outcome, Profile, Round
+from bench.cells import ARITHMETIC, PHASES, Ceiling, Cell, Latency, Measurement, Outcome, Profile, Round
+from bench.cli import table
 from bench.pace import Pace
 from bench.sweep import Event, Plan
 from zoo import files, kernels
@@ -227,6 +230,24 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(machine: Machine, tmp_pat
     assert len(swept(Plan((MLP,)))[-1].run.ceilings) == 3
 
 
+@pytest.mark.parametrize("given, seconds, ceilings, sizes", [
+    ([], 1.5, "auto", {"train": {200}, "infer": {1, 200}}),
+    (["--quick"], 0.5, "cached", {"train": {200}, "infer": {200}}),
+    (["--full"], 5.0, "auto", {"train": {1, 32, 200}, "infer": {1, 32, 200}}),
+    (["--quick", "--seconds", "3", "--batch-sizes", "7", "--ceilings", "skip"], 3.0, "skip",
+     dict.fromkeys(PHASES, {7})),
+    (["--contexts", "cpu(0),cpu(1)"], 1.5, "auto", {"train": {200}, "infer": {200}}),  # one image cannot be shared
+])  # fmt: skip
+def test_what_is_not_given_follows_the_extent(given: list, seconds: float, ceilings: str, sizes: dict):
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(started=0.0)
+    table.add_arguments(parser)
+    plan = table.plan(parser.parse_args([*given, "--time-limit", "2m"]), 60_000)
+    assert (plan.seconds, plan.ceilings, plan.deadline) == (seconds, ceilings, 120.0)
+    assert {cell.model for cell in plan.cells} == {"mlp", "cnn7"}
+    assert {phase: {cell.batch_size for cell in plan.cells if cell.phase == phase} for phase in sizes} == sizes
+
+
 def test_a_limit_that_leaves_nothing_is_an_error(run_here):
     assert_refused(run_here("bench", "--data", "synthetic", "--time-limit", "0.001"), "no cell was done within 0 s",
                    "--time-limit")  # fmt: skip
@@ -242,7 +263,7 @@ def test_on_a_terminal_rows_appear_above_the_bar_and_ctrl_c_leaves_what_was_meas
         process = subprocess.Popen(command, cwd=ROOT, stdout=table, stderr=terminal)
         os.close(terminal)
         seen = b""
-        while b"1/2  mlp on cpu(0), float32, batch 100, train: " not in seen:
+        while b"mlp on cpu(0), float32, batch 100, infer:  50%|" not in seen:
             seen += os.read(master, 4096)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130
@@ -253,7 +274,8 @@ def test_on_a_terminal_rows_appear_above_the_bar_and_ctrl_c_leaves_what_was_meas
     os.close(master)
     assert lines[0].split()[:4] == ["model", "context", "dtype", "batch"]
     assert lines[2].split()[:5] == ["mlp", "cpu(0)", "float32", "100", "train"] and lines[3] == ""
-    assert b"mlp on cpu(0), float32, batch 100, infer:  50%|" in seen and b"s left]" in seen
+    assert re.search(rb"1/2  mlp on cpu\(0\), float32, batch 100, train: [\d,]+ images/s, \d+ s left\r\n", seen)
+    assert b"s left]" in seen
     assert b"interrupted: 1 of 2 cells were measured" in seen
     assert len(json.loads((tmp_path / "result.json").read_text())["results"]) == 1
 

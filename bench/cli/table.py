@@ -102,12 +102,12 @@ def run(arguments: argparse.Namespace) -> int:
     for folder in filter(None, (arguments.history, arguments.profile)):
         files.output_directory(folder)
     train = _load(arguments.data)  # fetched once, and refused before anything is measured
-    plan = _plan(arguments, len(train))
+    todo = plan(arguments, len(train))
     found = results.Run(environment.capture(), (), ())
     interrupted = False
     entry = None  # of the history
     try:
-        for found in _shown(plan, found.environment):
+        for found in _shown(todo, found.environment):
             if arguments.json and found.results:  # after every step: what was measured should survive whatever comes
                 results.save(arguments.json, found)
             if arguments.history and found.results:
@@ -117,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
     if found.results:
         _print(found, arguments.format)
     if interrupted:
-        print(f"interrupted: {len(found.results)} of {len(plan.cells)} cells were measured", file=sys.stderr)
+        print(f"interrupted: {len(found.results)} of {len(todo.cells)} cells were measured", file=sys.stderr)
         return INTERRUPTED
     if not found.results:
         raise ZooError(f"no cell was done within {duration(arguments.time_limit)}: give --time-limit more")
@@ -131,7 +131,8 @@ def _load(data: str | None) -> Dataset:
         return load_data(data).train
 
 
-def _plan(arguments: argparse.Namespace, images: int) -> Plan:
+def plan(arguments: argparse.Namespace, images: int) -> Plan:
+    """What the options stand for, with ``images`` to train on; raises where they make no sense."""
     if not 0 < arguments.repeat_limit <= 3600:
         raise ZooError(f"--repeat-limit must be above 0 and at most 3600, not {arguments.repeat_limit:g}")
     preset = QUICK if arguments.quick else FULL if arguments.full else DEFAULT
@@ -174,8 +175,8 @@ def _print(run: results.Run, style: str) -> None:
     print(tables.render(*main, style, run.latencies, run.profiles, run.left_out))
     if style in tables.BARE:
         print(tables.remarks(*main, run.left_out), file=sys.stderr)
-    elif style == "csv":
-        print(*tables.omitted(run.left_out), sep="", end="\n" if run.left_out else "", file=sys.stderr)
+    elif style == "csv" and run.left_out:
+        print(*tables.omitted(run.left_out), file=sys.stderr)
     for_programs = style in tables.BARE or style == "csv"
     if style != "json" and (run.latencies or run.profiles):
         below = details.render(run.latencies, run.profiles, "simple" if for_programs else style)

@@ -8,7 +8,6 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-
 from zoo.architectures import MODELS
 from zoo.cli.options import add_images, add_model, augmentation, load_images, load_rec, path
 from zoo.cookbook import RECIPES

@@ -14,7 +14,6 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-
 from zoo import files
 from zoo.console import mxnet_reason
 from zoo.data import listing, recordio
