@@ -79,11 +79,10 @@ def _path() -> Path | None:
 def _key() -> str:
     """Names everything that a ceiling depends on, the program that measures it included."""
     found = kernels.available()
-    library = found.path.name if found.path else ""  # tells sources, compiler and flags apart
     tuning = {name: value for name, value in sorted(os.environ.items()) if name.startswith(_TUNING)}
     facts = (
         platform.node(), cpus.model_name(), sorted(cpus.flags()), _affinity(), cpus.usable(), os.cpu_count(),
-        psutil.virtual_memory().total >> 30, STATUS.threads, STATUS.amx, library, found.convolution, tuning,
+        psutil.virtual_memory().total >> 30, STATUS.threads, STATUS.amx, found.sha256, found.convolution, tuning,
         mx.__version__, metadata.version("numpy"), files.hexdigest(_PROBES.read_bytes()),
     )  # fmt: skip
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

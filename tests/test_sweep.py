@@ -199,7 +199,7 @@ def test_another_setup_has_ceilings_of_its_own(change: str, cache: Path, monkeyp
     elif change == "amx":
         monkeypatch.setattr(kept, "STATUS", replace(STATUS, amx=not STATUS.amx))
     elif change == "kernels":
-        monkeypatch.setattr(kernels, "available", lambda: kernels.Kernels(True, False, "", Path("kernels-0.so")))
+        monkeypatch.setattr(kernels, "available", lambda: kernels.Kernels(True, False, "", sha256="0" * 64))
     elif change == "tuning":
         monkeypatch.setenv("OMP_PROC_BIND", "close")
     else:

@@ -10,6 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from functools import cache
 
+from zoo import files
 from zoo.console import mxnet_reason
 from zoo.errors import ZooError
 from zoo.kernels.build import Built, obtain
@@ -27,6 +28,7 @@ class Kernels:
     reason: str  # why there are none, where there are none; results tell it, so it holds no path or variable
     detail: str | None = None  # for this machine's user: where the library comes from, or what went wrong
     library: ctypes.CDLL | None = None  # with their other functions
+    sha256: str | None = None  # of the library: tells sources, compiler, flags and processor apart
 
     @property
     def why(self) -> str:
@@ -60,7 +62,8 @@ def available() -> Kernels:
     except (OSError, mx.base.MXNetError) as error:
         return _none("they could not be loaded", mxnet_reason(error))
     has_convolution = STATUS.amx and bool(library.zoo_has_convolution())
-    return Kernels(True, has_convolution, "compiled for this processor", built.origin, library)
+    sha256 = files.hexdigest(built.content)
+    return Kernels(True, has_convolution, "compiled for this processor", built.origin, library, sha256)
 
 
 def _none(reason: str, detail: str | None = None) -> Kernels:
@@ -78,4 +81,3 @@ def _load(built: Built) -> ctypes.CDLL:
         if built.path is None:
             raise
         return ctypes.CDLL(str(built.path))
-
