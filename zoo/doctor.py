@@ -16,7 +16,7 @@ from zoo.data.mnist import named_folder
 from zoo.errors import ZooError
 from zoo.runtime import STATUS, cpus, gpus
 
-GPU_TESTS = "python -m pytest -m gpu tests"
+_GPU_TESTS = "python -m pytest -m gpu tests"
 _SPEED_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
@@ -89,7 +89,7 @@ def _contexts() -> Iterator[tuple[str, str]]:
 
         yield "contexts", ", ".join(map(str, contexts.usable()))
         if any(context.device_type == "gpu" for context in contexts.usable()):
-            yield "to be sure of GPUs", f"{GPU_TESTS} compares what they compute with the CPU, in a clone of the project"
+            yield "tests of GPUs", f"in a clone, {_GPU_TESTS} compares what they compute with the CPU"
 
 
 def _data() -> tuple[list[tuple[str, str]], list[str]]:

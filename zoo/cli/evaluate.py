@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=500, help="(default: 500)")
     parser.add_argument(
         "--dtype", choices=(*DTYPES, "int8"), default="float32",
-        help="to compute in (default: float32); bfloat16 on CPUs, float16 on GPUs; int8 is calibrated with up to 5,000 training images",
+        help="to compute in (default: float32); bfloat16 on CPUs, float16 on GPUs; int8 is calibrated with up to 5,000 "
+        "training images",
     )  # fmt: skip
     parser.add_argument(
         "--corruptions", action="store_true", help="test on images shifted, turned, noisy, blurred, pale, hidden, too"

@@ -67,7 +67,8 @@ class Predictor:
     """A hybridized forward pass over data that lies on every context, to be run as often as wanted.
 
     It is for the network's weights as they are: whether later changes reach it depends on the operators that are
-    used. ``dtype`` is "float32", "bfloat16", "auto" (the faster one), or "int8" with ``calibration`` images.
+    used. ``dtype`` is "float32", "bfloat16" (CPUs), "float16" (GPUs), "auto" (the faster one), or "int8" with
+    ``calibration`` images.
     """
 
     def __init__(
