@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from conftest import assert_refused
 from stand_in import work
-from stand_in.machine import done, libraries, needs_wheel, start  # noqa: F401 (fixtures)
+from stand_in.machine import done, libraries, needs_wheel, start  # noqa: F401  fixtures, as are those below
 
 import zoo
+
+# ruff: noqa: F811
 
 pytestmark = needs_wheel
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import assert_refused
 
-from zoo.runtime import STATUS, cpus, gpus, libraries, mx
+from zoo.runtime import STATUS, cpus, libraries, mx
 from zoo.runtime.gpus import Gpu
 
 
@@ -86,7 +86,13 @@ def test_importing_the_zoo_does_not_load_mxnet():
 
 @pytest.mark.parametrize(
     "command",
-    [["zoo", "evaluate", "mlp"], ["zoo", "train", "mlp"], ["bench"], ["bench", "peers"], ["export", "mlp", "--out", "."]],
+    [
+        ["zoo", "evaluate", "mlp"],
+        ["zoo", "train", "mlp"],
+        ["bench"],
+        ["bench", "peers"],
+        ["export", "mlp", "--out", "."],
+    ],
     ids=" ".join,
 )
 def test_without_mxnet_there_is_one_sentence(command: list):

@@ -33,7 +33,7 @@ RECIPE = zoo.Recipe(epochs=1, batch_size=BATCH, learning_rate=0.1)
 
 
 def calls() -> list[tuple[str, str, int]]:
-    """Of the libraries since the last time: on which device, which, how often; not what tidies up, which may be late."""
+    """Of the libraries since the last time: on which device, which, how often; not what tidies up, which comes late."""
     gc.collect()
     mx.nd.waitall()
     log = Path(os.environ["STAND_IN_LOG"])
