@@ -145,7 +145,9 @@ static struct {
   long counts[MAX_DEVICES];
 } calls[MAX_CALLS]; /* a hash table */
 
-EXPORT void stand_in_count(const char* call) {
+EXPORT void stand_in_count(const char* call) { count_on(current, call); }
+
+void count_on(int device, const char* call) {
   uint32_t hash = 2166136261u;
   for (const char* c = call; *c; c++) hash = (hash ^ (unsigned char)*c) * 16777619u;
   pthread_mutex_lock(&lock);
@@ -153,7 +155,7 @@ EXPORT void stand_in_count(const char* call) {
     uint32_t at = (hash + tried) % MAX_CALLS;
     if (!calls[at].name) calls[at].name = strdup(call);
     if (strcmp(calls[at].name, call) == 0) {
-      calls[at].counts[current]++;
+      calls[at].counts[device]++;
       break;
     }
   }

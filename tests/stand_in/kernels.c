@@ -8,7 +8,13 @@ static int handle(void** out) {
   return SUCCESS;
 }
 
-EXPORT int cudaStreamCreate(void** stream) { return handle(stream); }
+EXPORT int cudaStreamCreate(int** stream) {
+  *stream = malloc(sizeof **stream);
+  **stream = current; /* a kernel can be launched there from this device only */
+  return SUCCESS;
+}
+
+EXPORT int cudaStreamSynchronize(void* stream) { return SUCCESS; }
 EXPORT int cudaEventCreateWithFlags(void** event, unsigned flags) { return handle(event); }
 EXPORT int cudaStreamEndCapture(void* stream, void** graph) { return handle(graph); }
 EXPORT int cudaGraphInstantiate(void** executable, void* graph, void** node, char* log, size_t size) {
@@ -91,9 +97,10 @@ EXPORT int __cudaPopCallConfiguration(void* grid, void* block, size_t* shared_me
 
 EXPORT int cudaLaunchKernel(const void* function, __typeof__(configuration.grid) grid,
                             __typeof__(configuration.grid) block, void** arguments, size_t shared_memory,
-                            void* stream) {
+                            int* stream) {
   unsigned threads = block.x * block.y * block.z;
   if (!grid.x || !grid.y || !grid.z || !threads || threads > 1024) return failed(INVALID_CONFIGURATION);
+  if (stream && *stream != current) return failed(INVALID_HANDLE);
   if (!has_code()) return failed(NO_KERNEL_IMAGE);
   const char* name = kernel(function)->name;
   char call[1024];

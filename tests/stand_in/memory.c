@@ -39,7 +39,7 @@ EXPORT int cudaMallocPitch(void** pointer, size_t* pitch, size_t width, size_t h
 EXPORT int cudaFree(void* pointer) {
   if (!pointer) return SUCCESS;
   if (!is_on_a_device(pointer)) return failed(INVALID_VALUE);
-  Device* device = &devices[((uintptr_t)pointer - arenas) / ARENA];
+  Device* device = &devices[device_of(pointer)];
   int error = INVALID_VALUE; /* freed already, or no allocation's first byte */
   pthread_mutex_lock(&lock);
   for (Block** each = &device->blocks; *each; each = &(*each)->next)
@@ -84,7 +84,8 @@ static int copy(void* target, const void* source, size_t size, int kind) {
   if (kind < 0 || kind > 4 || (kind != 4 && kind != found)) return failed(INVALID_VALUE);
   char call[64];
   snprintf(call, sizeof call, "memcpy %s", DIRECTIONS[found]);
-  stand_in_count(call);
+  /* MXNet's threads for copies need not be on the device that they copy to or from. */
+  count_on(to ? device_of(target) : from ? device_of(source) : current, call);
   memmove(content(target), content(source), size);
   return SUCCESS;
 }
@@ -113,7 +114,7 @@ EXPORT int cudaMemcpy2DAsync(void* target, size_t target_pitch, const void* sour
 
 EXPORT int cudaMemsetAsync(void* target, int value, size_t size, void* stream) {
   if (!is_on_a_device(target)) return failed(INVALID_VALUE);
-  stand_in_count("memset");
+  count_on(device_of(target), "memset");
   memset(content(target), value, size);
   return SUCCESS;
 }

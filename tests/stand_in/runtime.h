@@ -8,7 +8,7 @@
 
 enum { /* cudaError_t */
   SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_CONFIGURATION = 9, OLD_DRIVER = 35, INVALID_FUNCTION = 98,
-  NO_DEVICE = 100, INVALID_DEVICE = 101, NO_KERNEL_IMAGE = 209,
+  NO_DEVICE = 100, INVALID_DEVICE = 101, NO_KERNEL_IMAGE = 209, INVALID_HANDLE = 400,
 };
 
 typedef struct Block {
@@ -32,6 +32,7 @@ extern _Thread_local int current;
 extern _Thread_local int last_error;
 
 void set_up(void);
+void count_on(int device, const char* call);
 
 static inline int failed(int error) {
   if (error) last_error = error;
@@ -41,5 +42,8 @@ static inline int failed(int error) {
 static inline int is_on_a_device(const void* pointer) {
   return (uintptr_t)pointer >= arenas && (uintptr_t)pointer < arenas + MAX_DEVICES * ARENA;
 }
+
+/* The device that `pointer` is on; only where it is on one. */
+static inline int device_of(const void* pointer) { return ((uintptr_t)pointer - arenas) / ARENA; }
 
 #endif
