@@ -11,7 +11,6 @@ from zoo.cli.options import add_images, add_model, add_params, load_images, load
 from zoo.errors import ZooError
 from zoo.progress import progress_bar
 from zoo.recipes import DTYPES
-from zoo.training import evaluation
 
 if TYPE_CHECKING:
     from zoo import training
@@ -39,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from zoo import contexts, plots, training
     from zoo.data.corruptions import CORRUPTIONS, corrupt
+    from zoo.training import evaluation
 
     picture = plots.output(arguments.misclassified) if arguments.misclassified else None
     if picture is not None and plots.missing():
