@@ -129,4 +129,5 @@ def _pip(*arguments: str) -> None:
     if done.returncode != 0:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         errors = [line.partition(":")[2].strip() for line in said if line.lower().startswith("error:")] or said
-        raise ZooError(f"pip {arguments[0]} failed: {errors[-1] if errors else f'exit code {done.returncode}'}")
+        hint = "; it found no version at all: is there a network?" if "(from versions: none)" in done.stderr else ""
+        raise ZooError(f"pip {arguments[0]} failed: {errors[-1] if errors else f'exit code {done.returncode}'}{hint}")
