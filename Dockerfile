@@ -11,6 +11,6 @@ RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
 COPY . /opt/source
 RUN python3 -m venv /opt/zoo && /opt/zoo/bin/pip install --quiet --no-cache-dir /opt/source && /opt/zoo/bin/python -m zoo setup --wheel $WHEEL && rm -rf /root/.cache/pip
 ENV PATH=/opt/zoo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-WORKDIR /work
+WORKDIR /root
 ENTRYPOINT ["python"]
 CMD ["-m", "bench"]

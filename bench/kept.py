@@ -24,7 +24,8 @@ from zoo import files, kernels, schema
 from zoo.errors import ZooError
 from zoo.runtime import STATUS, cpus, mx
 
-_TUNING = ("OMP_", "GOMP_", "KMP_", "OPENBLAS_", "DNNL_", "ONEDNN_", "MKLDNN_")  # of threads and of instructions
+# Of threads, instructions and operators.
+_TUNING = ("OMP_", "GOMP_", "KMP_", "MXNET_", "DNNL_", "MKLDNN_", "ONEDNN_", "MKL_", "OPENBLAS_")
 _PROBES = Path(__file__).with_name("ceilings.py")
 
 

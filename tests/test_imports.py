@@ -142,7 +142,10 @@ def test_numpy_scalars_reach_operators_as_numbers():
     mx.nd.multi_sgd_update(weight, mx.nd.ones(1), **rates, out=weight)
     assert weight.asscalar() == 0.5
     assert mx.sym.sum(mx.sym.var("x"), axis=(np.int64(0),)).list_attr()["axis"] == "(0,)"
-    assert compat.attribute_text((np.int64(1), [np.float64(2.5)], (3,))) == "(1, [2.5], (3,))"
+    assert mx.sym.var("x", shape=(np.int64(3), 4)).attr("__shape__") == "(3, 4)"
+    for value in ((1, [2.5], (3,)), [], (), [("a", None)], ((1, 2), (3, 4)), "text", None, True):
+        assert compat.attribute_text(value) == str(value)
+    assert compat.attribute_text((np.int64(1), [np.float64(2.5)], ((np.int32(3), 4),))) == "(1, [2.5], ((3, 4),))"
 
 
 @pytest.mark.parametrize("label", [3.0, [1.0, 2.0], np.array([4.0])])

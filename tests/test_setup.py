@@ -82,7 +82,7 @@ def test_setup_installs_the_cuda_libraries_that_the_package_lists():
     assert environment._requirements("cpu") == []
 
 
-@pytest.mark.parametrize("system, machine", [("Windows", "AMD64"), ("Darwin", "arm64"), ("Linux", "aarch64")])
+@pytest.mark.parametrize("system, machine", [("Windows", "AMD64"), ("Darwin", "arm64"), ("Linux", "riscv64")])
 def test_where_there_is_no_wheel_that_is_said(system: str, machine: str, monkeypatch):
     monkeypatch.setattr(environment.platform, "system", lambda: system)
     monkeypatch.setattr(environment.platform, "machine", lambda: machine)
@@ -172,3 +172,38 @@ def test_the_report_runs_as_it_is(some_digits: Path, tmp_path: Path):
         errors = running.communicate(timeout=120)[1]
     assert said[0] == "context: [cpu(0)]\n" and said[1].startswith("epoch  1:"), errors
     assert errors.rstrip().endswith("KeyboardInterrupt") and running.returncode != 0
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_what_a_script_starts_can_import_mxnet_too(run, tmp_path: Path, method: str):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing, os, subprocess, sys\n"
+        "import mxnet as mx\n"
+        "def work(x): return mx.nd.ones(x).sum().asscalar()\n"
+        "if __name__ == '__main__':\n"
+        f"    multiprocessing.set_start_method({method!r})\n"
+        "    with multiprocessing.Pool(1) as pool: print(pool.map(work, [3]))\n"
+        "    print(subprocess.check_output([sys.executable, '-c', 'import mxnet; print(mxnet.nd)'], text=True)[:7])\n"
+        "    os.chdir('/'); print(os.path.exists(__file__))\n"
+    )
+    done = run("zoo", "run", script)
+    assert (done.stdout, done.returncode) == ("[3.0]\n<module\nTrue\n", 0), done.stderr
+
+
+def test_the_hook_leaves_other_modules_called_zoo_alone(other_environment: Path, tmp_path: Path):
+    assert subprocess.run([other_environment, "-m", "zoo", "setup", "--hook"], cwd=tmp_path).returncode == 0
+    (tmp_path / "zoo.py").write_text("animals = 3\n")
+    code = "import zoo; print(zoo.animals)"
+    done = subprocess.run([other_environment, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("3\n", "")
+
+
+@pytest.mark.parametrize(
+    "content, expected", [("(", "SyntaxError"), ("e = ValueError('x')\nraise e from e\n", "ValueError")]
+)
+def test_a_bad_script_fails_as_python_lets_it_fail(run, tmp_path: Path, content: str, expected: str):
+    script = tmp_path / "script.py"
+    script.write_text(content)
+    done = run("zoo", "run", script)
+    assert done.returncode == 1 and expected in done.stderr and "zoo/script.py" not in done.stderr, done.stderr

@@ -123,8 +123,8 @@ def _trial() -> list[str]:
 
     data, problems = synthetic(train=32, test=1).train, []
     for context in contexts.usable():
-        net = models.get_model("cnn7", ctx=context, seed=0)
         try:
+            net = models.get_model("cnn7", ctx=context, seed=0)
             training.fit(net, data, recipe=Recipe(epochs=1, batch_size=32), progress=False)
         except mx.base.MXNetError as error:
             problems.append(f"a training step of cnn7 on {context} failed: {mxnet_reason(error)}")

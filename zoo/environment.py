@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -24,9 +25,9 @@ from zoo.runtime import gpus, libraries
 PROJECT, VERSION = "mxnet-mnist-zoo", "1.9.1"
 WHEELS = {"cpu": "mxnet", "cu112": "mxnet-cu112"}  # by extra
 _NEEDS = ("requests>=2.20,<3", "graphviz>=0.8.1,<0.9")  # what the wheel asks for besides NumPy
-_PLATFORMS = {"cpu": {("Linux", "x86_64"), ("Darwin", "x86_64")}, "cu112": {("Linux", "x86_64")}}
-# A line of a .pth file that begins with import is run whenever this environment's Python starts. It must not stop that.
-_HOOK = "import sys; exec('try:\\n import zoo.runtime.hook\\nexcept ImportError:\\n pass')\n"
+_PLATFORMS = {"cpu": {("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "x86_64")}, "cu112": {("Linux", "x86_64")}}
+_FINDER = (Path(__file__).parent / "site/sitecustomize.py").read_text().partition("# The rest")[0]
+_HOOK = f"import sys; exec({_FINDER!r})\n"  # a .pth file's line that is run whenever this environment's Python starts
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ def choose() -> Choice:
 def install(extra: str) -> bool:
     """Have pip install the wheel for ``extra`` and what it needs; False if all of it is there already.
 
-    Another MXNet wheel is uninstalled first: both would be the package ``mxnet``. Raises :class:`ZooError` where there
-    is no wheel for this platform, and with pip's own last word where pip fails.
+    Another MXNet is uninstalled, for both would be the package ``mxnet``, once the new one is there. Raises
+    :class:`ZooError` where there is no wheel for this platform, and with pip's own last word where pip fails.
     """
     name = WHEELS[extra]
     here = (platform.system(), platform.machine())
@@ -63,10 +64,13 @@ def install(extra: str) -> bool:
         if missing:
             _pip("install", *missing)
         return bool(missing)
-    _pip("install", *needs)  # first, so that without a network nothing is uninstalled
+    wheel = ("--no-deps", f"{name}=={VERSION}")
+    _pip("install", *needs)
     if present is not None:
+        with tempfile.TemporaryDirectory() as elsewhere:  # without a network this fails, and nothing is lost
+            _pip("install", *wheel, "--target", elsewhere)
         _pip("uninstall", "--yes", present.split()[0])
-    _pip("install", "--no-deps", f"{name}=={VERSION}")
+    _pip("install", *wheel)
     return True
 
 
@@ -102,7 +106,10 @@ def remove_hook() -> bool:
 
 def _requirements(extra: str) -> list[str]:
     """What setup.cfg lists under ``extra``, but for MXNet itself."""
-    listed = (each.partition(";") for each in metadata.requires(PROJECT) or ())
+    try:
+        listed = [each.partition(";") for each in metadata.requires(PROJECT) or ()]
+    except metadata.PackageNotFoundError:
+        raise ZooError("this project is not installed in this environment: pip install . in its folder first") from None
     wanted = re.compile(rf"extra\s*==\s*['\"]{extra}['\"]")
     return [each.strip() for each, _, marker in listed if wanted.search(marker) and not each.startswith("mxnet")]
 

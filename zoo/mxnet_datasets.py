@@ -32,9 +32,9 @@ def _replace(mx: ModuleType, owner: object, name: str) -> None:
         return
 
     @functools.wraps(original)
-    def replacement(*arguments):
+    def replacement(*arguments, **named):
         function = getattr(import_module("zoo.data.mxnet_loaders"), name.lstrip("_"))
-        return function(mx, original, *arguments)
+        return function(mx, original, *arguments, **named)
 
     setattr(replacement, _MARK, True)
     setattr(owner, name, replacement)

@@ -11,6 +11,7 @@ from pathlib import Path
 from zoo.errors import UnknownName, ZooError
 
 COMMAND = ("-c", "from zoo.script import main; main()")  # for the interpreter, before the script and its arguments
+SITE = Path(__file__).parent / "site"  # on PYTHONPATH, it gives the import hook to processes that the script starts
 
 
 def find(path: Path) -> Path:
@@ -30,23 +31,29 @@ def find(path: Path) -> Path:
 def main() -> None:
     """Run the script that ``sys.argv`` names as ``python SCRIPT`` would."""
     del sys.argv[0]
-    path = sys.argv[0]
-    sys.path[0] = str(Path(path).resolve().parent)
+    path = str(Path(sys.argv[0]).absolute())
+    if sys.path[0] == "":  # it is not where Python was told to be careful
+        sys.path[0] = str(Path(path).resolve().parent)
     sys.excepthook = lambda kind, error, _: sys.__excepthook__(kind, _within(path, error), error.__traceback__)
-    if (
-        "fork" in multiprocessing.get_all_start_methods()
-    ):  # the default when such scripts were written, until Python 3.14
-        multiprocessing.set_start_method("fork")
+    if sys.platform == "linux":  # processes forked by default until Python 3.14, when such scripts were written
+        multiprocessing.context._default_context._default_context = multiprocessing.get_context("fork")
     runpy.run_path(path, run_name="__main__")
 
 
 def _within(path: str, error: BaseException) -> BaseException:
-    """``error`` and what led to it, with tracebacks that begin in the script as far as they reach it."""
-    chained: BaseException | None = error
-    while chained is not None:
+    """``error`` and what led to it, with tracebacks that begin in the script, or none if it did not come so far."""
+    chained, seen = error, set()
+    while chained is not None and id(chained) not in seen:
+        seen.add(id(chained))
+        frames = []
         inner = chained.__traceback__
-        while inner is not None and inner.tb_frame.f_code.co_filename != path:
+        while inner is not None:
+            frames.append(inner)
             inner = inner.tb_next
-        chained.__traceback__ = inner or chained.__traceback__
+        names = [frame.tb_frame.f_code.co_filename for frame in frames]
+        if path in names:
+            chained.__traceback__ = frames[names.index(path)]
+        elif __file__ in names:
+            chained.__traceback__ = None
         chained = chained.__cause__ or chained.__context__
     return error

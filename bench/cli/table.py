@@ -6,8 +6,8 @@ import argparse
 import itertools
 import re
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -126,9 +126,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _load(data: str | None) -> Dataset:
     """The training images. In a first run, they are fetched while the kernels are compiled."""
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(kernels.available)
-        return load_data(data).train
+    compiling = threading.Thread(target=kernels.available, daemon=True)  # a mistake in --data need not wait for it
+    compiling.start()
+    train = load_data(data).train
+    compiling.join()
+    return train
 
 
 def plan(arguments: argparse.Namespace, images: int) -> Plan:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 from bench.peers.wire import Prepared, serve
 
 
 def prepare(request: dict) -> Prepared:
+    import zoo
     from bench.cells import Cell
     from bench.measure import Workload
+    from zoo.errors import ZooError
+
+    if not Path(zoo.__file__).is_relative_to(Path.cwd()):
+        raise ZooError(f"zoo comes from {zoo.__file__} and not from this revision in {Path.cwd()}")
     from zoo.cli.options import load_data
 
     workload = Workload(Cell(**request["cell"]), load_data(request["data"]).train)

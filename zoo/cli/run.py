@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,4 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     path = script.find(arguments.script)
     sys.stdout.flush()
     # A new interpreter, so that nothing of this command is left in it: neither its modules nor what it does on errors.
-    os.execv(sys.executable, [sys.executable, *script.COMMAND, str(path), *arguments.arguments])
+    options = subprocess._args_from_interpreter_flags()  # as multiprocessing passes them on
+    command = [sys.executable, *options, *script.COMMAND, str(path), *arguments.arguments]
+    places = filter(None, (str(script.SITE), os.environ.get("PYTHONPATH")))
+    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": os.pathsep.join(places)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from zoo import environment
+from zoo.errors import ZooError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,17 +22,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.unhook:
+        if arguments.hook or arguments.wheel:
+            raise ZooError("--unhook does nothing else: leave out --hook and --wheel")
         removed = environment.remove_hook()
         print("'import mxnet' is MXNet's own affair again" if removed else "there was no hook to remove")
         return 0
     present = environment.libraries.mxnet_distribution()
-    if arguments.wheel is None and present is not None:
+    kept = {f"{name} {environment.VERSION}": extra for extra, name in environment.WHEELS.items()}.get(present)
+    if arguments.wheel is None and kept is not None and not environment.install(kept):
         print(f"{present} is installed already")
     else:
-        choice = environment.Choice(arguments.wheel, "as asked for") if arguments.wheel else environment.choose()
+        wanted = arguments.wheel or kept
+        choice = environment.Choice(wanted, "") if wanted else environment.choose()
         new = environment.install(choice.extra)
+        device = "the CPU" if choice.extra == "cpu" else "GPUs"
+        because = f" ({choice.reason})" if choice.reason else ""
         name = f"{environment.WHEELS[choice.extra]} {environment.VERSION}"
-        print(f"{name} is {'now' if new else 'already'} installed: {choice.reason}")
+        print(f"{name} for {device} is {'now' if new else 'already'} installed{because}")
     if arguments.hook:
         print(f"'import mxnet' works in every program of this environment, by {environment.install_hook()}")
     return 0

@@ -25,7 +25,7 @@ class Kernels:
 
     usable: bool
     convolution: bool  # zoo_convolution too
-    reason: str  # why there are none, where there are none; results tell it, so it holds no path or variable
+    reason: str  # why there are none, where there are none; results tell it, so it holds no path and no secret
     detail: str | None = None  # for this machine's user: where the library comes from, or what went wrong
     library: ctypes.CDLL | None = None  # with their other functions
     sha256: str | None = None  # of the library: tells sources, compiler, flags and processor apart

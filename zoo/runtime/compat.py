@@ -43,22 +43,37 @@ def mend(mxnet: ModuleType) -> None:
     """Replace what MXNet does that NumPy 2 or Python 3.14 no longer allow."""
     recordio = mxnet.recordio
     recordio.pack, recordio.pack_img = _pack(recordio), _pack_img(recordio)
-    for caller in (mxnet._ctypes.ndarray, mxnet._ctypes.symbol):
-        caller.str = attribute_text  # what they call to hand an operator its attributes
-    if sys.version_info >= (3, 14) and "fork" in multiprocessing.get_all_start_methods():
+    for caller in (mxnet._ctypes.ndarray, mxnet._ctypes.symbol, mxnet.symbol.symbol, mxnet.io.io):
+        caller.str = _Text  # what they call to hand an operator its attributes
+    if sys.version_info >= (3, 14) and sys.platform == "linux":
         mxnet.gluon.data.dataloader.multiprocessing = _forking()
 
 
 def attribute_text(value: object) -> str:
-    """``value`` as MXNet's operators parse it: numbers in a list or tuple are bare, not ``np.float64(0.1)``."""
-    if isinstance(value, (list, tuple)) and any(isinstance(each, numpy.generic) for each in value):
-        inner = ", ".join(map(attribute_text, value))
-        return f"[{inner}]" if isinstance(value, list) else f"({inner},)" if len(value) == 1 else f"({inner})"
-    return str(value)
+    """``value`` as MXNet's operators parse it: numbers in lists and tuples are bare, not ``np.float64(0.1)``."""
+    wordy = (list, tuple, numpy.generic)
+    if not isinstance(value, (list, tuple)) or not any(isinstance(each, wordy) for each in value):
+        return str(value)
+    inner = ", ".join(attribute_text(each) if isinstance(each, wordy) else repr(each) for each in value)
+    if isinstance(value, list):
+        return f"[{inner}]"
+    return f"({inner},)" if len(value) == 1 else f"({inner})"
+
+
+class _StrType(type):
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, str)
+
+
+class _Text(metaclass=_StrType):
+    """Stands in for ``str`` in modules of MXNet's, where it is called and asked for by ``isinstance``."""
+
+    def __new__(cls, value: object = "") -> str:
+        return attribute_text(value)
 
 
 def _forking() -> ModuleType:
-    """``multiprocessing`` as it was until Python 3.13: data loaders fork, so that their data sets need no pickling."""
+    """``multiprocessing`` as it was on Linux until Python 3.13: data loaders fork, and data sets need no pickling."""
     forking, context = ModuleType(multiprocessing.__name__), multiprocessing.get_context("fork")
     vars(forking).update(vars(multiprocessing))
     forking.Pool, forking.Process, forking.get_context = context.Pool, context.Process, context.get_context

@@ -28,7 +28,8 @@ class _Finder:
         others = (finder for finder in list(sys.meta_path) if finder is not self)
         specs = (finder.find_spec(name, path, target) for finder in others if hasattr(finder, "find_spec"))
         spec = next((spec for spec in specs if spec is not None), None)
-        if spec is not None and spec.submodule_search_locations and spec.origin:  # not an empty folder of that name
+        is_package = spec is not None and spec.submodule_search_locations and spec.origin  # and not an empty folder
+        if is_package and not isinstance(spec.loader, _Loader):  # which it is if another hook found it by this one
             spec.loader = _Loader(spec.loader)
         return spec
 

@@ -59,10 +59,11 @@ _preloaded: tuple[str, ...] | None = None  # names of libraries; None until MXNe
 def prepared(module: ModuleType) -> Iterator[None]:
     """Around the execution of MXNet's ``__init__``: ``module`` is MXNet's, and empty yet."""
     global _preloaded
-    decided = machine()
-    _forget_failed_import()
-    compat.patch()
     _preloaded = ()
+    decided = machine()
+    if not hasattr(module, "__version__"):  # it is not being reloaded
+        _forget_failed_import()
+    compat.patch()
     library = Path(module.__spec__.origin).with_name("libmxnet.so")
     if library.exists():  # a build of one's own may keep it elsewhere and finds it itself
         try:
