@@ -35,7 +35,7 @@ def test_the_hook_makes_a_bare_import_work_in_every_program(other_environment: P
             [other_environment, *arguments], cwd=tmp_path, check=True, stdout=subprocess.PIPE, text=True
         ).stdout
 
-    assert "is installed already" in run("-m", "zoo", "setup", "--hook")
+    assert "is already installed" in run("-m", "zoo", "setup", "--hook")
     assert run("-c", "import mxnet as mx; print(mx.nd.ones((2, 3)).sum().asscalar())") == "6.0\n"
     assert run("-c", "import sys; print({'numpy', 'mxnet', 'argparse'} & set(sys.modules))") == "set()\n"
     assert re.search(r"import hook .*mxnet_mnist_zoo_hook.pth", run("-m", "zoo", "doctor"))

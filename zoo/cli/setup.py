@@ -29,16 +29,13 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     present = environment.libraries.mxnet_distribution()
     kept = {f"{name} {environment.VERSION}": extra for extra, name in environment.WHEELS.items()}.get(present)
-    if arguments.wheel is None and kept is not None and not environment.install(kept):
-        print(f"{present} is installed already")
-    else:
-        wanted = arguments.wheel or kept
-        choice = environment.Choice(wanted, "") if wanted else environment.choose()
-        new = environment.install(choice.extra)
-        device = "the CPU" if choice.extra == "cpu" else "GPUs"
-        because = f" ({choice.reason})" if choice.reason else ""
-        name = f"{environment.WHEELS[choice.extra]} {environment.VERSION}"
-        print(f"{name} for {device} is {'now' if new else 'already'} installed{because}")
+    wanted = arguments.wheel or kept
+    choice = environment.Choice(wanted, "") if wanted else environment.choose()
+    new = environment.install(choice.extra)
+    name = f"{environment.WHEELS[choice.extra]} {environment.VERSION}"
+    device = "the CPU" if choice.extra == "cpu" else "GPUs"
+    because = f" ({choice.reason})" if choice.reason else ""
+    print(f"{name} for {device} is {'now' if new else 'already'} installed{because}")
     if arguments.hook:
         print(f"'import mxnet' works in every program of this environment, by {environment.install_hook()}")
     return 0
