@@ -20,7 +20,7 @@ from zoo.kernels import build
 ROOT = Path(__file__).parent.parent
 OTHER = 12345  # a user that is not this one
 FOUND = kernels.available()
-pytestmark = pytest.mark.skipif(not FOUND.usable, reason=FOUND.reason)
+pytestmark = [pytest.mark.exhaustive, pytest.mark.skipif(not FOUND.usable, reason=FOUND.reason)]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 WORK = """
 import json, os, subprocess, sys, zoo

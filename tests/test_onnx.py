@@ -47,6 +47,7 @@ def test_the_zoo_computes_the_same(name: str, tmp_path: Path, pixels):
         assert np.abs(logits - net(mx.nd.array(batch)).asnumpy()).max() < 1e-4
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", networks.VISION)
 def test_the_vision_zoo_of_mxnet_computes_the_same(name: str, tmp_path: Path):
     net, images = networks.vision(name)
@@ -69,6 +70,7 @@ def test_the_vision_zoo_of_mxnet_computes_the_same(name: str, tmp_path: Path):
                      "GlobalAveragePool", "MaxPool", "Relu"}  # fmt: skip
 
 
+@pytest.mark.exhaustive
 @every_model
 def test_every_prediction_is_the_same(name: str, mnist):
     """Of the whole test set, or of 2,000 of its images for the networks that would take minutes."""

@@ -46,6 +46,7 @@ def test_every_file_has_an_entry_and_every_entry_a_file():
     assert sum(card.pretrained.bytes for card in map(zoo.get_card, SHIPPED)) < 25e6
 
 
+@pytest.mark.exhaustive
 @every_shipped_model
 def test_the_card_s_accuracy_is_that_of_the_file(name: str, mnist):
     card = zoo.get_card(name)

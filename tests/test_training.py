@@ -20,6 +20,7 @@ WITHOUT_RANDOMNESS = ["lenet5", "mlp", "mlp_128_64"]  # no Dropout, no BatchNorm
 SMALL = zoo.Recipe(epochs=2, batch_size=100, learning_rate=0.1)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_every_model_learns_mnist(name: str, mnist):
     """Eighty steps of the model's own recipe: far from done, and far beyond a wrong pad or shifted labels."""
