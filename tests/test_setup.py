@@ -100,7 +100,7 @@ def test_a_script_runs_as_python_runs_it(run, tmp_path: Path):
     (tmp_path / "beside.py").write_text("answer = 42\n")
     script.write_text(
         "import sys, mxnet as mx, multiprocessing, beside\n"
-        "def work(x): return mx.nd.ones(x).sum().asscalar()\n"
+        "def work(x): return float(mx.nd.ones(x).sum().asscalar())\n"
         "if __name__ == '__main__':\n"
         "    with multiprocessing.Pool(1) as pool: print(sys.argv[1:], beside.answer, __file__, pool.map(work, [3]))\n"
         "    raise SystemExit(5)\n"
@@ -180,7 +180,7 @@ def test_what_a_script_starts_can_import_mxnet_too(run, tmp_path: Path, method: 
     script.write_text(
         "import multiprocessing, os, subprocess, sys\n"
         "import mxnet as mx\n"
-        "def work(x): return mx.nd.ones(x).sum().asscalar()\n"
+        "def work(x): return float(mx.nd.ones(x).sum().asscalar())\n"
         "if __name__ == '__main__':\n"
         f"    multiprocessing.set_start_method({method!r})\n"
         "    with multiprocessing.Pool(1) as pool: print(pool.map(work, [3]))\n"
