@@ -62,6 +62,7 @@ def test_training_step(measure, record, name: str, dtype: str, mnist):
 
 
 @pytest.mark.benchmark(group=f"epoch, batches of {EPOCH_BATCH_SIZE}")
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_epoch(measure, record, name: str, mnist):
     """One epoch over a part of MNIST in the dtype that is faster here, after which the network reads digits."""
