@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ from zoo import weights
 from zoo.errors import ZooError
 from zoo.lowering import block, without_dropout
 from zoo.runtime import mx
-from zoo.symbols import Node
+from zoo.symbols import Graph, Node
 
 
 def quantize(net: mx.gluon.HybridBlock, calibration: np.ndarray, scale: float = 1 / 255) -> mx.gluon.SymbolBlock:
@@ -50,6 +51,8 @@ def quantize(net: mx.gluon.HybridBlock, calibration: np.ndarray, scale: float = 
                 quantize_mode="full",
                 logger=None,
             )
+            if not is_exact():
+                quantized, arguments = _in_seven_bits(quantized, arguments)
             result = block(quantized.optimize_for("MKLDNN_QUANTIZE"))
     except mx.base.MXNetError as error:
         raise ZooError(f"MXNet cannot quantize this network: {str(error).splitlines()[-1]}") from None
@@ -58,6 +61,40 @@ def quantize(net: mx.gluon.HybridBlock, calibration: np.ndarray, scale: float = 
         parameter.shape = value.shape
         parameter._load_init(value, mx.cpu(), cast_dtype=True, dtype_source="saved")
     return result
+
+
+@functools.cache
+def is_exact() -> bool:
+    """Whether oneDNN adds products of 8-bit integers in 32 bits here, as it does with VNNI.
+
+    Without it, it adds pairs of them in 16 bits, where two of 255 * 127 saturate.
+    """
+    data, weight = mx.nd.full((1, 64), 255, dtype="uint8"), mx.nd.full((1, 64), 127, dtype="int8")
+    low, zero, one = mx.nd.array([-1]), mx.nd.array([0]), mx.nd.array([1])
+    total, *_ = mx.nd.contrib.quantized_fully_connected(
+        data, weight, min_data=zero, max_data=one, min_weight=low, max_weight=one, no_bias=True, num_hidden=1
+    )
+    return int(total.asnumpy().item()) == 64 * 255 * 127
+
+
+def _in_seven_bits(
+    symbol: mx.sym.Symbol, arguments: dict[str, mx.nd.NDArray]
+) -> tuple[mx.sym.Symbol, dict[str, mx.nd.NDArray]]:
+    """The same network with one bit fewer in one factor of each product, so that no pair of products saturates.
+
+    That is the data where they are unsigned, and the weights of fully connected layers, for oneDNN makes signed data
+    unsigned by adding 128. In convolutions of signed data, oneDNN itself takes the bit from the weights.
+    """
+    graph, halved = Graph.of(symbol), dict(arguments)
+    for node in graph.nodes():
+        if float(node.attributes.get("min_calib_range", -1)) >= 0:
+            node.attributes["max_calib_range"] = str(2 * float(node.attributes["max_calib_range"]))
+        if node.operator.endswith("fully_connected"):
+            weight = node.inputs[1][0].name
+            halved[weight] = (arguments[weight].astype("float32") / 2).round().astype("int8")
+            for end in (f"{weight}_min", f"{weight}_max"):
+                halved[end] = 2 * arguments[end]
+    return graph.symbol(), halved
 
 
 @contextlib.contextmanager
