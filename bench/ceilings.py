@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 
 from bench.cells import ARITHMETIC, MEMORY, ON_CPUS, Ceiling
-from bench.peers.contention import Others
+from bench.contention import Others
 from zoo import kernels
 from zoo.runtime import STATUS, cpus, mx
 

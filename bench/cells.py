@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoo.schema import build
+from zoo.io.schema import build
 
 PHASES = ("train", "infer")
-DTYPES = ("float32", "bfloat16", "float16", "int8")
 ON_CPUS = ("float32", "bfloat16", "int8")  # of these
 INFERENCE_ONLY = ("int8",)
 MEMORY = ("read", "copied")

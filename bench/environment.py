@@ -9,8 +9,8 @@ from importlib import metadata
 import psutil
 
 from bench import settings
-from zoo import kernels, provenance
-from zoo.runtime import STATUS, cpus, gpus, mx
+from zoo import kernels
+from zoo.runtime import STATUS, cpus, gpus, mx, provenance
 
 
 def capture() -> dict:

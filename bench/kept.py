@@ -18,14 +18,15 @@ from pathlib import Path
 import psutil
 
 from bench.cells import MEMORY, Ceiling, highest
-from bench.peers.contention import BUSY
+from bench.contention import BUSY
 from bench.results import is_date
-from zoo import files, kernels, schema
+from bench.sides.environment import TUNING
+from zoo import kernels
 from zoo.errors import ZooError
+from zoo.io import files, schema
 from zoo.runtime import STATUS, cpus, mx
 
 # Of threads, instructions and operators.
-_TUNING = ("OMP_", "GOMP_", "KMP_", "MXNET_", "DNNL_", "MKLDNN_", "ONEDNN_", "MKL_", "OPENBLAS_")
 _PROBES = Path(__file__).with_name("ceilings.py")
 
 
@@ -80,7 +81,7 @@ def _path() -> Path | None:
 def _key() -> str:
     """Names everything that a ceiling depends on, the program that measures it included."""
     found = kernels.available()
-    tuning = {name: value for name, value in sorted(os.environ.items()) if name.startswith(_TUNING)}
+    tuning = {name: value for name, value in sorted(os.environ.items()) if name.startswith(TUNING)}
     facts = (
         platform.node(), cpus.model_name(), sorted(cpus.flags()), _affinity(), cpus.usable(), os.cpu_count(),
         psutil.virtual_memory().total >> 30, STATUS.threads, STATUS.amx, found.sha256, found.convolution, tuning,

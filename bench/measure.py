@@ -13,12 +13,12 @@ import numpy as np
 
 from bench import reference
 from bench.cells import Cell, Measurement, Round, Until, interval
-from zoo import contexts, models
-from zoo.architectures import MODELS
+from zoo import models
 from zoo.data import Dataset
 from zoo.errors import ZooError
+from zoo.models.architectures import MODELS
 from zoo.recipes import Recipe
-from zoo.runtime import mx
+from zoo.runtime import contexts, mx
 from zoo.training import Predictor, TrainingSession
 
 ROUNDS = 5  # at least

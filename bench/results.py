@@ -29,9 +29,9 @@ from typing import TypeVar
 
 from bench import settings
 from bench.cells import Ceiling, Cell, Latency, Measurement, Outcome, Profile
-from zoo import files
 from zoo.errors import DataError, ZooError
-from zoo.schema import build
+from zoo.io import files
+from zoo.io.schema import build
 
 Kind = TypeVar("Kind")
 

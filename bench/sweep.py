@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Union
 
-from bench import kept, runner, tables
+from bench import kept, tables
 from bench.cells import Ceiling, Cell, Latency, Outcome, Profile, Until, highest
 from bench.pace import Pace
 from bench.results import Run
+from bench.sides import runner
 
 CEILINGS = ("auto", "measure", "cached", "skip")
 LEFT_OUT = "left out for want of time"

@@ -11,8 +11,8 @@ from itertools import compress
 from tabulate import tabulate, tabulate_formats
 
 from bench.cells import ARITHMETIC, MEMORY, Ceiling, Latency, Measurement, Outcome, Profile, peak
+from bench.contention import BUSY
 from bench.environment import summary
-from bench.peers.contention import BUSY
 from bench.results import Run, document
 
 FORMATS = sorted({*tabulate_formats, "csv", "json"})

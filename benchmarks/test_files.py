@@ -9,7 +9,7 @@ import pytest
 
 import export
 import zoo
-from zoo import weights
+from zoo.models import weights
 from zoo.runtime import mx
 
 FACTS = {"context": "cpu(0)", "dtype": "float32"}

@@ -10,7 +10,7 @@ import pytest
 import zoo
 from bench.cells import Cell
 from bench.measure import Workload
-from zoo import lowering
+from zoo.graph import lowering
 from zoo.runtime import mx
 
 BATCH_SIZE = 200

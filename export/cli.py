@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from export.onnx import DEFAULT_OPSET
-from zoo import files
-from zoo.cli.options import add_data, add_params, load_data, load_network, model, path
+from zoo.cli.options import add_data, add_params, load_network, model, path
 from zoo.console import FAILURE
 from zoo.errors import ZooError
-from zoo.graph import INPUT_SHAPE
+from zoo.graph.cost import INPUT_SHAPE
+from zoo.io import files
 
 if TYPE_CHECKING:
     from export import verification
@@ -110,6 +110,7 @@ def _verified_onnx(net: mx.gluon.HybridBlock, arguments: argparse.Namespace) -> 
     from export import verification
     from export.onnx import model as onnx_model
     from zoo import models
+    from zoo.data.named import load_data
 
     facts = {}
     if arguments.model is not None:

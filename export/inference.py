@@ -7,11 +7,11 @@ from math import prod
 
 import numpy as np
 
-from zoo import weights
 from zoo.console import mxnet_reason
 from zoo.errors import ZooError
+from zoo.graph.ir import Graph, Node, symbol_of
+from zoo.models import weights
 from zoo.runtime import mx
-from zoo.symbols import Graph, Node, symbol_of
 
 INPUT = "data"
 _MOST_ELEMENTS = 2**31  # of an array of MXNet 1.9.1 as it is distributed
@@ -103,7 +103,7 @@ def name_uniquely(graph: Graph) -> None:
 
 
 def finite_state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
-    """:func:`zoo.weights.state`; :class:`ZooError` names a weight that holds what is no finite number."""
+    """:func:`zoo.models.weights.state`; :class:`ZooError` names a weight that holds what is no finite number."""
     arrays = weights.state(net)
     for name, array in arrays.items():
         if not np.isfinite(weights.widened(array)).all():

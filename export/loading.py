@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from export import inference
-from zoo import lowering, weights
 from zoo.console import mxnet_reason
 from zoo.errors import WeightsError, ZooError
-from zoo.graph import INPUT_SHAPE
+from zoo.graph import lowering
+from zoo.graph.cost import INPUT_SHAPE
+from zoo.graph.ir import Graph
+from zoo.models import weights
 from zoo.runtime import mx
-from zoo.symbols import Graph
 
 _ENDING = "-symbol.json"
 _ATTRIBUTES = ("attrs", "attr", "param")  # what MXNet called them from 0.11 on, and before

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from export import inference
-from zoo import files, lowering, weights
 from zoo.errors import ZooError
-from zoo.graph import INPUT_SHAPE
+from zoo.graph import lowering
+from zoo.graph.cost import INPUT_SHAPE
+from zoo.graph.ir import Graph, symbol_of
+from zoo.io import files
+from zoo.models import weights
 from zoo.runtime import mx
-from zoo.symbols import Graph, symbol_of
 
 
 def to_symbol(

@@ -6,6 +6,7 @@ import gzip
 import os
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -19,6 +20,9 @@ from zoo.data import decoded, idx
 from zoo.data.catalogue import DATASETS
 from zoo.data.mnist import locate
 from zoo.runtime import cpus
+
+# Where a shell has started pytest in the background, Ctrl-C is ignored, also by what pytest starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 BFLOAT16 = ("bfloat16",) if "avx512bw" in cpus.flags() else ()  # as a dtype to test where this processor has it

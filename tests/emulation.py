@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from zoo import casting, kernels, lowering
-from zoo.symbols import Graph, Node, Output
+from zoo import kernels
+from zoo.graph import lowering
+from zoo.graph.ir import Graph, Node, Output
+from zoo.graph.passes import casting
 
 _cast = casting.cast
 

@@ -13,10 +13,10 @@ from bench import results
 from bench.cells import ARITHMETIC, Ceiling, Cell, Measurement, Outcome, Round
 from bench.peers import tables as peer_tables
 from bench.peers import works
-from bench.peers.checks import Check
 from bench.peers.comparison import Plan
 from bench.peers.results import Result, judge
 from bench.results import Run
+from bench.sides.checks import Check
 from zoo.training.history import EpochRecord, History
 
 CELL = Cell("mlp", "cpu(0)", "float32", 100, "train")

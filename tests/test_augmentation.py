@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import augmentation, kernels
+from zoo import kernels
 from zoo.errors import ZooError
+from zoo.graph.ir import Graph
+from zoo.recipes import augmentation
 from zoo.runtime import mx
-from zoo.symbols import Graph
 from zoo.training import TrainingSession, steps
 
 WILD = zoo.Augmentation(shift=4, rotation=30, scale=0.3, shear=0.3, elastic=2)

@@ -15,12 +15,13 @@ import pytest
 from conftest import assert_refused
 
 import zoo
-from bench import ceilings, environment, results, runner, tables
+from bench import ceilings, environment, results, tables
 from bench.cells import ARITHMETIC, Ceiling, Cell, Measurement, Outcome, Round, highest, peak
 from bench.cli import table
 from bench.measure import Workload, measure
-from zoo import contexts, kernels
-from zoo.runtime import STATUS, cpus, mx
+from bench.sides import runner
+from zoo import kernels
+from zoo.runtime import STATUS, contexts, cpus, mx
 
 QUICK = ("--seconds", "0.2", "--batch-sizes", "100")
 

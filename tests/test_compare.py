@@ -19,7 +19,7 @@ from bench.compare import revisions
 from bench.compare.rounds import PAIRS, Pair, Turns
 from bench.compare.rows import of_pairs, slowed
 from bench.compare.statistics import FASTER, LEVEL, NOISY, SAME, SLOWER
-from bench.peers.wire import Side
+from bench.sides.wire import Side
 
 pytest.importorskip("scipy")
 THRESHOLD = 0.03

@@ -11,8 +11,8 @@ from conftest import needs_bfloat16
 
 import export
 import zoo
+from zoo.models.weights import state
 from zoo.runtime import mx
-from zoo.weights import state
 
 every_model = pytest.mark.parametrize("name", zoo.list_models())
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo import files
+from zoo.io import files
 
 
 def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path: Path):

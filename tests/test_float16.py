@@ -16,10 +16,12 @@ from emulation import emulate_float16
 from networks import unsettled
 
 import zoo
-from zoo import casting, lowering, weights
+from zoo.graph import lowering
+from zoo.graph.ir import Graph
+from zoo.graph.passes import casting
+from zoo.models import weights
 from zoo.recipes import OPTIMIZERS
 from zoo.runtime import mx
-from zoo.symbols import Graph
 from zoo.training import Predictor, TrainingSession, scaling
 
 nn = mx.gluon.nn
@@ -197,7 +199,7 @@ def test_scaled_steps_are_those_without_a_scale(optimizer: str, ctx: list, mnist
     initial = weights.state(zoo.get_model("mlp", seed=0))
     for name, array in plain.items():  # relative to what was learnt; Adam and its like divide by gradients near 0
         moved = np.linalg.norm(array - initial[name])
-        assert 0 < moved and np.linalg.norm(found[name] - array) < 1e-3 * moved, name
+        assert moved > 0 and np.linalg.norm(found[name] - array) < 1e-3 * moved, name
 
 
 @pytest.mark.parametrize("ctx, value", [([mx.cpu(0)], np.nan), ([mx.cpu(0), mx.cpu(1)], np.inf)], ids=["one", "two"])

@@ -178,7 +178,7 @@ def test_doctor_without_a_driver(start):
 ])  # fmt: skip
 def test_which_contexts_can_be_used(gpus: str, environment: dict, usable: str, said: str, start):
     code = (
-        "import zoo, mxnet; from zoo import contexts\n"
+        "import zoo, mxnet; from zoo.runtime import contexts\n"
         "print(*contexts.usable())\n"
         "try: print(contexts.check('gpu(0)'), mxnet.test_utils.list_gpus())\n"
         "except zoo.errors.ZooError as error: print(error)"

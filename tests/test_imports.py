@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from zoo import private
+from zoo.io import private
 from zoo.runtime import compat, cpus, mx
 
 USE = "print(mx.nd.ones((2, 3)).sum().asscalar(), mx.autograd.is_training(), mx.np.msort is not None)"

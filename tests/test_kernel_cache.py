@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo import kernels, private
+from zoo import kernels
+from zoo.io import private
 from zoo.kernels import build
 
 ROOT = Path(__file__).parent.parent
@@ -304,7 +305,7 @@ def as_user(place: Place, **environment: str) -> str:
         pytest.skip("other users cannot read the project here")
     code = f"""
 import os
-from zoo import files
+from zoo.io import files
 from zoo.kernels import build
 files.user_cache()
 os.environ.update({environment})

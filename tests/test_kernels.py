@@ -10,9 +10,11 @@ import pytest
 from conftest import BFLOAT16, needs_bfloat16
 
 import zoo
-from zoo import kernels, lowering, weights
+from zoo import kernels
+from zoo.graph import lowering
+from zoo.graph.ir import Graph
+from zoo.models import weights
 from zoo.runtime import STATUS, mx
-from zoo.symbols import Graph
 
 nn = mx.gluon.nn
 CPU = [mx.cpu()]

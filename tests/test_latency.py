@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from conftest import assert_refused
 
-from bench import details, latency, results, runner
+from bench import details, latency, results
 from bench.cells import Cell, Latency
+from bench.sides import runner
 
 CELL = Cell("mlp", "cpu(0)", "float32", 1, "infer")
 

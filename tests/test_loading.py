@@ -14,7 +14,7 @@ from conftest import ROOT, assert_refused
 
 import export
 import zoo
-from zoo import weights
+from zoo.models import weights
 from zoo.runtime import mx
 
 

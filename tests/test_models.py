@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import weights
-from zoo.architectures import MODELS
+from zoo.models import weights
+from zoo.models.architectures import MODELS
 from zoo.registry import Registry
 from zoo.runtime import mx
 

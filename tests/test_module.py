@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.architectures import MODELS
+from zoo.models.architectures import MODELS
 from zoo.runtime import mx
 
 

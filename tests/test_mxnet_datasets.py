@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import files, mxnet_datasets
 from zoo.data import fetch, idx
 from zoo.data.catalogue import DATASETS
 from zoo.data.sources import Mirror
-from zoo.runtime import mx
+from zoo.io import files
+from zoo.runtime import mx, mxnet_datasets
 
 NAMES = TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = tuple(DATASETS["mnist"].sha256)
 
@@ -261,5 +261,6 @@ def test_installing_twice_changes_nothing():
 
 
 def test_importing_it_costs_nothing():
-    code = "import sys, zoo.mxnet_datasets; print(sorted({'mxnet', 'numpy', 'requests', 'zoo.data'} & {*sys.modules}))"
+    heavy = "{'mxnet', 'numpy', 'requests', 'zoo.data'}"
+    code = f"import sys, zoo.runtime.mxnet_datasets; print(sorted({heavy} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

@@ -18,12 +18,12 @@ from networks import unsettled
 import zoo
 from bench.cells import Round
 from bench.peers import comparison, tables, works
-from bench.peers.checks import Check
 from bench.peers.comparison import MISSING, Plan, compare
 from bench.peers.results import Comparison, Result, judge
-from bench.peers.wire import SideFailed
 from bench.peers.works import Configuration, Target, Work
-from zoo import weights
+from bench.sides.checks import Check
+from bench.sides.wire import SideFailed
+from zoo.models import weights
 from zoo.runtime import mx
 
 WORK = Work("infer", "mlp", 100)
@@ -58,7 +58,7 @@ def test_pytorch_computes_what_every_model_computes(tmp_path: Path, mnist):
         np.savez(tmp_path / name, pixels=pixels, logits=net(mx.nd.array(pixels)).asnumpy(), **arrays)
     code = """
 import json, pathlib, sys, numpy, torch
-from bench.peers.torch_graph import network
+from bench.sides.torch_graph import network
 for path in sorted(pathlib.Path(sys.argv[1]).glob("*.npz")):
     given = dict(numpy.load(path))
     net = network(json.loads(path.with_suffix(".json").read_text())["nodes"], given)
@@ -122,7 +122,7 @@ def test_sides_take_turns_and_those_that_fail_drop_out(tmp_path: Path, monkeypat
             assert not [name for name in environment if name.startswith("OMP_")]
 
         __enter__ = lambda self: self  # noqa: E731
-        __exit__ = ready = lambda self, *_: None  # noqa: E731
+        __exit__ = ready = lambda self, *_: None
 
         def check(self) -> dict:
             return {"difference": 0.0, "agreement": 1.0}

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.architectures import ensemble
 from zoo.cli import main
 from zoo.console import run_command
 from zoo.data.corruptions import CORRUPTIONS
-from zoo.pretrained import combining, manifest
-from zoo.pretrained.manifest import FOLDER
+from zoo.models.architectures import ensemble
+from zoo.models.pretrained import manifest
+from zoo.models.pretrained.manifest import FOLDER
+from zoo.publishing import combining
 
 SHIPPED = zoo.list_models(pretrained=True)
 CHEAPEST = min(SHIPPED, key=lambda name: zoo.get_card(name).flops)
@@ -104,7 +105,7 @@ def test_evaluate_needs_no_file_and_shows_hard_images_and_mistakes(mnist, tmp_pa
 
 
 def test_a_picture_of_no_mistakes_and_of_too_many(mnist, tmp_path: Path):
-    from zoo import plots
+    from zoo.cli import plots
 
     labels = mnist.test.labels
     right = np.eye(10, dtype=np.float32)[labels]
@@ -257,7 +258,7 @@ def runs(tmp_path_factory) -> Path:
 
 
 def publish(*arguments: object) -> int:
-    return run_command("zoo.pretrained.add", "add", "", [str(argument) for argument in arguments])
+    return run_command("zoo.publishing.add", "add", "", [str(argument) for argument in arguments])
 
 
 def test_the_best_on_held_out_images_is_published(runs: Path, mnist, tmp_path: Path, capsys):

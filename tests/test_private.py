@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo import private
 from zoo.errors import ZooError
+from zoo.io import private
 
 CONTENT = bytes(range(256)) * 8
 OTHER = 12345  # a user that is not this one
@@ -39,7 +39,7 @@ def test_what_is_written_is_read(file: Path):
 
 @pytest.mark.parametrize("umask", [0, 0o002, 0o077])
 def test_nobody_else_may_write_whatever_the_umask(umask: int, tmp_path: Path):
-    code = "from zoo import private; private.write(private.cache('code') / 'file', b'content')"
+    code = "from zoo.io import private; private.write(private.cache('code') / 'file', b'content')"
     subprocess.run(
         [sys.executable, "-c", f"import os; os.umask({umask}); {code}"],
         env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "a" / "b")}, check=True, timeout=60,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import details, runner
+from bench import details
 from bench.cells import Cell, Operator, Profile
+from bench.sides import runner
 from zoo import kernels
 
 
@@ -30,7 +31,7 @@ def test_operators_come_one_by_one_and_all_in_the_trace(cell: Cell, operator: st
     if cell.phase == "train" and kernels.available().usable:
         assert calls["zoo_pixels"] == calls["zoo_sgd"] == profile.batches
     assert [each.seconds for each in profile.operators] == sorted((e.seconds for e in profile.operators), reverse=True)
-    assert 0 < profile.operator_seconds and profile.seconds > 0
+    assert profile.operator_seconds > 0 and profile.seconds > 0
 
     events = json.loads(path.read_text())["traceEvents"]
     complete = [event for event in events if event["ph"] == "X"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import quantization
+from zoo.graph import quantization
 from zoo.runtime import mx
 
 

@@ -10,8 +10,8 @@ from conftest import assert_refused
 
 import zoo
 from zoo import kernels
-from zoo.cookbook import RECIPES
 from zoo.recipes import SCHEDULES
+from zoo.recipes.named import RECIPES
 from zoo.runtime import mx
 from zoo.training import TrainingSession
 
@@ -111,7 +111,7 @@ def test_a_network_of_many_statistics_has_a_moving_average(mnist):
 def test_the_result_is_the_moving_average(contexts: str, mnist):
     """Of the weights after every batch, statistics included; training itself goes on with its own weights."""
     recipe = replace(SMALL, ema=0.9, momentum=0.9, epochs=2)
-    part, placed = mnist.train[:600], zoo.contexts.check(contexts)
+    part, placed = mnist.train[:600], zoo.runtime.contexts.check(contexts)
     plain = zoo.get_model("cnn7_relu", ctx=placed, seed=0)
     mx.random.seed(recipe.seed)
     session = TrainingSession(plain, part, replace(recipe, ema=0.0), placed)

@@ -82,8 +82,6 @@ def test_importing_the_zoo_does_not_load_mxnet():
     assert python("import zoo, sys; zoo.load_mnist; print('mxnet' in sys.modules)") == "False"
 
 
-
-
 @pytest.mark.parametrize(
     "command",
     [
@@ -205,7 +203,7 @@ def test_a_library_that_is_nowhere_is_named(linked):
 
 
 def test_contexts_are_parsed_and_checked():
-    from zoo import contexts
+    from zoo.runtime import contexts
 
     assert contexts.parse("cpu(0), cpu(1)") == [mx.cpu(0), mx.cpu(1)]
     assert contexts.check(None) == [mx.cpu(0)]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, assert_refused
 
-from zoo import environment
+from zoo.installation import environment
 from zoo.data import idx
 from zoo.errors import ZooError
 
@@ -60,7 +60,7 @@ def test_the_hook_does_not_stop_python_once_the_zoo_is_gone(other_environment: P
     ({"STAND_IN_GPUS": "8.6,9.0"}, "cpu", "CUDA_VISIBLE_DEVICES=0 hides it"),
 ])  # fmt: skip
 def test_the_wheel_is_chosen_by_driver_and_card(machine: dict, extra: str, reason: str, driver: dict):
-    code = "from zoo import environment; choice = environment.choose(); print(choice.extra, choice.reason)"
+    code = "from zoo.installation import environment; choice = environment.choose(); print(choice.extra, choice.reason)"
     found = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, **driver, **machine}, cwd=ROOT, capture_output=True, text=True,
@@ -206,4 +206,4 @@ def test_a_bad_script_fails_as_python_lets_it_fail(run, tmp_path: Path, content:
     script = tmp_path / "script.py"
     script.write_text(content)
     done = run("zoo", "run", script)
-    assert done.returncode == 1 and expected in done.stderr and "zoo/script.py" not in done.stderr, done.stderr
+    assert done.returncode == 1 and expected in done.stderr and "installation/script.py" not in done.stderr, done.stderr

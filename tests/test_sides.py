@@ -12,8 +12,8 @@ import psutil
 import pytest
 from conftest import ROOT
 
-from bench.peers.contention import Others
-from bench.peers.wire import Side, SideFailed
+from bench.contention import Others
+from bench.sides.wire import Side, SideFailed
 from zoo.runtime import cpus
 
 
@@ -23,7 +23,7 @@ def side(tmp_path: Path):
 
     def make(body: str, limit: float = 60) -> Side:
         lines = "\n    ".join(body.splitlines())
-        source = f"from bench.peers.wire import Prepared, serve\n\ndef prepare(request):\n    {lines}\n\nserve(prepare)"
+        source = f"from bench.sides.wire import Prepared, serve\n\ndef prepare(request):\n    {lines}\n\nserve(prepare)"
         (tmp_path / "stub.py").write_text(source)
         environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
         return Side("stub", {"number": 7}, environment, limit)

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo import costs, graph
-from zoo.architectures import MODELS
 from zoo.cli import COMMANDS
-from zoo.models import get_card
+from zoo.graph import cost
+from zoo.models import costs
+from zoo.models.architectures import MODELS
+from zoo.models.lookup import get_card
 from zoo.runtime import mx
 
 every_model = pytest.mark.parametrize("name", zoo.list_models())
@@ -32,7 +33,7 @@ def imported(done: subprocess.CompletedProcess) -> set[str]:
     [
         ["zoo", "--help"],
         *(["zoo", command, "--help"] for command in COMMANDS),
-        ["zoo.pretrained.add", "--help"],
+        ["zoo.publishing.add", "--help"],
         ["bench", "report", "--help"],
         ["export", "--help"],
     ],
@@ -68,19 +69,21 @@ def test_models_are_listed_without_mxnet_and_numpy(run, arguments: list, code: i
 
 @every_model
 def test_the_layers_of_a_card_are_those_of_its_graph(name: str):
-    assert zoo.get_card(name).layers == graph.layers(MODELS[name].build())
+    assert zoo.get_card(name).layers == cost.layers(MODELS[name].build())
 
 
 def test_what_ships_is_what_these_sources_make():
-    assert (costs.PACKAGE / costs.FILE).read_bytes() == costs.encode(costs.PACKAGE), "run python -m zoo.costs"
+    shipped = (costs.PACKAGE / costs.FILE).read_bytes()
+    assert shipped == costs.encode(costs.PACKAGE), "run python -m zoo.publishing.costs"
 
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """A copy of the file and of what it depends on."""
-    shutil.copytree(costs.PACKAGE / "architectures", tmp_path / "architectures")
-    for name in ("graph.py", costs.FILE):
-        shutil.copy(costs.PACKAGE / name, tmp_path)
+    shutil.copytree(costs.PACKAGE / "models/architectures", tmp_path / "models/architectures")
+    (tmp_path / "graph").mkdir()
+    for name in ("graph/cost.py", costs.FILE):
+        shutil.copy(costs.PACKAGE / name, tmp_path / name)
     return tmp_path
 
 
@@ -96,10 +99,10 @@ def _rewrite(change: Callable[[dict], object]) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda package: (package / "graph.py").write_text("# other FLOPs\n"),
-        lambda package: (package / "architectures" / "vgg.py").unlink(),
-        lambda package: (package / "architectures" / "lenet.py").rename(package / "architectures" / "le_net.py"),
-        lambda package: (package / "architectures" / "mine.py").write_text("# a model of one's own\n"),
+        lambda package: (package / "graph/cost.py").write_text("# other FLOPs\n"),
+        lambda package: (package / "models/architectures/vgg.py").unlink(),
+        lambda package: (package / "models/architectures/lenet.py").rename(package / "models/architectures/le_net.py"),
+        lambda package: (package / "models/architectures/mine.py").write_text("# a model of one's own\n"),
         lambda package: (package / costs.FILE).unlink(),
         lambda package: (package / costs.FILE).write_bytes((package / costs.FILE).read_bytes()[:-100]),
         lambda package: (package / costs.FILE).write_text("[]"),
@@ -116,7 +119,7 @@ def test_changed_sources_and_damaged_files_are_noticed(package: Path, change: Ca
     change(package)
     assert costs.read(package) == {}
     monkeypatch.setattr(costs, "PACKAGE", package)
-    assert costs.layers(MODELS["mlp"]) == graph.layers(MODELS["mlp"].build())
+    assert costs.layers(MODELS["mlp"]) == cost.layers(MODELS["mlp"].build())
 
 
 def test_a_model_of_one_s_own_needs_no_entry(monkeypatch):

@@ -10,8 +10,9 @@ import pytest
 from networks import is_slow
 
 import zoo
-from zoo import lowering, weights
-from zoo.architectures import MODELS
+from zoo.graph import lowering
+from zoo.models import weights
+from zoo.models.architectures import MODELS
 from zoo.recipes import OPTIMIZERS
 from zoo.runtime import mx
 from zoo.training import TrainingSession
@@ -204,9 +205,9 @@ def test_a_parameter_s_own_learning_rate_is_kept(mnist):
     net = zoo.get_model("mlp", seed=0)
     frozen = net.collect_params()["fc1_weight"]
     frozen.lr_mult = 0.0
-    before = zoo.weights.state(net)
+    before = zoo.models.weights.state(net)
     zoo.fit(net, mnist.train[:200], recipe=zoo.Recipe(epochs=1, batch_size=50), progress=False)
-    changed = {name for name, array in zoo.weights.state(net).items() if not np.array_equal(array, before[name])}
+    changed = {name for name, array in zoo.models.weights.state(net).items() if not np.array_equal(array, before[name])}
     assert changed == {"arg:fc1_bias", "arg:fc2_weight", "arg:fc2_bias"}
 
 

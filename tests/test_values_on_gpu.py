@@ -13,10 +13,10 @@ import pytest
 from networks import is_slow, unsettled
 
 import zoo
-from zoo import contexts, weights
-from zoo.architectures import MODELS
+from zoo.models import weights
+from zoo.models.architectures import MODELS
 from zoo.recipes import OPTIMIZERS
-from zoo.runtime import mx
+from zoo.runtime import contexts, mx
 from zoo.training import Predictor, TrainingSession, scaling
 
 CPU = [mx.cpu(0)]
@@ -161,4 +161,4 @@ def assert_moved_alike(name: str, ours: dict, theirs: dict, tolerance: float) ->
     initial = weights.state(zoo.get_model(name, seed=0))
     for key, array in ours.items():
         moved = np.linalg.norm(array - initial[key])
-        assert 0 < moved and np.linalg.norm(theirs[key] - array) < tolerance * moved, key
+        assert moved > 0 and np.linalg.norm(theirs[key] - array) < tolerance * moved, key

@@ -29,7 +29,6 @@ def run_command(module: str, prog: str, description: str, argv: Sequence[str] | 
     ``time.monotonic()`` at which all began.
     What goes wrong, the import included, ends in a sentence on stderr and a non-zero exit code.
     """
-
     started = time.monotonic()
 
     def command() -> int:

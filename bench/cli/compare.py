@@ -19,12 +19,13 @@ from bench.compare.revisions import Revision
 from bench.compare.rows import Row
 from bench.compare.statistics import LEVEL, can_normalise, scipy_stats
 from bench.pace import duration
-from bench.peers.wire import SideFailed
-from zoo import contexts
-from zoo.cli.options import add_data, load_data
+from bench.sides.wire import SideFailed
+from zoo.cli.options import add_data
 from zoo.console import FAILURE, USAGE_ERROR
+from zoo.data.named import load_data
 from zoo.errors import ZooError
 from zoo.progress import progress_bar, say
+from zoo.runtime import contexts
 
 _SIZES = {"train": (200,), "infer": (200,)}
 _BETWEEN_REVISIONS, _BETWEEN_FILES = 0.03, 0.10  # thresholds

@@ -16,13 +16,15 @@ from bench.pace import duration
 from bench.peers import comparison, tables, works
 from bench.peers.comparison import Plan
 from bench.peers.results import Result, judge
-from bench.peers.wire import SideFailed
 from bench.peers.works import Configuration, Target, Work
-from zoo import files, models
-from zoo.architectures import MODELS
-from zoo.cli.options import add_data, load_data, path
+from bench.sides.wire import SideFailed
+from zoo import models
+from zoo.cli.options import add_data, path
 from zoo.console import FAILURE, INTERRUPTED
+from zoo.data.named import load_data
 from zoo.errors import UnknownName, ZooError
+from zoo.io import files
+from zoo.models.architectures import MODELS
 from zoo.progress import progress_bar, say
 
 

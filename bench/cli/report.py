@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from zoo import files
 from zoo.cli.options import path
 from zoo.errors import ZooError
+from zoo.io import files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

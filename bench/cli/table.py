@@ -12,17 +12,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import details, environment, results, sweep, tables
-from bench.cells import DTYPES, INFERENCE_ONLY, PHASES, Cell, Until
+from bench.cells import INFERENCE_ONLY, PHASES, Cell, Until
 from bench.pace import duration
 from bench.sweep import CEILINGS, Plan
-from zoo import contexts, files, kernels, lowering, models
-from zoo.architectures import MODELS
-from zoo.cli.options import add_data, load_data, path
+from zoo import kernels, models
+from zoo.cli.options import add_data, path
 from zoo.console import FAILURE, INTERRUPTED
 from zoo.data import Dataset
+from zoo.data.named import load_data
 from zoo.errors import UnknownName, ZooError
+from zoo.graph import lowering
+from zoo.io import files
+from zoo.models.architectures import MODELS
 from zoo.progress import progress_bar, say
-from zoo.runtime import STATUS
+from zoo.runtime import STATUS, contexts
+from zoo.runtime.dtypes import INFERENCE_DTYPES
 
 _MODELS = ("mlp", "cnn7")
 _HIGHEST_RATE = 100_000
@@ -55,7 +59,7 @@ def add_cells(parser: argparse.ArgumentParser, sizes: str) -> None:
     add(
         "--dtypes",
         nargs="+",
-        choices=DTYPES,
+        choices=INFERENCE_DTYPES,
         help="bfloat16 on CPUs, float16 on GPUs, int8 for inference on cpu(0) "
         "(default: float32, and bfloat16 where it is on AMX)",
     )

@@ -40,9 +40,12 @@ def resolve(name: str) -> Revision:
             f"{name!r} is neither a file nor a revision of {top}, such as HEAD~1, a tag or a sha"
         ) from None
     try:
-        _git("cat-file", "-e", f"{sha}:zoo/__init__.py")
+        _git("cat-file", "-e", f"{sha}:zoo/models/__init__.py")
     except subprocess.CalledProcessError:
-        raise ZooError(f"{name} of {top} has no package zoo that could be measured") from None
+        raise ZooError(
+            f"{name} of {top} has no package zoo that could be measured: its modules must lie where they do now, "
+            "and for older revisions there is their own bench compare"
+        ) from None
     return Revision(name, sha)
 
 

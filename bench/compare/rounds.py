@@ -11,9 +11,9 @@ from pathlib import Path
 
 from bench import reference
 from bench.cells import Cell, Round
-from bench.peers.comparison import batches_for, inherited_environment
-from bench.peers.contention import Others
-from bench.peers.wire import Side
+from bench.contention import Others
+from bench.sides.environment import inherited_environment
+from bench.sides.wire import Side, batches_for
 
 PAIRS = 10  # of processes
 FEWEST_PAIRS = 3  # that tell anything of how pairs differ
@@ -48,13 +48,14 @@ def measure(
 
     Every pair of processes is started anew, the one or the other side first, and counts from when both are warm. Time
     that other programs take from it is made up for. ``progress`` hears how much is done, 0 to 1. Raises
-    :class:`bench.peers.wire.SideFailed`.
+    :class:`bench.sides.wire.SideFailed`.
     """
     request = {"cell": asdict(cell), "data": data}
     measured: list[Pair] = []
     for number in range(pairs):
         with ExitStack() as stack:
-            sides = [Side("bench.compare.side", request, inherited_environment(), folder=folder) for folder in folders]
+            environment = inherited_environment()
+            sides = [Side("bench.sides.revision", request, environment, folder=folder) for folder in folders]
             for side in reversed(sides) if number % 2 else sides:
                 stack.enter_context(side)
             for side in sides:

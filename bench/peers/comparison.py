@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -14,15 +12,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.cells import Round
-from bench.peers.checks import Check
-from bench.peers.contention import Others
+from bench.contention import Others
 from bench.peers.results import Result
-from bench.peers.wire import LIMIT, Side, SideFailed
 from bench.peers.works import Configuration, Work
+from bench.sides.checks import Check
+from bench.sides.environment import untuned_environment
+from bench.sides.wire import LIMIT, Side, SideFailed, batches_for
 from zoo.runtime import cpus
 
 MISSING = "not installed: pip install '.[peers]'"
-_TUNING = ("OMP_", "GOMP_", "KMP_", "MXNET_", "DNNL_", "MKLDNN_", "ONEDNN_", "MKL_", "OPENBLAS_")
 
 
 @dataclass(frozen=True)
@@ -52,20 +50,9 @@ class _Participant:
         return Result(self.configuration, tuple(self.rounds), self.check, others=tuple(self.others))
 
 
-def untuned_environment() -> dict[str, str]:
-    """This process's environment without anything that tunes the libraries compared, whoever set it."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_TUNING)}
-
-
-def inherited_environment() -> dict[str, str]:
-    """This process's environment with such tuning as its user chose, and without what it settled by itself."""
-    entries = os.fsdecode(Path("/proc/self/environ").read_bytes()).split("\0")  # as it was when Python started
-    return {**untuned_environment(), **dict(each.split("=", 1) for each in entries if each.startswith(_TUNING))}
-
-
 def hand_over(model: str, data: str | None, folder: Path) -> None:
     """Have ``folder`` filled with what all sides start from; raises :class:`SideFailed` where that fails."""
-    command = [sys.executable, "-m", "bench.peers.handover", model, data or "", str(folder)]
+    command = [sys.executable, "-m", "bench.sides.handover", model, data or "", str(folder)]
     try:
         subprocess.run(
             command, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT,
@@ -145,16 +132,6 @@ def _request(work: Work, configuration: Configuration, folder: Path, data: str |
         "data": data,
         "threads": cpus.usable(),
     }
-
-
-def batches_for(side: Side, seconds: float) -> int:
-    """How many batches take ``seconds``, by running more and more of them; that warms the side up, too."""
-    side.run(1)
-    batches, done = 1, side.run(1)
-    while done["seconds"] < seconds / 3:
-        batches = math.ceil(batches * min(10.0, 0.7 * seconds / done["seconds"]))
-        done = side.run(batches)
-    return max(1, round(batches * seconds / done["seconds"]))
 
 
 def _rotated(sides: Sequence[_Participant], number: int) -> list[_Participant]:

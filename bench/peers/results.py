@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.cells import Round
-from bench.peers.checks import Check
-from bench.peers.contention import BUSY
+from bench.contention import BUSY
 from bench.peers.works import Configuration, Target
+from bench.sides.checks import Check
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from importlib import metadata
 import numpy as np
 from tabulate import tabulate
 
+from bench.contention import BUSY
 from bench.environment import summary
 from bench.peers.comparison import Plan
-from bench.peers.contention import BUSY
 from bench.peers.results import Result, Row
 from bench.peers.works import OURS, Work
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from bench.cells import DTYPES
+from zoo.runtime.dtypes import INFERENCE_DTYPES
 
 OURS = "this project"
 REPORT = "the report's loop, default MXNet"
@@ -91,7 +91,7 @@ def comparisons(model: str, batch_size: int) -> tuple[Target, ...]:
 
 def configurations(work: Work, compiled: bool = False) -> list[Configuration]:
     """Every side that can do ``work``; ``compiled`` adds those that take a minute to prepare."""
-    ours = [dtype for dtype in _OUR_DTYPES[work.phase] if dtype in DTYPES]
+    ours = [dtype for dtype in _OUR_DTYPES[work.phase] if dtype in INFERENCE_DTYPES]
     sides = [Configuration(f"{OURS}, {dtype}", "ours", dtype) for dtype in ours]
     if work == _TRAIN_CNN7:  # the report has this network, this batch size and no other
         sides.append(Configuration(REPORT, "report_loop"))

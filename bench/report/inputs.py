@@ -12,7 +12,7 @@ from bench.peers.results import Result
 from bench.peers.works import Work
 from bench.results import Run
 from zoo.errors import DataError, ZooError
-from zoo.schema import build
+from zoo.io.schema import build
 from zoo.training.history import History
 
 HISTORY = "history.json"  # in the folder of a training run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from bench.cells import Cell
-from zoo.models import get_card
+from zoo.models.lookup import get_card
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}  # of an element
 

@@ -7,9 +7,10 @@ import re
 from collections.abc import Sequence
 
 from bench.report import accuracy, machines, peers, revisions, roofline, scaling, selection, throughput
-from bench.report.drawing import DARK, LIGHT, png
+from bench.report.drawing import png
 from bench.report.inputs import Inputs
 from bench.report.parts import Plot, Section
+from bench.report.themes import DARK, LIGHT
 from zoo.errors import ZooError
 
 _ROOMS = (throughput, roofline, scaling, peers, accuracy, revisions, machines)

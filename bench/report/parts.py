@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.report.themes import Theme
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from bench.report.drawing import Theme
 
 SIZE = (4.5, 3.4)  # inches of a plot: legible at the width of a phone, and two or three of them on a desk
 TALL = (4.5, 4.2)

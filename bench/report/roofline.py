@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.cells import DTYPES, MEMORY, Ceiling, Cell, Measurement, highest, peak
+from bench.cells import MEMORY, Ceiling, Cell, Measurement, highest, peak
 from bench.report import drawing, selection
 from bench.report.drawing import Line
 from bench.report.inputs import Inputs
 from bench.report.intensity import intensity
 from bench.report.parts import TALL, Group, Plot, Section, Table, value
-from zoo.architectures import MODELS
+from zoo.models.architectures import MODELS
+from zoo.runtime.dtypes import INFERENCE_DTYPES
 
 _TEXT = (
     "GFLOP/s of convolutions and dense layers against FLOPs per byte, if each such layer moves its input, weights and "
@@ -27,7 +28,7 @@ def section(inputs: Inputs) -> Section | None:
         bandwidth = max((each.rate or 0 for each in ceilings if each.of in MEMORY), default=0)
         measured = {
             cell: measurement for cell, measurement in selection.measured(runs).items()
-            if cell.model in MODELS and cell.dtype in DTYPES and min(bandwidth, peak(cell, ceilings) or 0) > 0
+            if cell.model in MODELS and cell.dtype in INFERENCE_DTYPES and min(bandwidth, peak(cell, ceilings) or 0) > 0
         }  # fmt: skip
         plots = [
             _plot(ceiling, bandwidth, {cell: each for cell, each in measured.items() if cell.dtype == ceiling.of})

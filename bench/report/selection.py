@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.cells import DTYPES, PHASES, Cell, Measurement, Outcome
+from bench.cells import PHASES, Cell, Measurement, Outcome
 from bench.report.drawing import Line
 from bench.results import Run
+from zoo.runtime.dtypes import INFERENCE_DTYPES
 
 Kinds = dict[tuple[str, str], str]  # dtype and context, and what plots call them
 
@@ -77,7 +78,7 @@ def kinds(runs: Iterable[Run]) -> Kinds:
     several = len({context for _, context in pairs}) > 1
     return {
         (dtype, context): f"{dtype}, {context}" if several else dtype
-        for dtype, context in sorted(pairs, key=lambda pair: (pair[1], _rank(DTYPES, pair[0])))
+        for dtype, context in sorted(pairs, key=lambda pair: (pair[1], _rank(INFERENCE_DTYPES, pair[0])))
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from export.onnx.settings import Settings
 from zoo.errors import ZooError
-from zoo.symbols import Node
+from zoo.graph.ir import Node
 
 BATCH = "batch"
 Shape = tuple  # of numbers, "batch", and None where a dimension depends on the batch in another way

@@ -13,9 +13,11 @@ from export.inference import INPUT
 from export.onnx import DEFAULT_OPSET
 from export.onnx.graph import BATCH, Graph, Tensor
 from export.onnx.translation import Translation, translate
-from zoo import __version__, files, weights
+from zoo import __version__
 from zoo.errors import ZooError
-from zoo.graph import INPUT_SHAPE
+from zoo.graph.cost import INPUT_SHAPE
+from zoo.io import files
+from zoo.models import weights
 from zoo.runtime import mx
 
 OPSETS = range(13, 22)

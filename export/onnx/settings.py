@@ -6,7 +6,7 @@ import ast
 import re
 
 from zoo.errors import ZooError
-from zoo.symbols import Node
+from zoo.graph.ir import Node
 
 # Of memory, libraries and training: results at inference are the same with any of them.
 _WITHOUT_EFFECT = {"cudnn_algo_verbose", "cudnn_off", "cudnn_tune", "workspace"}

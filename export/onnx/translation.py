@@ -11,8 +11,8 @@ from export.inference import INPUT
 from export.onnx.graph import BATCH, Call, Graph, Shape, Tensor
 from export.onnx.operators import OPERATORS
 from export.onnx.settings import Settings
-from zoo import symbols
 from zoo.errors import ZooError
+from zoo.graph import ir
 from zoo.registry import suggestion
 
 _TRIED = (2, 3)  # batch sizes: what is the same for both does not depend on it
@@ -27,7 +27,7 @@ class Translation:
 
 
 def translate(
-    source: symbols.Graph, weights: dict[str, np.ndarray], input_shape: tuple[int, ...], batch: int | None, opset: int
+    source: ir.Graph, weights: dict[str, np.ndarray], input_shape: tuple[int, ...], batch: int | None, opset: int
 ) -> Translation:
     """Translate every node of ``source``, whose only input is "data"; ``batch`` None leaves the batch size open."""
     nodes = list(source.nodes())
@@ -62,7 +62,7 @@ def translate(
 
 
 def _infer(
-    source: symbols.Graph, weights: dict[str, np.ndarray], input_shape: tuple[int, ...], batch: int | None
+    source: ir.Graph, weights: dict[str, np.ndarray], input_shape: tuple[int, ...], batch: int | None
 ) -> list[list[tuple[Shape, np.dtype]]]:
     """Shape and dtype of every output of every node, in the order of the nodes."""
     known = {name: value.shape for name, value in weights.items()}

@@ -87,11 +87,7 @@ def _generated(names: list[str], sources: list[Path], library: Library) -> str:
     text = "".join(subprocess.run(
         ["gcc", "-E", "-P", f"-DLIBRARY_{library.name}", source], capture_output=True, text=True, check=True
     ).stdout for source in sources)  # fmt: skip
-    bodies = [
-        _body(name)
-        for name in names
-        if not re.search(rf"\b{name}\s*\([^;{{}}]*\)\s*{{", text)
-    ]
+    bodies = [_body(name) for name in names if not re.search(rf"\b{name}\s*\([^;{{}}]*\)\s*{{", text)]
     return "\n".join(['#include "stand_in.h"', *bodies, ""])
 
 

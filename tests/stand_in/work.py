@@ -20,10 +20,11 @@ from pathlib import Path
 import numpy as np
 
 import zoo
-from zoo import contexts, training, weights
+from zoo import training
 from zoo.data import synthetic
 from zoo.errors import ZooError
-from zoo.runtime import mx
+from zoo.models import weights
+from zoo.runtime import contexts, mx
 from zoo.training import scaling
 
 # Numbers of images that, whole or halved, are no other size in any network, to be told from these by.
@@ -104,7 +105,7 @@ def float16() -> dict:
                 "trained": trained,
                 "evaluated": calls(),
             }
-        for optimizer in zoo.recipes.OPTIMIZERS:
+        for optimizer in zoo.recipes.recipe.OPTIMIZERS:
             zoo.fit(zoo.get_model("mlp"), DATA.train, None, replace(recipe, optimizer=optimizer), ctx, progress=False)
             facts["optimizers"].append(f"{optimizer} on {ctx}")
         for dtype in ("float32", "float16"):
@@ -168,7 +169,7 @@ def recipes() -> dict:
         augmentation=zoo.Augmentation(shift=2, rotation=15, scale=0.1, shear=0.1, elastic=1),
     )  # fmt: skip
     facts = {}
-    for optimizer in zoo.recipes.OPTIMIZERS:
+    for optimizer in zoo.recipes.recipe.OPTIMIZERS:
         for ctx in ("gpu(0)", "gpu(0),gpu(1)"):
             calls()
             net = zoo.get_model("micro", ctx=ctx)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from zoo.cli.options import model
-from zoo.models import get_card
+from zoo.models.lookup import get_card
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,14 +12,14 @@ def add_arguments(_: argparse.ArgumentParser) -> None:
 def run(_: argparse.Namespace) -> int:
     from tabulate import tabulate
 
-    from zoo import doctor
+    from zoo.cli import diagnosis
 
-    diagnosis = doctor.examine()
+    diagnosis = diagnosis.examine()
     print(tabulate(diagnosis.findings, tablefmt="plain"), end="\n\n")
     for problem in diagnosis.problems:
         print(f"problem: {problem}")
     if not diagnosis.problems:
-        from zoo import contexts  # needs MXNet, which may be what is wrong
+        from zoo.runtime import contexts  # needs MXNet, which may be what is wrong
 
         print(f"all is well: a training step of cnn7 ran on {', '.join(map(str, contexts.usable()))}")
     return 1 if diagnosis.problems else 0

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from zoo.cli.options import add_images, add_model, add_params, load_images, load_network, path
+from zoo.cli.options import add_images, add_model, add_params, load_network, path
 from zoo.errors import ZooError
 from zoo.progress import progress_bar
-from zoo.recipes import DTYPES
+from zoo.runtime.dtypes import INFERENCE_DTYPES
 
 if TYPE_CHECKING:
     from zoo import training
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_images(parser)
     parser.add_argument("--batch-size", type=int, default=500, help="(default: 500)")
     parser.add_argument(
-        "--dtype", choices=(*DTYPES, "int8"), default="float32",
+        "--dtype", choices=INFERENCE_DTYPES, default="float32",
         help="to compute in (default: float32); bfloat16 on CPUs, float16 on GPUs; int8 is calibrated with up to 5,000 "
         "training images",
     )  # fmt: skip
@@ -36,8 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from zoo import contexts, plots, training
+    from zoo import training
+    from zoo.cli import plots
     from zoo.data.corruptions import CORRUPTIONS, corrupt
+    from zoo.data.named import load_images
+    from zoo.runtime import contexts
     from zoo.training import evaluation
 
     picture = plots.output(arguments.misclassified) if arguments.misclassified else None

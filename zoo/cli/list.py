@@ -8,12 +8,12 @@ from textwrap import shorten
 
 from tabulate import tabulate
 
-from zoo import schema
-from zoo.architectures import MODELS
-from zoo.cards import Card, duration
 from zoo.cli.options import path
 from zoo.errors import ZooError
-from zoo.models import get_card, list_models
+from zoo.io import schema
+from zoo.models.architectures import MODELS
+from zoo.models.cards import Card, duration
+from zoo.models.lookup import get_card, list_models
 
 _NEVER = float("inf")  # sorts what has no figure behind what has
 _KEYS = {

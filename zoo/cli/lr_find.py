@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from zoo.architectures import MODELS
-from zoo.cli.options import add_images, add_model, load_images, path
+from zoo.cli.options import add_images, add_model, path
+from zoo.models.architectures import MODELS
 
 _SHOWN = 12  # rows
 
@@ -26,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from zoo import contexts, models, plots, training
+    from zoo import models, training
+    from zoo.cli import plots
+    from zoo.data.named import load_images
+    from zoo.runtime import contexts
 
     recipe = MODELS[arguments.model].recipe
     given = {name: getattr(arguments, name) for name in ("batch_size", "seed") if getattr(arguments, name) is not None}

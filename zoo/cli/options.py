@@ -11,18 +11,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.architectures import MODELS
-from zoo.augmentation import Augmentation
-from zoo.errors import UnknownName, ZooError
-from zoo.pretrained import manifest
+from zoo.errors import ZooError
+from zoo.models.architectures import MODELS
+from zoo.models.pretrained import manifest
+from zoo.recipes.augmentation import Augmentation
 from zoo.registry import suggestion
 
 if TYPE_CHECKING:
-    from zoo.data import MNIST, Dataset
     from zoo.runtime import mx
-
-_RECORDS = "rec:"
-_RECORD_OPTIONS = ("num_parts", "part_index")
 
 
 def path(text: str) -> Path:
@@ -53,7 +49,7 @@ def augmentation(text: str) -> Augmentation:
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """``--data``; :func:`load_data` is its other half."""
+    """``--data``; :func:`zoo.data.named.load_data` is its other half."""
     parser.add_argument(
         "--data",
         metavar="DIR",
@@ -62,14 +58,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_data(name: str | None) -> MNIST:
-    from zoo.data import load_mnist, synthetic
-
-    return synthetic() if name == "synthetic" else load_mnist(name)
-
-
 def add_images(parser: argparse.ArgumentParser) -> None:
-    """``--data``, which may name a ``.rec`` file here, and ``--pixels``; for :func:`load_images`."""
+    """``--data``, which may name a ``.rec`` file here, and ``--pixels``; for :func:`zoo.data.named.load_images`."""
     parser.add_argument(
         "--data",
         metavar="DATA",
@@ -81,33 +71,6 @@ def add_images(parser: argparse.ArgumentParser) -> None:
         "--pixels", choices=("scaled", "raw"), default="scaled",
         help="that the network sees: scaled to 0 to 1 (default), or 0 to 255 as they are stored",
     )  # fmt: skip
-
-
-def load_images(name: str | None, pixels: str) -> tuple[Dataset, Dataset | None]:
-    """Training and test images; the images of a ``.rec`` file are all training images, and none are there to test."""
-    if name is not None and name.startswith(_RECORDS):
-        return load_rec(name, pixels), None
-    mnist = load_data(name)
-    return (mnist.train.raw(), mnist.test.raw()) if pixels == "raw" else (mnist.train, mnist.test)
-
-
-def load_rec(name: str, pixels: str) -> Dataset:
-    """The images of ``rec:FILE.rec``, perhaps with options behind it."""
-    if not name.startswith(_RECORDS):
-        raise ZooError(f"a .rec file is named as rec:FILE.rec, not as {name}")
-    from zoo.data.records import load_records
-
-    file, *given = name[len(_RECORDS) :].split(",")
-    options = {}
-    for each in given:
-        option, _, value = each.partition("=")
-        if option not in _RECORD_OPTIONS:
-            raise UnknownName(f"a .rec file has no option {option!r}: {suggestion(option, _RECORD_OPTIONS)}")
-        if not value.isdecimal():
-            raise ZooError(f"{option} must be a whole number, not {value!r}")
-        options[option] = int(value)
-    records = load_records(file, **options)
-    return records.raw() if pixels == "raw" else records
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +87,8 @@ def add_params(parser: argparse.ArgumentParser) -> None:
 
 def load_network(name: str, params: Path | None, ctx: str | None = None) -> tuple[mx.gluon.HybridBlock, str]:
     """The model ``name`` with the weights in ``params``, or with the pretrained ones; and which they are, as text."""
-    from zoo import models, weights
+    from zoo import models
+    from zoo.models import weights
 
     net = models.get_model(name, pretrained=params is None, ctx=ctx)
     if params is None:

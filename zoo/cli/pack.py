@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from zoo.cli.options import add_data, load_data, path
+from zoo.cli.options import add_data, path
 from zoo.console import FAILURE
 from zoo.data.images import QUALITIES
 from zoo.data.listing import EXTENSIONS
@@ -80,6 +80,8 @@ def _decodes(rec: Path) -> bool:
 
 
 def _mnist(arguments: argparse.Namespace):
+    from zoo.data.named import load_data
+
     dataset = getattr(load_data(arguments.data), arguments.part or "train")
     images = len(dataset) if arguments.images is None else arguments.images
     if not 0 < images <= len(dataset):

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from zoo import files
-from zoo.cli.options import add_data, load_data, path
+from zoo.cli.options import add_data, path
 from zoo.errors import ZooError
+from zoo.io import files
 from zoo.progress import say
 
 if TYPE_CHECKING:
-    from zoo import reproductions, training
+    from zoo import training
+    from zoo.cli import reproductions
 
 _EXPERIMENTS = {
     "mlp-learning-rates": "the notebook: mlp with three learning rates on 42,000 JPGs, raw and scaled",
@@ -44,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if arguments.epochs is not None and arguments.epochs < 1:
         raise ZooError(f"--epochs must be at least 1, not {arguments.epochs}")
-    from zoo import contexts, plots, reproductions
+    from zoo.cli import plots, reproductions
+    from zoo.data.named import load_data
+    from zoo.runtime import contexts
 
     plot = plots.output(arguments.plot or Path(f"{arguments.experiment}.png"))
     ctx = contexts.check(arguments.ctx)

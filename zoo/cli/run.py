@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from zoo import script
+from zoo.installation import script
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

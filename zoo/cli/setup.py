@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from zoo import environment
 from zoo.errors import ZooError
+from zoo.installation import environment
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

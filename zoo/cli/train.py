@@ -8,12 +8,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.architectures import MODELS
-from zoo.cli.options import add_images, add_model, augmentation, load_images, load_rec, path
-from zoo.cookbook import RECIPES
+from zoo.cli.options import add_images, add_model, augmentation, path
 from zoo.errors import ZooError
+from zoo.models.architectures import MODELS
 from zoo.progress import say
-from zoo.recipes import DTYPES, OPTIMIZERS, SCHEDULES, Recipe
+from zoo.recipes import OPTIMIZERS, SCHEDULES, Recipe
+from zoo.recipes.named import RECIPES
+from zoo.runtime.dtypes import DTYPES
 
 if TYPE_CHECKING:
     from zoo import models, training
@@ -63,7 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from zoo import contexts, lowering, models, provenance, training, weights
+    from zoo import models, training
+    from zoo.data.named import load_images, load_rec
+    from zoo.graph import lowering
+    from zoo.models import weights
+    from zoo.runtime import contexts, provenance
     from zoo.training.history import Command, Score
 
     given = {field.name: getattr(arguments, field.name) for field in fields(Recipe)}

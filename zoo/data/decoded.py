@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo import files, private
 from zoo.errors import ZooError
+from zoo.io import files, private
 
 _LIMIT = 2**30  # bytes; what was not used for longest makes room
 

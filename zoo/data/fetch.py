@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoo import files, private
 from zoo.data import idx
 from zoo.data.catalogue import Published
 from zoo.data.sources import SourceFailed
 from zoo.errors import DataError, ZooError
+from zoo.io import files, private
 
 
 def cache(dataset: Published) -> Path:

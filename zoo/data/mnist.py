@@ -11,7 +11,7 @@ import numpy as np
 from zoo.data import fetch, idx
 from zoo.data.catalogue import DATASETS, Published
 from zoo.errors import DataError
-from zoo.files import hexdigest
+from zoo.io.files import hexdigest
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What :mod:`zoo.mxnet_datasets` puts in the place of MXNet's own loaders of data.
+"""What :mod:`zoo.runtime.datasets` puts in the place of MXNet's own loaders of data.
 
 Every function takes MXNet and the original, and then what the original takes. Files that its user has already,
 where MXNet would have put them, are used first.
@@ -17,12 +17,12 @@ from types import ModuleType
 
 import numpy as np
 
-from zoo import files
 from zoo.data import fetch, idx
 from zoo.data.catalogue import DATASETS
 from zoo.data.mnist import load_mnist, locate
 from zoo.data.sources import Mirror
 from zoo.errors import DataError
+from zoo.io import files
 
 _DATA = Path("data")  # where MXNet's tests keep files, below the current directory
 

@@ -14,13 +14,13 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from zoo import files
 from zoo.console import mxnet_reason
 from zoo.data import listing, recordio
 from zoo.data.images import MODES, QUALITIES, encode
 from zoo.data.listing import Entry
 from zoo.data.mnist import Dataset
 from zoo.errors import DataError, ZooError
+from zoo.io import files
 from zoo.progress import progress_bar
 from zoo.runtime import STATUS, mx
 

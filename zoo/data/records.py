@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo import files
 from zoo.console import mxnet_reason
 from zoo.data import decoded, recordio
 from zoo.data.mnist import Dataset
 from zoo.errors import DataError, UnknownName, ZooError
+from zoo.io import files
 from zoo.registry import suggestion
 from zoo.runtime import STATUS, mx
 

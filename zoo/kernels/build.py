@@ -1,6 +1,6 @@
 """Where the compiled library comes from: the user's cache, or a compiler.
 
-A library is code, so the cache counts only where nobody but this user can write to it (:mod:`zoo.private`). Where it
+A library is code, so the cache counts only where nobody but this user can write to it (:mod:`zoo.io.private`). Where it
 does not count, or cannot be written, a process compiles the library into a temporary folder of its own, which the
 processes that it starts read too and which goes when it ends.
 """
@@ -17,8 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo import private
 from zoo.errors import ZooError
+from zoo.io import private
 from zoo.runtime import cpus
 
 _FOLDER = Path(__file__).parent

@@ -10,9 +10,9 @@ import subprocess
 from dataclasses import dataclass
 from functools import cache
 
-from zoo import files
 from zoo.console import mxnet_reason
 from zoo.errors import ZooError
+from zoo.io import files
 from zoo.kernels.build import Built, obtain
 from zoo.runtime import STATUS, mx
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
-from zoo import private
 from zoo.errors import ZooError
+from zoo.io import private
 
 _REGISTRARS = ("_init_op_module", "_init_np_op_module")  # of mxnet.base: each calls a maker for every operator
 _SOURCES = ("base.py", "ndarray/register.py", "symbol/register.py")  # of the functions' sources

@@ -13,9 +13,8 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from zoo import mxnet_datasets
 from zoo.errors import MXNetUnavailable
-from zoo.runtime import amx, compat, libraries, operators, startup, threads
+from zoo.runtime import amx, compat, libraries, mxnet_datasets, operators, startup, threads
 
 _NOT_INSTALLED = "MXNet is not installed: run python -m zoo setup"
 

@@ -3,7 +3,7 @@
 from zoo.training.evaluation import Evaluation, Predictor, evaluate
 from zoo.training.history import EpochRecord, History
 from zoo.training.loop import TrainingInterrupted, fit
-from zoo.training.range_test import RangeTest, lr_find
+from zoo.training.lr_finder import RangeTest, lr_find
 from zoo.training.session import TrainingSession
 
 __all__ = [

@@ -35,10 +35,11 @@ class CachedGraph:
         self._operator = mx.nd.CachedOp(symbol, list(flags.items()))
         contexts = [array.context for array in next(iter(data.values()))]
         self._inputs = [
-            [self._array(name, way, context) for name in self._names] for way, context in enumerate(contexts)
+            [self._array(name, device_index, context) for name in self._names]
+            for device_index, context in enumerate(contexts)
         ]
 
-    def lay_out_plainly(self) -> None:
+    def restore_plain_layout(self) -> None:
         """Put the parameters into MXNet's plain layout, in place; before a run of many calls.
 
         Its own convolutions move them into oneDNN's, from which our operators would have them moved back again in
@@ -50,15 +51,15 @@ class CachedGraph:
                 if name in self._parameters and array.context.device_type == "cpu":
                     mx.base.check_call(mx.base._LIB.MXNDArrayGetData(array.handle, ctypes.byref(ctypes.c_void_p())))
 
-    def __call__(self, way: int, *changing: mx.nd.NDArray) -> list[mx.nd.NDArray]:
-        """The outputs for the ``changing`` inputs on the context number ``way``."""
-        inputs = self._inputs[way]
+    def __call__(self, device_index: int, *changing: mx.nd.NDArray) -> list[mx.nd.NDArray]:
+        """The outputs for the ``changing`` inputs on the context number ``device_index``."""
+        inputs = self._inputs[device_index]
         for place, array in zip(self._places, changing):
             inputs[place] = array
         outputs = self._operator(*inputs)
         return outputs if isinstance(outputs, list) else [outputs]
 
-    def _array(self, name: str, way: int, context: mx.Context) -> mx.nd.NDArray | None:
+    def _array(self, name: str, device_index: int, context: mx.Context) -> mx.nd.NDArray | None:
         if name in self._parameters:
             return self._parameters[name].data(context)
-        return self._data[name][way] if name in self._data else None
+        return self._data[name][device_index] if name in self._data else None

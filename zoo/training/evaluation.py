@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoo import contexts, lowering
 from zoo.data import Dataset
 from zoo.errors import ZooError
-from zoo.graph import INPUT_SHAPE
+from zoo.graph import lowering
+from zoo.graph.cost import INPUT_SHAPE
+from zoo.graph.quantization import quantize
 from zoo.progress import progress_bar
-from zoo.quantization import quantize
-from zoo.runtime import mx
+from zoo.runtime import contexts, mx
 from zoo.training import steps
 from zoo.training.cached import CachedGraph
-from zoo.training.resident import Resident, lagging
+from zoo.training.device_dataset import DeviceDataset, lagging
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Predictor:
         if batch_size < 1:
             raise ZooError(f"the batch size must be at least 1, not {batch_size}")
         self._dataset = dataset
-        self._data = Resident(dataset, ctx)
+        self._data = DeviceDataset(dataset, ctx)
         self._batch_size = batch_size
         lowered = _lowered(net, dtype, ctx, calibration)
         self._step = CachedGraph(
@@ -94,7 +94,7 @@ class Predictor:
             # With static shapes, some of MXNet's int8 operators meet arrays in layouts that they cannot read.
             static_shape=dtype != "int8",
         )
-        self._step.lay_out_plainly()
+        self._step.restore_plain_layout()
 
     def run(self, order: np.ndarray) -> Iterator[np.ndarray]:
         """The logits ``(batch, 10)`` float32 of the images at ``order``, batch by batch."""
@@ -111,7 +111,7 @@ class Predictor:
 
     def _enqueue(self, order: np.ndarray) -> Iterator[list[mx.nd.NDArray]]:
         for _, shards in self._data.batches(order, self._batch_size):
-            yield [self._step(way, *shard)[0] for way, shard in enumerate(shards)]
+            yield [self._step(device_index, *shard)[0] for device_index, shard in enumerate(shards)]
 
 
 def _lowered(

@@ -7,8 +7,8 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from zoo import files, schema
 from zoo.errors import ZooError
+from zoo.io import files, schema
 from zoo.recipes import Recipe
 from zoo.training.evaluation import Evaluation
 

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo import lowering, weights
 from zoo.data import Dataset
 from zoo.errors import DivergenceError, ZooError
+from zoo.graph import lowering
+from zoo.models import weights
 from zoo.progress import progress_bar
 from zoo.recipes import Recipe
 from zoo.runtime import STATUS, mx
 from zoo.training import scaling
+from zoo.training.checkpointer import Checkpointer
 from zoo.training.evaluation import Predictor, place
 from zoo.training.history import EpochRecord, History
 from zoo.training.interrupt import Interruption
-from zoo.training.keeper import Keeper
 from zoo.training.session import TrainingSession
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def fit(
     recipe = replace(recipe, dtype=lowering.resolve(recipe.dtype, net, contexts))
     mx.random.seed(recipe.seed)
     session = TrainingSession(net, train, recipe, contexts)
-    keeper = Keeper(net, recipe, Path(out) if out is not None else None)
+    checkpointer = Checkpointer(net, recipe, Path(out) if out is not None else None)
     history = History(recipe, train.source, tuple(map(str, contexts)), STATUS.threads)
 
     with Interruption() as interruption, progress_bar(progress, total=recipe.epochs * len(train), unit="img") as bar:
@@ -89,7 +90,7 @@ def fit(
                 record = _train(session, epoch, interruption, bar)
                 record = _validate(net, train, validation, contexts, record)
                 history = replace(history, records=(*history.records, record))
-                keeper.consider(record)
+                checkpointer.take(record)
                 if on_epoch is not None:
                     on_epoch(record)
                 if recipe.stop_at is not None and record.validation_accuracy >= recipe.stop_at:
@@ -102,14 +103,14 @@ def fit(
         except BaseException as error:  # whatever ended it, what was reached stays
             with contextlib.suppress(mx.base.MXNetError):  # the engine may have more of what raised
                 mx.nd.waitall()
-            keeper.salvage()
-            history = replace(history, stopped=_reason(error), best_epoch=keeper.best_epoch)
-            keeper.finish(history)
+            checkpointer.salvage()
+            history = replace(history, stopped=_reason(error), best_epoch=checkpointer.best_epoch)
+            checkpointer.finish(history)
             if isinstance(error, _Interrupted):
                 raise TrainingInterrupted(history) from None
             raise
-        history = replace(history, best_epoch=keeper.best_epoch)
-        keeper.finish(history)
+        history = replace(history, best_epoch=checkpointer.best_epoch)
+        checkpointer.finish(history)
         return history
 
 

@@ -8,15 +8,15 @@ from itertools import cycle, repeat
 
 import numpy as np
 
-from zoo import augmentation, lowering
 from zoo.data import Dataset
 from zoo.errors import ZooError
-from zoo.recipes import Recipe
+from zoo.graph import lowering
+from zoo.recipes import Recipe, augmentation
 from zoo.runtime import mx
 from zoo.training import steps
 from zoo.training.average import Average
 from zoo.training.cached import CachedGraph
-from zoo.training.resident import Resident, lagging, on_device
+from zoo.training.device_dataset import DeviceDataset, lagging, on_device
 from zoo.training.update import update
 
 
@@ -35,7 +35,7 @@ class TrainingSession:
     def __init__(
         self, net: mx.gluon.HybridBlock, train: Dataset, recipe: Recipe, contexts: Sequence[mx.Context]
     ) -> None:
-        self.data = Resident(train, contexts)
+        self.data = DeviceDataset(train, contexts)
         if recipe.batch_size > len(train):
             raise ZooError(f"the batch size {recipe.batch_size} is larger than the {len(train)} training images")
         if recipe.batch_size < len(contexts):
@@ -97,11 +97,11 @@ class TrainingSession:
             yield BatchResult(images, float(loss), int(correct))
 
     def _enqueue(self, order: np.ndarray, rates: Iterator[float]) -> Iterator[tuple[int, list[mx.nd.NDArray]]]:
-        self._step.lay_out_plainly()
+        self._step.restore_plain_layout()
         drawn = self.recipe.augmentation and [self.recipe.augmentation.draw(self._deform, len(order))]
         for images, shards in self.data.batches(order, self.recipe.batch_size, *(drawn or ())):
             with mx.autograd.record():
-                outputs = [self._step(way, *shard) for way, shard in enumerate(shards)]
+                outputs = [self._step(device_index, *shard) for device_index, shard in enumerate(shards)]
             heads = self._update.head_gradients(images)
             mx.autograd.backward([loss for loss, _ in outputs], heads and heads[: len(shards)])
             for idle in range(len(shards), len(self.data.contexts)):  # a last batch of fewer images than contexts

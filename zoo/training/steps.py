@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zoo import kernels
-from zoo.augmentation import CONTROL_POINTS
-from zoo.graph import INPUT_SHAPE
+from zoo.graph.cost import INPUT_SHAPE
+from zoo.graph.ir import Graph, Node
+from zoo.recipes.augmentation import CONTROL_POINTS
 from zoo.runtime import mx
-from zoo.symbols import Graph, Node
 
-# The inputs: images, labels (uint8), which of them (int32), and for augmentation, as zoo.augmentation has it, the
-# control points of each image and the basis of the splines (float32).
+# The inputs: images, labels (uint8), which of them (int32), and for augmentation, as zoo.recipes.augmentation has it,
+# the control points of each image and the basis of the splines (float32).
 IMAGES, LABELS, INDEX, POINTS, BASIS = "images", "labels", "index", "points", "basis"
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from zoo import kernels
+from zoo.graph.ir import Graph, Node
 from zoo.recipes import Recipe
 from zoo.runtime import mx
-from zoo.symbols import Graph, Node
-from zoo.training.resident import on_device
+from zoo.training.device_dataset import on_device
 from zoo.training.scaling import ScaledUpdate
 
 
@@ -82,9 +82,7 @@ def update(
 ) -> GluonUpdate | FusedUpdate | ScaledUpdate:
     """The one that gradients of a graph that computes in ``dtype`` need, and of the others the faster."""
     if dtype == "float16":
-        optimizer = mx.optimizer.create(
-            recipe.optimizer, param_dict=dict(enumerate(parameters)), **_settings(recipe)
-        )
+        optimizer = mx.optimizer.create(recipe.optimizer, param_dict=dict(enumerate(parameters)), **_settings(recipe))
         return ScaledUpdate(parameters, optimizer, contexts)
     on_one_cpu = [context.device_type for context in contexts] == ["cpu"]
     if (

@@ -39,7 +39,7 @@ def _prelu(call: Call) -> str:
 
 
 def _gelu(call: Call) -> str:
-    """x / 2 · (1 + erf(x / √2))"""
+    """X / 2 · (1 + erf(x / √2))"""
     if call.opset >= 20:
         return call.add("Gelu", call.data)
     scaled = call.add("Div", call.data, call.number("root", math.sqrt(2)), suffix="scaled")

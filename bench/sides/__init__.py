@@ -1,0 +1,1 @@
+"""Every process that is measured, and how it is driven."""

@@ -1,0 +1,56 @@
+"""Whether a side does the work that is timed: its logits and its first losses, compared with plain float32 Gluon's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+IMAGES = 500  # of the test set, whose logits are compared
+BATCHES = 8  # of training, whose mean loss is compared
+_DIFFERENCE = 1e-3  # of float32 logits, absolute
+_AGREEMENT = 0.99  # of the predicted digits, for formats of fewer bits
+_LOSS = 0.03  # relative; Dropout draws other numbers everywhere
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a side computes beside what plain float32 Gluon computes from the same weights and data."""
+
+    dtype: str
+    difference: float  # largest absolute one among the logits
+    agreement: float  # share of the images for which both predict the same digit
+    loss: float | None = None  # mean over the first batches, in nats; None for inference
+    reference_loss: float | None = None
+
+    @property
+    def failure(self) -> str | None:
+        """What is too different for this to be the same work; None where nothing is."""
+        if self.dtype == "float32" and not self.difference <= _DIFFERENCE:
+            return f"its logits differ by {self.difference:.1g}, more than {_DIFFERENCE:g}"
+        if not self.agreement >= _AGREEMENT:
+            return f"it predicts the same digit for {self.agreement:.1%} of the images, fewer than {_AGREEMENT:.0%}"
+        if self.loss is not None and not abs(self.loss / self.reference_loss - 1) <= _LOSS:
+            return f"its first losses are {self.loss:.3f} on average instead of {self.reference_loss:.3f}"
+        return None
+
+    def __str__(self) -> str:
+        losses = f", loss {self.loss:.3f} (reference {self.reference_loss:.3f})" if self.loss is not None else ""
+        return f"logits ±{self.difference:.0e}, digits {self.agreement:.1%}{losses}"
+
+
+def measure(folder: Path, start: str, logits: np.ndarray, losses: list[float] | None = None) -> dict:
+    """The fields of a :class:`Check` but for its dtype.
+
+    ``folder`` is what ``bench.sides.handover`` wrote, ``start`` the weights that the side started from
+    ("initial" or "trained"), ``logits`` ``(IMAGES, 10)`` those of the first test images, and ``losses``
+    the means of the first :data:`BATCHES` batches of training.
+    """
+    with np.load(Path(folder) / "reference.npz") as reference:
+        expected, loss = reference[start], float(reference["loss"])
+    facts = {
+        "difference": float(np.abs(logits - expected).max()),
+        "agreement": float((logits.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+    }
+    return facts if losses is None else {**facts, "loss": float(np.mean(losses)), "reference_loss": loss}

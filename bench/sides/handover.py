@@ -1,0 +1,72 @@
+"""What all sides of a comparison are given: ``python -m bench.sides.handover MODEL DATA FOLDER``.
+
+Plain Gluon in float32 trains the model for a few batches, by a loop that shares nothing with the loop
+that is to be measured, and leaves in FOLDER what the sides start from and are checked against.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from bench.sides.batches import Order, scaled
+from bench.sides.checks import BATCHES, IMAGES
+from export import to_onnx
+from zoo import models
+from zoo.data import Dataset
+from zoo.data.named import load_data
+from zoo.errors import ZooError
+from zoo.models import weights
+from zoo.models.architectures import MODELS
+from zoo.runtime import mx
+
+_TRAINED = 12  # batches; enough for running statistics and logits that mean something
+
+
+def main(model: str, data: str | None, folder: Path) -> None:
+    """Write the graph, the weights before and after training, the ONNX file, and what follows from them."""
+    mnist = load_data(data)
+    net = models.get_model(model, seed=0)
+    (folder / "graph.json").write_text(net(mx.sym.var("data")).tojson())
+    reference = {"initial": _write(net, mnist.test, folder / "initial")}
+    losses = _train(net, mnist.train, model)
+    reference["trained"] = _write(net, mnist.test, folder / "trained")
+    np.savez(folder / "reference.npz", loss=np.mean(losses[:BATCHES]), **reference)
+    recipe = MODELS[model].recipe
+    facts = {"learning_rate": recipe.learning_rate, "momentum": recipe.momentum, "onnx": None}
+    try:
+        to_onnx(net, folder / "trained.onnx")
+    except ZooError as error:
+        facts["onnx"] = str(error)
+    (folder / "facts.json").write_text(json.dumps(facts))
+
+
+def _write(net: mx.gluon.HybridBlock, test: Dataset, path: Path) -> np.ndarray:
+    """Keep the weights in ``path`` with ``.npz`` added; returns the logits of the first test images."""
+    logits = net(mx.nd.array(scaled(test.images[:IMAGES]))).asnumpy()
+    np.savez(path, **{name.split(":", 1)[1]: array for name, array in weights.state(net).items()})
+    return logits
+
+
+def _train(net: mx.gluon.HybridBlock, train: Dataset, model: str) -> list[float]:
+    net.hybridize()
+    recipe = MODELS[model].recipe
+    momentum = {"momentum": recipe.momentum} if recipe.momentum else {}
+    trainer = mx.gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": recipe.learning_rate, **momentum})
+    cross_entropy = mx.gluon.loss.SoftmaxCrossEntropyLoss()
+    losses = []
+    for index in Order(len(train), recipe.batch_size).take(_TRAINED):
+        with mx.autograd.record():
+            logits = net(mx.nd.array(scaled(train.images[index])))
+            loss = cross_entropy(logits, mx.nd.array(train.labels[index]))
+        loss.backward()
+        trainer.step(len(index))
+        losses.append(float(loss.mean().asscalar()))
+    return losses
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2] or None, Path(sys.argv[3]))

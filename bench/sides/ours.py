@@ -1,0 +1,60 @@
+"""This project's side: the loops behind ``zoo.fit`` and ``zoo.evaluate``, as ``python -m bench`` measures them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bench.sides import checks
+from bench.sides.batches import Order
+from bench.sides.wire import Prepared, serve
+
+
+def prepare(request: dict) -> Prepared:
+    from bench.cells import Cell
+    from bench.measure import Workload
+    from zoo.data.named import load_data
+
+    mnist = load_data(request["data"])
+    model = _handed_over(request["model"], Path(request["folder"]) / f"{request['start']}.npz")
+    cell = Cell(model, "cpu(0)", request["dtype"], request["batch_size"], request["phase"])
+    workload = Workload(cell, mnist.train)
+
+    def run(batches: int) -> dict:
+        turns = [1] * batches if request["waited"] else [batches]
+        done = [workload.run(turn) for turn in turns]
+        return {"images": sum(each.images for each in done), "seconds": sum(each.seconds for each in done)}
+
+    def check() -> dict:
+        tested = Workload(replace(cell, phase="infer"), mnist.test)
+        logits = np.concatenate(list(tested._run(np.arange(checks.IMAGES))))
+        if cell.phase == "infer":
+            return checks.measure(request["folder"], request["start"], logits)
+        order = np.concatenate(list(Order(len(mnist.train), cell.batch_size).take(checks.BATCHES)))
+        losses = [result.loss / result.images for result in workload._run(order)]
+        return checks.measure(request["folder"], request["start"], logits, losses)
+
+    return Prepared(run, check)
+
+
+def _handed_over(model: str, path: Path) -> str:
+    """Register ``model`` once more, with the weights in ``path`` as its initial ones; returns its name there."""
+    from zoo.models.architectures import MODELS
+    from zoo.runtime import mx
+
+    with np.load(path) as weights:
+        arrays = dict(weights)
+
+    class HandedOver(mx.init.Initializer):
+        def __call__(self, description, array):
+            array[:] = arrays[str(description)]
+
+    name = f"{model} as handed over"
+    MODELS.add(name, replace(MODELS[model], name=name, initializer=HandedOver()))
+    return name
+
+
+if __name__ == "__main__":
+    serve(prepare)

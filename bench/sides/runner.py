@@ -1,0 +1,113 @@
+"""Runs a cell or measures a ceiling in a fresh process, and survives whatever becomes of that."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from bench.cells import Ceiling, Cell, Latency, Measurement, Outcome, Profile, Until
+from zoo.errors import ZooError
+from zoo.io import files
+from zoo.io.schema import build
+
+_LIMIT = 300  # seconds for one process, beyond the time it is given to measure
+# MXNet runs the operators of a graph in bulk, and its profiler shows a bulk as one.
+_UNBULKED = {"MXNET_EXEC_BULK_EXEC_TRAIN": "0", "MXNET_EXEC_BULK_EXEC_INFERENCE": "0"}
+
+
+class TimeIsUp(Exception):
+    """A process was ended because it had not done its work in the seconds ``at_most`` that its caller gave it."""
+
+
+def run(
+    cell: Cell, data: str | None, seconds: float, until: Until | None = None, at_most: float | None = None
+) -> Outcome:
+    """Measure ``cell`` for about ``seconds``, or ``until``; if that fails, the outcome holds the reason.
+
+    Raises :class:`TimeIsUp` where all of it, the start of the process included, takes more seconds than ``at_most``,
+    as the functions below do.
+    """
+    request = {"cell": asdict(cell), "data": data, "seconds": seconds, "until": until and asdict(until)}
+    answer = _ask(request, _LIMIT + 10 * seconds + (until.limit if until else 0), at_most)
+    if "error" in answer:
+        return Outcome(cell, error=answer["error"])
+    return Outcome(cell, Measurement.from_json(answer["measurement"]))
+
+
+def profile(cell: Cell, data: str | None, trace: Path, at_most: float | None = None) -> Profile:
+    """The operators of ``cell``, every call of them in the file ``trace``; if that fails, it holds the reason."""
+    answer = _ask({"profile": asdict(cell), "data": data}, _LIMIT, at_most, _UNBULKED)
+    if "error" in answer:
+        return Profile(cell, error=answer["error"])
+    try:
+        files.write_text(trace, json.dumps(answer["trace"]) + "\n")
+    except ZooError as error:
+        return Profile(cell, error=str(error))
+    return replace(build(Profile, answer["profile"]), trace=str(trace))
+
+
+def latency(cell: Cell, data: str | None, seconds: float, rate: float | None, at_most: float | None = None) -> Latency:
+    """The latencies of ``cell`` at ``rate`` requests a second; if that fails, it holds the reason."""
+    request = {"latency": asdict(cell), "data": data, "seconds": seconds, "rate": rate}
+    answer = _ask(request, _LIMIT + 10 * seconds, at_most)
+    if "error" in answer:
+        return Latency(cell, error=answer["error"])
+    return build(Latency, answer["latency"])
+
+
+def probe(what: str, seconds: float, at_most: float | None = None) -> list[Ceiling]:
+    """Measure one of :data:`bench.ceilings.PROBES` for about ``seconds``; if that fails, it holds the reason."""
+    answer = _ask({"probe": what, "seconds": seconds}, _LIMIT + 10 * seconds, at_most)
+    if "error" in answer:
+        return [Ceiling(what, None, answer["error"])]
+    return [Ceiling(**each) for each in answer["ceilings"]]
+
+
+def _ask(request: dict, limit: float, at_most: float | None = None, settings: dict[str, str] | None = None) -> dict:
+    """The worker's answer within ``limit`` seconds; under the key "error" the reason why there is none."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            return _ask_in(Path(folder), request, limit if at_most is None else min(limit, at_most), settings)
+    except subprocess.TimeoutExpired:
+        if at_most is not None and at_most <= limit:
+            raise TimeIsUp from None
+        return {"error": f"not done after {limit:.0f} s"}
+    except OSError as error:
+        return {"error": f"could not be started: {error.strerror or error} {error.filename or ''}".strip()}
+
+
+def _ask_in(folder: Path, request: dict, limit: float, settings: dict[str, str] | None) -> dict:
+    asked, result = folder / "request.json", folder / "result.json"
+    asked.write_text(json.dumps(request))
+    command = [sys.executable, "-m", "bench.sides.worker", str(asked), str(result)]
+    with open(folder / "log", "w+b") as log:
+        # A session of its own keeps the terminal's Ctrl-C from it; subprocess.run kills it when it comes here.
+        done = subprocess.run(
+            command,
+            env={**os.environ, **(settings or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            timeout=limit,
+            start_new_session=True,
+            check=False,
+        )
+        log.seek(0)
+        said = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+    if done.returncode < 0:
+        return {"error": _killed(-done.returncode)}
+    try:
+        return json.loads(result.read_text())
+    except (OSError, ValueError):
+        return {"error": said[-1] if said else f"the process ended with {done.returncode} and said nothing"}
+
+
+def _killed(number: int) -> str:
+    name = signal.Signals(number).name if number in iter(signal.Signals) else f"signal {number}"
+    return f"killed by {name}" + (", most likely for want of memory" if name == "SIGKILL" else "")

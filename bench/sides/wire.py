@@ -1,0 +1,131 @@
+"""How a side is driven: a JSON request on its stdin, then a command a line; a JSON answer to each."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.console import mxnet_reason
+from zoo.errors import ZooError
+
+LIMIT = 240  # seconds for any one answer
+
+
+class SideFailed(ZooError):
+    """A side ended, failed or kept silent; carries the reason."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a side can do once it is ready."""
+
+    run: Callable[[int], dict]  # process so many batches; {"images": …, "seconds": …}
+    check: Callable[[], dict]  # the fields of bench.sides.checks.Check; comes before anything is run
+
+
+def serve(prepare: Callable[[dict], Prepared]) -> None:
+    """The side's half: prepare for the request, then run batches as asked until stdin closes."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever a library prints must not get between the answers
+    try:
+        prepared = prepare(json.loads(sys.stdin.readline()))
+        print(json.dumps({"ready": True}), file=answers)
+        for line in sys.stdin:
+            command = json.loads(line)
+            answer = prepared.check() if command == "check" else prepared.run(command)
+            print(json.dumps(answer), file=answers)
+    except Exception as error:
+        kind = "" if isinstance(error, ZooError) else f"{type(error).__name__}: "
+        print(json.dumps({"error": kind + mxnet_reason(error)}), file=answers)
+
+
+class Side:
+    """The harness's half: one process, entered to start it, left to end it."""
+
+    def __init__(
+        self,
+        module: str,
+        request: dict,
+        environment: dict[str, str],
+        limit: float = LIMIT,
+        folder: Path | None = None,  # to start in, where Python looks for packages first
+    ) -> None:
+        self._module, self._request, self._environment, self._limit = module, request, environment, limit
+        self._folder = folder
+
+    def __enter__(self) -> Side:
+        self._log = tempfile.TemporaryFile("w+", errors="replace")  # a pipe that nobody reads would fill up
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", self._module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
+            text=True, env=self._environment, cwd=self._folder, start_new_session=True,
+        )  # fmt: skip
+        self._send(self._request)
+        return self
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ready(self) -> None:
+        """Wait until it is prepared; entering only starts it, so that several sides can prepare at once."""
+        self._answer()
+
+    def check(self) -> dict:
+        self._send("check")
+        return self._answer()
+
+    def run(self, batches: int) -> dict:
+        self._send(batches)
+        return self._answer()
+
+    def _send(self, message: object) -> None:
+        try:
+            print(json.dumps(message), file=self._process.stdin, flush=True)
+        except BrokenPipeError:
+            raise SideFailed(self._last_words()) from None
+
+    def _answer(self) -> dict:
+        if not select.select([self._process.stdout], [], [], self._limit)[0]:
+            raise SideFailed(f"no answer within {self._limit:.0f} s")
+        line = self._process.stdout.readline()
+        if not line:
+            raise SideFailed(self._last_words())
+        answer = json.loads(line)
+        if "error" in answer:
+            raise SideFailed(answer["error"])
+        return answer
+
+    def _last_words(self) -> str:
+        code = self._process.wait()
+        if code < 0:
+            return f"killed by {signal.Signals(-code).name if -code in iter(signal.Signals) else f'signal {-code}'}"
+        self._log.seek(0)
+        said = [line.strip() for line in self._log if line.strip()]
+        return said[-1] if said else f"the process ended with {code} and said nothing"
+
+    def __exit__(self, *_) -> None:
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)  # and whatever it started: compilers, for one
+        except ProcessLookupError:
+            pass
+        with self._process, self._log:  # closes the pipes, and waits
+            pass
+
+
+def batches_for(side: Side, seconds: float) -> int:
+    """How many batches take ``seconds``, by running more and more of them; that warms the side up, too."""
+    side.run(1)
+    batches, done = 1, side.run(1)
+    while done["seconds"] < seconds / 3:
+        batches = math.ceil(batches * min(10.0, 0.7 * seconds / done["seconds"]))
+        done = side.run(batches)
+    return max(1, round(batches * seconds / done["seconds"]))

@@ -1,0 +1,42 @@
+"""Data by the name that ``--data`` gives them: a folder, ``rec:FILE.rec`` or "synthetic"."""
+
+from __future__ import annotations
+
+from zoo.data.mnist import MNIST, Dataset, load_mnist, synthetic
+from zoo.errors import UnknownName, ZooError
+from zoo.registry import suggestion
+
+_RECORDS = "rec:"
+_RECORD_OPTIONS = ("num_parts", "part_index")
+
+
+def load_data(name: str | None) -> MNIST:
+    """MNIST from the folder ``name``, or from the cache if that is None; made-up images if it is "synthetic"."""
+    return synthetic() if name == "synthetic" else load_mnist(name)
+
+
+def load_images(name: str | None, pixels: str) -> tuple[Dataset, Dataset | None]:
+    """Training and test images; the images of a ``.rec`` file are all training images, and none are there to test."""
+    if name is not None and name.startswith(_RECORDS):
+        return load_rec(name, pixels), None
+    mnist = load_data(name)
+    return (mnist.train.raw(), mnist.test.raw()) if pixels == "raw" else (mnist.train, mnist.test)
+
+
+def load_rec(name: str, pixels: str) -> Dataset:
+    """The images of ``rec:FILE.rec``, perhaps with options behind it."""
+    if not name.startswith(_RECORDS):
+        raise ZooError(f"a .rec file is named as rec:FILE.rec, not as {name}")
+    from zoo.data.records import load_records  # imports MXNet
+
+    file, *given = name[len(_RECORDS) :].split(",")
+    options = {}
+    for each in given:
+        option, _, value = each.partition("=")
+        if option not in _RECORD_OPTIONS:
+            raise UnknownName(f"a .rec file has no option {option!r}: {suggestion(option, _RECORD_OPTIONS)}")
+        if not value.isdecimal():
+            raise ZooError(f"{option} must be a whole number, not {value!r}")
+        options[option] = int(value)
+    records = load_records(file, **options)
+    return records.raw() if pixels == "raw" else records

@@ -1,0 +1,1 @@
+"""Networks as graphs: what they cost, and the same computed faster."""

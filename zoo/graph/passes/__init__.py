@@ -1,0 +1,1 @@
+"""Changes of a graph that leave what it computes as it is."""

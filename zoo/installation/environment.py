@@ -1,0 +1,140 @@
+"""The Python environment around MXNet: its wheel, installed where pip alone refuses to, and the import hook for all.
+
+MXNet's last wheel asks for ``numpy<2``, of which there is none for Python 3.13 and later, so that pip finds no way to
+install it there. It runs all the same (:mod:`zoo.runtime.compat`): :func:`install` has pip install the wheel as it is.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from zoo.errors import ZooError
+from zoo.io import files
+from zoo.runtime import gpus, libraries
+
+PROJECT, VERSION = "mxnet-mnist-zoo", "1.9.1"
+WHEELS = {"cpu": "mxnet", "cu112": "mxnet-cu112"}  # by extra
+_NEEDS = ("requests>=2.20,<3", "graphviz>=0.8.1,<0.9")  # what the wheel asks for besides NumPy
+_PLATFORMS = {"cpu": {("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "x86_64")}, "cu112": {("Linux", "x86_64")}}
+_FINDER = (Path(__file__).parent / "site/sitecustomize.py").read_text().partition("# The rest")[0]
+_HOOK = f"import sys; exec({_FINDER!r})\n"  # a .pth file's line that is run whenever this environment's Python starts
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which wheel suits this machine, and why."""
+
+    extra: str  # a key of WHEELS
+    reason: str
+
+
+def choose() -> Choice:
+    """The CUDA wheel where NVIDIA's driver shows GPUs, all of which the wheel has machine code for; else the other."""
+    refusal = gpus.refusal()
+    if refusal is not None:
+        return Choice("cpu", refusal)
+    return Choice("cu112", f"NVIDIA's driver shows {gpus.installed()[0]}")
+
+
+def install(extra: str) -> bool:
+    """Have pip install the wheel for ``extra`` and what it needs; False if all of it is there already.
+
+    Another MXNet is uninstalled, for both would be the package ``mxnet``, once the new one is there. Raises
+    :class:`ZooError` where there is no wheel for this platform, and with pip's own last word where pip fails.
+    """
+    name = WHEELS[extra]
+    here = (platform.system(), platform.machine())
+    if here not in _PLATFORMS[extra]:
+        known = " and ".join(f"{system} on {machine}" for system, machine in sorted(_PLATFORMS[extra]))
+        raise ZooError(f"there is no {name} {VERSION} for {' on '.join(here)}, only for {known}")
+    needs = [*_NEEDS, *_requirements(extra)]
+    present = libraries.mxnet_distribution()
+    if present == f"{name} {VERSION}":
+        missing = [each for each in needs if not _is_installed(each)]
+        if missing:
+            _pip("install", *missing)
+        return bool(missing)
+    wheel = ("--no-deps", f"{name}=={VERSION}")
+    _pip("install", *needs)
+    if present is not None:
+        with tempfile.TemporaryDirectory() as elsewhere:  # without a network this fails, and nothing is lost
+            _pip("install", *wheel, "--target", elsewhere)
+        _pip("uninstall", "--yes", present.split()[0])
+    _pip("install", *wheel)
+    return True
+
+
+def complaint() -> str | None:
+    """What ``pip check`` says of MXNet and this NumPy, explained; None where they suit each other."""
+    numpy = metadata.version("numpy")
+    if libraries.mxnet_distribution() is None or int(numpy.split(".")[0]) < 2:
+        return None
+    return f"says that MXNet needs numpy<2, but it works with NumPy {numpy} as zoo imports it: nothing to do"
+
+
+def hook_file() -> Path:
+    """The file in this environment that installs the import hook whenever Python starts; it need not be there."""
+    return Path(sysconfig.get_path("purelib")) / "mxnet_mnist_zoo_hook.pth"
+
+
+def install_hook() -> Path:
+    """Make ``import mxnet`` work in every program of this environment; :class:`ZooError` where that is not possible."""
+    files.write_text(hook_file(), _HOOK)
+    return hook_file()
+
+
+def remove_hook() -> bool:
+    """Undo :func:`install_hook`; False if there is nothing to undo."""
+    try:
+        hook_file().unlink()
+        return True
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise ZooError(f"cannot remove {hook_file()}: {error.strerror}") from error
+
+
+def _requirements(extra: str) -> list[str]:
+    """What setup.cfg lists under ``extra``, but for MXNet itself."""
+    try:
+        listed = [each.partition(";") for each in metadata.requires(PROJECT) or ()]
+    except metadata.PackageNotFoundError:
+        raise ZooError("this project is not installed in this environment: pip install . in its folder first") from None
+    wanted = re.compile(rf"extra\s*==\s*['\"]{extra}['\"]")
+    return [each.strip() for each, _, marker in listed if wanted.search(marker) and not each.startswith("mxnet")]
+
+
+def _is_installed(requirement: str) -> bool:
+    """In whatever version."""
+    try:
+        return bool(metadata.version(re.match(r"[\w.-]+", requirement)[0]))
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def _pip(*arguments: str) -> None:
+    """Run pip, or uv where that made an environment without pip, for this interpreter."""
+    if importlib.util.find_spec("pip") is not None:
+        command = [sys.executable, "-m", "pip", arguments[0], "--disable-pip-version-check", *arguments[1:]]
+    elif uv := shutil.which("uv"):
+        arguments = tuple(each for each in arguments if each != "--yes")
+        command = [uv, "pip", arguments[0], "--python", sys.executable, *arguments[1:]]
+    else:
+        raise ZooError(f"this environment has no pip: make one with python3 -m venv, or {sys.executable} -m ensurepip")
+    quiet = [] if sys.stderr is not None and sys.stderr.isatty() else ["--quiet"]
+    done = subprocess.run([*command, *quiet], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        errors = [line.partition(":")[2].strip() for line in said if line.lower().startswith("error:")] or said
+        hint = "; it found no version at all: is there a network?" if "(from versions: none)" in done.stderr else ""
+        raise ZooError(f"pip {arguments[0]} failed: {errors[-1] if errors else f'exit code {done.returncode}'}{hint}")

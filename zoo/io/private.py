@@ -1,0 +1,179 @@
+"""Folders and files that nobody but this user can change: where code may be kept between two runs.
+
+Whoever can write to a file of machine code or of Python's code objects can run code as its reader. Such files are
+kept in a folder that :func:`cache` vouches for; :func:`write` puts a SHA-256 behind their content, and :func:`read`
+returns nothing that does not fit it. Ownership keeps others out, the hash finds damage. ``root`` is trusted like the
+user: it can do anything to this process anyway.
+
+The rules are those of OpenSSH's ``StrictModes``: no directory or link on the way may belong to, or be writable by,
+anybody else. A sticky directory such as ``/tmp`` is fine on the way, since nobody can move another's files there.
+Every command comes through here before MXNet is imported, so this module imports little.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from zoo.errors import ZooError
+from zoo.io import files
+
+_DIGEST = 32  # bytes of a SHA-256, behind the content
+_PART = ".part"  # ends the names of files that are being written
+_STALE = 3600.0  # seconds after which such a file was left by a process that was killed
+_MOST_LINKS = 40  # that Linux follows on the way to a file
+
+
+def cache(name: str) -> Path:
+    """The folder ``name`` in the user's cache, made if it is missing; :class:`ZooError` unless it is private."""
+    folder = files.user_cache() / name
+    try:
+        make(folder)
+    except OSError as error:
+        raise ZooError(f"cannot make {folder}: {error.strerror or error}") from error
+    check(folder)
+    return folder
+
+
+def temporary(prefix: str) -> Path:
+    """A new folder that only this user can enter, for the caller to remove; :class:`ZooError` where there is none."""
+    refusal = ZooError("there is no folder for temporary files that can be written: set TMPDIR")
+    for place in (None, "/dev/shm"):  # a container's /tmp may lack the sticky bit
+        with suppress(OSError):
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+            try:
+                check(folder)
+                return folder
+            except ZooError as error:
+                folder.rmdir()
+                refusal = error
+    raise refusal
+
+
+def make(folder: Path) -> None:
+    """Make ``folder`` and what is missing above it, with nobody else's leave to write even where the umask gives it."""
+    for each in (*reversed(folder.parents), folder):
+        if not each.is_dir():
+            each.mkdir(0o755, exist_ok=True)
+
+
+def check(folder: Path) -> None:
+    """Raise a :class:`ZooError` that says who else could change what is in ``folder``, if anybody could."""
+    try:
+        *above, (own, found) = _way(folder)
+        upper = {0, os.geteuid(), os.stat("/").st_uid}  # who owns / is root, whatever a container calls it
+    except OSError as error:
+        raise ZooError(f"cannot look into {folder}: {error.strerror or error}") from error
+    for path, status in above:
+        _refuse(path, status, upper, sticky=True)
+    _refuse(own, found, {0, os.geteuid()})
+    if not stat.S_ISDIR(found.st_mode):
+        raise ZooError(f"{own} is no directory")
+
+
+def read(path: Path) -> bytes | None:
+    """What :func:`write` wrote to ``path``, in a folder that passed :func:`check`.
+
+    None where there is no such file or it is damaged; :class:`ZooError` where somebody else could have written it.
+    """
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not block
+        with open(number, "rb") as file:
+            status = os.fstat(number)
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            _refuse(path, status, {0, os.geteuid()})
+            content = file.read()
+    except OSError:
+        return None
+    content, digest = content[:-_DIGEST], content[-_DIGEST:]
+    return content if hashlib.sha256(content).digest() == digest else None
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put ``content`` where :func:`read` finds it, whole or not at all; :class:`ZooError` where that is impossible.
+
+    The hash follows the content, so that a shared library can still be loaded by its path.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}{_PART}")
+    try:
+        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            with open(number, "wb") as file:
+                file.write(content + hashlib.sha256(content).digest())
+            os.replace(part, path)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
+    except OSError as error:
+        raise ZooError(f"cannot write {path}: {error.strerror or error}") from error
+    _sweep(path.parent)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were killed left half written."""
+    for part in folder.glob(f".*{_PART}"):
+        with suppress(OSError):
+            if time.time() - part.lstat().st_mtime > _STALE:
+                part.unlink()
+
+
+def _way(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Every directory and link that the system passes through on its way from ``/`` to ``path``, which comes last."""
+    place, pending, links = Path("/"), [*reversed((Path.cwd() / path).parts[1:])], 0
+    yield place, os.lstat(place)
+    while pending:
+        name = pending.pop()
+        if name == "..":
+            place = place.parent
+            continue
+        each = place / name
+        status = os.lstat(each)
+        if stat.S_ISLNK(status.st_mode):
+            links += 1
+            if links > _MOST_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+            target = Path(os.readlink(each))
+            if target.is_absolute():
+                place = Path("/")
+            pending += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+        else:
+            place = each
+        yield each, status
+    yield place, os.lstat(place)
+
+
+def _refuse(path: Path, status: os.stat_result, owners: set[int], sticky: bool = False) -> None:
+    """Raise a :class:`ZooError` where somebody besides ``owners`` could change ``path``."""
+    if status.st_uid not in owners:
+        raise ZooError(f"{path} belongs to another user (uid {status.st_uid})")
+    if stat.S_ISLNK(status.st_mode) or (sticky and status.st_mode & stat.S_ISVTX):
+        return
+    to_group = status.st_mode & stat.S_IWGRP and not _is_own_group(path, status.st_gid)
+    if to_group or status.st_mode & stat.S_IWOTH:
+        raise ZooError(f"other users can write to {path} (chmod go-w {path} stops them)")
+
+
+def _is_own_group(path: Path, group: int) -> bool:
+    """Whether ``group`` is this user's private one, which a umask of 002 lets write."""
+    import grp
+    import pwd
+
+    with suppress(OSError, AttributeError):  # the latter where this is not Linux
+        os.getxattr(path, "system.posix_acl_access")  # where there is one, the group's bits speak of other users too
+        return False
+    try:
+        user, found = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
+    except KeyError:
+        return False
+    if user.pw_gid != group or user.pw_name != found.gr_name or not set(found.gr_mem) <= {user.pw_name}:
+        return False
+    return all(other.pw_uid == user.pw_uid for other in pwd.getpwall() if other.pw_gid == group)

@@ -1,0 +1,37 @@
+"""What architectures are made of; whoever builds one imports this then, and MXNet with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zoo.models.architectures.base import MODELS
+from zoo.runtime import mx
+
+nn = mx.gluon.nn
+
+
+def add_convolution(
+    net: nn.HybridSequential, number: int, channels: int, kernel_size: int = 3, padding: int = 0
+) -> None:
+    """Convolution without bias, BatchNorm and ReLU, named ``conv1``, ``bn1``, ``relu1``, …"""
+    net.add(
+        nn.Conv2D(channels, kernel_size, padding=padding, use_bias=False, prefix=f"conv{number}_"),
+        nn.BatchNorm(prefix=f"bn{number}_"),
+        nn.Activation("relu", prefix=f"relu{number}_"),
+    )
+
+
+class Mean(mx.gluon.HybridBlock):
+    """The mean of what the ``members`` put out for the same input: parameters of the first begin with ``member1_``."""
+
+    def __init__(self, members: Sequence[str], **facts) -> None:
+        super().__init__(**facts)
+        self._members = []
+        for number, name in enumerate(members, start=1):
+            with nn.HybridSequential(prefix=f"member{number}_").name_scope():
+                member = MODELS[name].build()
+            self.register_child(member, f"member{number}")
+            self._members.append(member)
+
+    def hybrid_forward(self, F, x):
+        return sum(member(x) for member in self._members) / len(self._members)

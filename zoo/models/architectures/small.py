@@ -1,0 +1,49 @@
+"""Networks made for one thing each: few parameters, or 99% after one short epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zoo.models.architectures.base import register, xavier
+from zoo.recipes.named import RECIPES
+
+if TYPE_CHECKING:
+    from zoo.models.architectures.layers import nn
+
+_FACTS = {"kind": "gluon", "initializer": xavier(factor_type="in", magnitude=2), "source": "this project"}
+
+
+def _small(*channels: int) -> nn.HybridSequential:
+    """Five convolutions of 3×3, pooling after the second and the fourth, and the average of what is left."""
+    from zoo.models.architectures.layers import add_convolution, nn
+
+    net = nn.HybridSequential(prefix="")
+    for number, width in enumerate(channels, start=1):
+        add_convolution(net, number, width, padding=number // 5)
+        if number in (2, 4):
+            net.add(nn.MaxPool2D(2, 2, prefix=f"pool{number // 2}_"))
+    net.add(nn.GlobalAvgPool2D(prefix="average_"), nn.Dense(10, prefix="fc_"))
+    return net
+
+
+@register("micro", summary="five convolutions, fewer than 5,000 parameters", recipe=RECIPES["small"], **_FACTS)
+def micro() -> nn.HybridSequential:
+    return _small(8, 8, 12, 14, 12)
+
+
+@register("nano", summary="five convolutions, fewer than 2,000 parameters", recipe=RECIPES["small"], **_FACTS)
+def nano() -> nn.HybridSequential:
+    return _small(5, 5, 8, 8, 8)
+
+
+@register("sprint", summary="three convolutions, made to reach 99% in one epoch", recipe=RECIPES["sprint"], **_FACTS)
+def sprint() -> nn.HybridSequential:
+    from zoo.models.architectures.layers import add_convolution, nn
+
+    net = nn.HybridSequential(prefix="")
+    add_convolution(net, 1, 16, kernel_size=5)
+    net.add(nn.MaxPool2D(2, 2, prefix="pool1_"))
+    add_convolution(net, 2, 32)
+    add_convolution(net, 3, 64)
+    net.add(nn.MaxPool2D(2, 2, prefix="pool2_"), nn.Dense(10, prefix="fc_"))
+    return net

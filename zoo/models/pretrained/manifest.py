@@ -1,0 +1,126 @@
+"""``manifest.json``: a checked entry for every file in ``weights/``."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from zoo.errors import UnknownName, ZooError
+from zoo.io import schema
+from zoo.recipes import Recipe
+
+FOLDER = Path(__file__).parent
+TEST_IMAGES = 10_000
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The facts of a file of weights; errors are those of 10,000 images, in float32 on the CPU."""
+
+    sha256: str
+    bytes: int
+    recipe: str | None  # its name; None where settings other than seed and dtype were given
+    settings: Recipe
+    command: str  # that trained it
+    date: str  # of the training's start, UTC
+    machine: str
+    software: str
+    revision: str | None  # of the source tree, with "+" where it had uncommitted changes
+    training_images: int
+    validation_images: int  # held out; 0 where all were trained on
+    seconds: float  # of training, without validation
+    validation_accuracy: float | None
+    errors: int  # on the test images
+    seeds: dict[str, int]  # test errors by seed, of all that were trained, this one among them
+    corruptions: dict[str, int]  # errors by corruption of the test images
+    licence: str = "Apache-2.0"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if not _SHA256.fullmatch(self.sha256):
+            raise ZooError(f"sha256 should be 64 hexadecimal digits, not {self.sha256!r}")
+        if self.bytes < 1:
+            raise ZooError(f"bytes should be positive, not {self.bytes}")
+        for what, errors in {"errors": self.errors, **self.seeds, **self.corruptions}.items():
+            if not 0 <= errors <= TEST_IMAGES:
+                raise ZooError(f"{what}: of {TEST_IMAGES:,} images, {errors} cannot be wrong")
+        if self.seeds.get(str(self.settings.seed)) != self.errors:
+            raise ZooError(f"seeds should have {self.errors} errors for the seed {self.settings.seed}")
+
+    @property
+    def accuracy(self) -> float:
+        """On the test images."""
+        return accuracy(self.errors)
+
+    @property
+    def accuracies(self) -> dict[str, float]:
+        """On the test images, by corruption; those as they are, are called "clean"."""
+        return {name: accuracy(errors) for name, errors in {"clean": self.errors, **self.corruptions}.items()}
+
+    @property
+    def mean(self) -> float:
+        """Test accuracy, mean over the seeds."""
+        return statistics.fmean(map(accuracy, self.seeds.values()))
+
+    @property
+    def deviation(self) -> float | None:
+        """Its standard deviation over the seeds, None where there is one seed."""
+        return statistics.stdev(map(accuracy, self.seeds.values())) if len(self.seeds) > 1 else None
+
+    @property
+    def over_seeds(self) -> str:
+        """Both as text."""
+        if self.deviation is None:
+            return f"{self.mean:.2%} of 1 seed"
+        return f"{self.mean:.2%} ± {self.deviation:.2%} over {len(self.seeds)} seeds"
+
+
+def accuracy(errors: int) -> float:
+    return 1 - errors / TEST_IMAGES
+
+
+def entries() -> Mapping[str, Pretrained]:
+    """Those that come with the package, by model; :class:`ZooError` if the manifest is damaged."""
+    return _read_once(FOLDER)
+
+
+def read(folder: Path) -> Mapping[str, Pretrained]:
+    """Those in ``folder``; :class:`ZooError` if its manifest is damaged."""
+    path = folder / "manifest.json"
+    try:
+        raw = schema.parse(path.read_bytes(), str(path))
+    except OSError as error:
+        raise ZooError(f"cannot read {path}: {error.strerror or error}") from None
+    if not isinstance(raw, dict):
+        raise ZooError(f"{path} should be an object with an entry for each model")
+    return {name: schema.build(Pretrained, each, f"{path}: {name}") for name, each in raw.items()}
+
+
+_read_once = cache(read)
+
+
+def encode(content: Mapping[str, Pretrained]) -> bytes:
+    """``content`` as ``manifest.json`` holds it, sorted by name."""
+    raw = {name: asdict(each) for name, each in sorted(content.items())}
+    return (json.dumps(raw, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def entry(name: str) -> Pretrained:
+    """The entry of the model ``name``; :class:`UnknownName` says which models have one."""
+    known = entries()
+    if name not in known:
+        raise UnknownName(
+            f"there are no pretrained weights for {name}: models with weights are {', '.join(known) or 'none yet'}"
+        )
+    return known[name]
+
+
+def params(folder: Path, name: str) -> Path:
+    """The file of weights of the model ``name``."""
+    return folder / "weights" / f"{name}.params"

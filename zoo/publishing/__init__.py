@@ -1,0 +1,1 @@
+"""From training runs to the pretrained weights of the package."""
