@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -107,6 +108,7 @@ class Measurement:
         )
 
     def batch_milliseconds(self, percentile: float) -> float:
+        """That so many percent of the single batches took at most."""
         return float(np.percentile(self.batch_seconds, percentile)) * 1000
 
     @property
@@ -115,7 +117,8 @@ class Measurement:
         return self.images_per_second * self.flops_per_image / 1e9
 
     @classmethod
-    def from_json(cls, raw: dict) -> Measurement:
+    def from_json(cls, raw: dict[str, Any]) -> Measurement:
+        """From what ``asdict`` made of one; :class:`ZooError` names the first field that is not as annotated."""
         return build(cls, raw)
 
 
@@ -150,6 +153,7 @@ class Profile:
 
     @property
     def operator_seconds(self) -> float:
+        """Of all calls together."""
         return sum(operator.seconds for operator in self.operators)
 
 
@@ -173,9 +177,11 @@ class Latency:
 
     @property
     def kept_up(self) -> bool:
+        """Whether all were answered, about as fast as they arrived."""
         return not self.unanswered and self.achieved > 0.95 * self.rate
 
     def milliseconds(self, percentile: float) -> float:
+        """That so many percent of the requests waited at most."""
         return float(np.percentile(self.seconds, percentile)) * 1000
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata
+from typing import Any
 
 import psutil
 
@@ -13,7 +14,7 @@ from zoo import kernels
 from zoo.runtime import STATUS, cpus, gpus, mx, provenance
 
 
-def capture() -> dict:
+def capture() -> dict[str, Any]:
     """The machine, the software and the settings, as JSON values; compiles the kernels if that is still to be done."""
     found = kernels.available()
     return {
@@ -40,7 +41,7 @@ def capture() -> dict:
     }
 
 
-def summary(environment: dict, data: str) -> str:
+def summary(environment: dict[str, Any], data: str) -> str:
     """The part of it that every reader of a figure should see, in two lines."""
     gpus_too = f", {', '.join(environment['gpus'])}" if environment["gpus"] else ""
     revision = f", revision {environment['revision']}" if environment["revision"] else ""

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Workload:
         ctx = contexts.parse(cell.context)
         self.net = models.get_model(cell.model, ctx=ctx, seed=0)
         self.batch_size = cell.batch_size
-        self._run: Callable[[np.ndarray], Iterator] = (
+        self._run: Callable[[np.ndarray], Iterator[Any]] = (
             TrainingSession(self.net, dataset, _recipe(cell), ctx).run
             if cell.phase == "train"
             else Predictor(self.net, dataset, ctx, cell.batch_size, cell.dtype, dataset[-_CALIBRATION:]).run
@@ -55,7 +56,7 @@ class Workload:
         """Process every image once."""
         return self._timed(self._order)
 
-    def results(self, order: np.ndarray) -> list:
+    def results(self, order: np.ndarray) -> list[Any]:
         """What becomes of the images at ``order``, batch by batch: logits, or what a training step measured."""
         return list(self._run(order))
 
@@ -151,5 +152,6 @@ def _memory_mib(cell: Cell) -> float:
     gpus = [ctx for ctx in contexts.parse(cell.context) if ctx.device_type == "gpu"]
     if not gpus:
         status = Path("/proc/self/status").read_text()  # getrusage() would include the parent's memory before exec
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+        (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
+        return int(peak) / 1024
     return sum(total - free for free, total in (mx.context.gpu_memory_info(ctx.device_id) for ctx in gpus)) / 2**20

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from bench.cells import Cell, Operator, Profile
 from bench.measure import ROUND_SECONDS, Workload
@@ -15,7 +16,7 @@ from zoo.runtime import mx
 _MOST_BATCHES = 100  # of small ones, so that the trace stays small too
 
 
-def profile(cell: Cell, dataset: Dataset) -> tuple[Profile, dict]:
+def profile(cell: Cell, dataset: Dataset) -> tuple[Profile, dict[str, Any]]:
     """The profile of ``cell``, and its trace as a JSON object of Chrome's.
 
     In a process that measures nothing else, as the profiler slows all of it down.
@@ -42,7 +43,7 @@ def profile(cell: Cell, dataset: Dataset) -> tuple[Profile, dict]:
     return Profile(cell, _operators(calls), batches, done.seconds), _trace(calls, events)
 
 
-def _calls(events: list[dict]) -> list[dict]:
+def _calls(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Chrome's complete events, the first at time 0: MXNet writes a beginning and an end, and both of them twice."""
     begins = [event for event in events if event["ph"] == "B"]
     ends = [event for event in events if event["ph"] == "E"]
@@ -62,7 +63,7 @@ def _calls(events: list[dict]) -> list[dict]:
     ]
 
 
-def _operators(calls: list[dict]) -> tuple[Operator, ...]:
+def _operators(calls: list[dict[str, Any]]) -> tuple[Operator, ...]:
     microseconds: dict[str, list[int]] = defaultdict(list)
     for call in calls:
         microseconds[call["name"]].append(call["dur"])
@@ -70,7 +71,7 @@ def _operators(calls: list[dict]) -> tuple[Operator, ...]:
     return tuple(sorted(found, key=lambda operator: operator.seconds, reverse=True))
 
 
-def _trace(calls: list[dict], events: list[dict]) -> dict:
+def _trace(calls: list[dict[str, Any]], events: list[dict[str, Any]]) -> dict[str, Any]:
     """``calls`` with the names of the devices that they ran on."""
     used = {call["pid"] for call in calls}
     devices = [event for event in events if event["ph"] == "M" and event["pid"] in used]

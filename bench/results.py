@@ -25,7 +25,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 from bench import settings
 from bench.cells import Ceiling, Cell, Latency, Measurement, Outcome, Profile
@@ -43,7 +43,7 @@ _SAID = ("date", "processor", "threads", "cpus_usable", "gpus", "mxnet", "python
 class Run:
     """One run of ``python -m bench``."""
 
-    environment: dict
+    environment: dict[str, Any]
     ceilings: tuple[Ceiling, ...]
     results: tuple[Outcome, ...]
     latencies: tuple[Latency, ...] = ()
@@ -66,7 +66,7 @@ class Run:
         return {each.cell: each.measurement for each in self.results if each.measurement is not None}
 
 
-def document(run: Run) -> dict:
+def document(run: Run) -> dict[str, Any]:
     """The JSON object that stands for ``run``."""
     return {"schema": SCHEMA, **asdict(run)}
 
@@ -90,7 +90,7 @@ def parse(raw: object) -> Run:
     return replace(run, environment=discreet(run.environment))
 
 
-def discreet(environment: dict) -> dict:
+def discreet(environment: dict[str, Any]) -> dict[str, Any]:
     """``environment`` without the variables that versions before told of and this one does not."""
     if "settings" not in environment:
         return environment
@@ -99,10 +99,15 @@ def discreet(environment: dict) -> dict:
 
 
 def save(path: Path, run: Run) -> None:
+    """Write ``run`` to ``path`` in this schema; what is there already is replaced at once or not at all."""
     files.write_text(path, json.dumps(document(run), indent=1) + "\n")
 
 
-def load(path: Path, parse: Callable[[object], Kind] = parse) -> Kind:
+@overload
+def load(path: Path) -> Run: ...
+@overload
+def load(path: Path, parse: Callable[[object], Kind]) -> Kind: ...
+def load(path: Path, parse: Callable[[object], object] = parse) -> object:
     """The run in a file of any schema up to this one; :class:`DataError` names the file and what is wrong with it.
 
     Another ``parse`` makes something else of the JSON value, and raises :class:`ZooError` where it cannot.
@@ -140,7 +145,7 @@ def load_history(folder: Path) -> list[Run]:
     """All runs in ``folder``, the oldest first; a file that cannot be read is left out, and a warning names it."""
     if not Path(folder).is_dir():
         raise DataError(f"{folder} is no folder of results: python -m bench --history {folder} makes it")
-    runs = []
+    runs: list[Run] = []
     for path in sorted(Path(folder).glob("*.json")):
         try:
             runs.append(load(path))
@@ -152,8 +157,8 @@ def load_history(folder: Path) -> list[Run]:
 def is_date(text: object) -> bool:
     """Whether it is a date and time in ISO 8601, with its distance from UTC."""
     try:
-        return datetime.datetime.fromisoformat(text).utcoffset() is not None
-    except (TypeError, ValueError):
+        return isinstance(text, str) and datetime.datetime.fromisoformat(text).utcoffset() is not None
+    except ValueError:
         return False
 
 
@@ -187,12 +192,12 @@ def _check(run: Run) -> None:
             raise ZooError(f"{outcome.cell} has samples that are not above 0")
 
 
-def _with_ceilings(raw: dict) -> dict:
+def _with_ceilings(raw: dict[str, Any]) -> dict[str, Any]:
     return {**raw, "ceilings": []}
 
 
-def _with_reference(raw: dict) -> dict:
-    def migrated(measurement: dict | None) -> dict | None:
+def _with_reference(raw: dict[str, Any]) -> dict[str, Any]:
+    def migrated(measurement: dict[str, Any] | None) -> dict[str, Any] | None:
         if measurement is None:
             return None
         rounds = [{**each, "cpu_seconds": None} for each in measurement["rounds"]]
@@ -202,7 +207,7 @@ def _with_reference(raw: dict) -> dict:
     return {**raw, "results": results}
 
 
-def _as_it_is(raw: dict) -> dict:
+def _as_it_is(raw: dict[str, Any]) -> dict[str, Any]:
     """What the next schema has more has defaults."""
     return raw
 

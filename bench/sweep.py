@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 from bench import kept, tables
 from bench.cells import Ceiling, Cell, Latency, Outcome, Profile, Until, highest
@@ -60,7 +60,7 @@ class _Step:
     work: Callable[..., Result]  # takes at_most
 
 
-def measured(plan: Plan, environment: dict) -> Iterator[Event]:
+def measured(plan: Plan, environment: dict[str, Any]) -> Iterator[Event]:
     """Do all of ``plan``: cells first, ceilings last, those that are cached aside.
 
     What would end after the deadline by the pace so far is not begun, and what is not done by then is ended; both are
@@ -92,7 +92,8 @@ def _wanted(plan: Plan) -> list[str]:
 
 def _too_low(run: Run, measured: list[str]) -> list[str]:
     """Ceilings from the cache that a cell has exceeded."""
-    cached = {each.of: each.rate for each in run.ceilings if each.cached is not None and each.of not in measured}
+    known = {each.of: each.rate for each in run.ceilings if each.rate is not None and each.cached is not None}
+    cached = {of: rate for of, rate in known.items() if of not in measured}
     reached = [
         cell.dtype for cell, found in run.measured.items()
         if "gpu" not in cell.context and found.gflops > cached.get(cell.dtype, math.inf)
@@ -112,10 +113,10 @@ def _steps(plan: Plan) -> list[_Step]:
               partial(runner.latency, cell, plan.data, plan.seconds, plan.rate))
         for cell in plan.latencies
     ]  # fmt: skip
-    profiles = [
+    profiles = [] if plan.profiles is None else [
         _Step("profile", f"operators of {cell}", _START,
               partial(runner.profile, cell, plan.data, plan.profiles / f"{cell.slug}.json"))
-        for cell in (plan.cells if plan.profiles else ())
+        for cell in plan.cells
     ]  # fmt: skip
     return [*cells, *latencies, *profiles]
 
@@ -167,6 +168,7 @@ def _said(result: Result | None) -> str:
     if result.error is not None:
         return f"failed: {result.error}"
     if isinstance(result, Outcome):
+        assert result.measurement is not None  # as there is no error
         return f"{result.measurement.images_per_second:,.0f} images/s"
     if isinstance(result, Latency):
         return f"{result.milliseconds(50):,.2f} ms in the median"

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Container, Sequence
 from itertools import compress
+from typing import Any
 
 from tabulate import tabulate, tabulate_formats
 
@@ -29,7 +30,7 @@ _LEFT = {"model", "context", "dtype", "phase", "epoch is"}
 def render(
     outcomes: Sequence[Outcome],
     ceilings: Sequence[Ceiling],
-    environment: dict,
+    environment: dict[str, Any],
     style: str,
     latencies: Sequence[Latency] = (),
     profiles: Sequence[Profile] = (),
@@ -41,22 +42,24 @@ def render(
     holds everything, and only there latencies and profiles are in it; for the others, :mod:`bench.details` is.
     """
     if style == "json":
-        run = Run(environment, *map(tuple, (ceilings, outcomes, latencies, profiles, left_out)))
+        held = (tuple(ceilings), tuple(outcomes), tuple(latencies), tuple(profiles), tuple(left_out))
+        run = Run(environment, *held)
         return json.dumps(document(run), indent=1)
     columns = (*COLUMNS, "peak GFLOP/s", "data", "error") if style == "csv" else COLUMNS
     asked_for = any(outcome.measurement and outcome.measurement.wanted is not None for outcome in outcomes)
     kept = [asked_for or column != "95% interval" for column in columns]
     row = exact if style == "csv" else rounded
-    columns, *rows = (tuple(compress(each, kept)) for each in (columns, *(row(each, ceilings) for each in outcomes)))
+    header = list(compress(columns, kept))
+    rows = [list(compress(row(each, ceilings), kept)) for each in outcomes]
     if style == "csv":
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+        csv.writer(text, lineterminator="\n").writerows([header, *rows])
         return text.getvalue().rstrip("\n")
-    table = lay_out(rows, columns, _LEFT, style)
+    table = lay_out(rows, header, _LEFT, style)
     return table if style in BARE else f"{table}\n\n{remarks(outcomes, ceilings, environment, left_out)}"
 
 
-def lay_out(rows: Sequence[Sequence[str]], columns: Sequence[str], left: Container[str], style: str) -> str:
+def lay_out(rows: Sequence[Sequence[object]], columns: Sequence[str], left: Container[str], style: str) -> str:
     """A table in one of tabulate's formats, the columns ``left`` to the left and the others to the right."""
     return tabulate(
         rows,
@@ -68,7 +71,7 @@ def lay_out(rows: Sequence[Sequence[str]], columns: Sequence[str], left: Contain
 
 
 def remarks(
-    outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environment: dict, left_out: Sequence[str] = ()
+    outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling], environment: dict[str, Any], left_out: Sequence[str] = ()
 ) -> str:
     """What belongs below the table: failures, what the columns mean, and where the figures come from."""
     notes = [*omitted(left_out), *_notes(outcomes, ceilings)]
@@ -102,7 +105,7 @@ def rounded(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple[str, ...]:
     )
 
 
-def exact(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple:
+def exact(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple[object, ...]:
     """The same in full, and behind it the peak in GFLOP/s, where the images come from and the error."""
     cell, result = outcome.cell, outcome.measurement
     facts = (cell.model, cell.context, cell.dtype, cell.batch_size, cell.phase)
@@ -178,6 +181,7 @@ def _at_most(ceilings: Sequence[Ceiling]) -> list[str]:
 
 
 def rate(ceiling: Ceiling) -> str:
+    """A ceiling that is known, in words: GB/s of memory, GOP/s of int8, GFLOP/s of everything else."""
     if ceiling.of in MEMORY:
         return f"{ceiling.rate:,.0f} GB/s {ceiling.of}{_said(ceiling)}"
     unit = "GOP/s" if ceiling.of == "int8" else "GFLOP/s"  # integers have no floating point

@@ -10,7 +10,7 @@ import pytest
 import zoo
 from bench.cells import Cell
 from bench.measure import Workload
-from zoo.graph import lowering
+from zoo.graph.execution import Execution
 from zoo.runtime import mx
 
 BATCH_SIZE = 200
@@ -20,7 +20,7 @@ TOLERANCES = {"float32": 1e-4, "bfloat16": 0.03}  # of the logits, relative to t
 
 def _names_and_dtypes() -> list[tuple[str, str]]:
     """Every model in float32, and in what "auto" makes of its dtype here if that is another."""
-    auto = {name: lowering.resolve("auto", zoo.get_model(name), [mx.cpu()]) for name in zoo.list_models()}
+    auto = {name: Execution.of(zoo.get_model(name), dtype="auto").dtype for name in zoo.list_models()}
     return [(name, dtype) for name in auto for dtype in dict.fromkeys(("float32", auto[name]))]
 
 
@@ -66,7 +66,7 @@ def test_training_step(measure, record, name: str, dtype: str, mnist):
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_epoch(measure, record, name: str, mnist):
     """One epoch over a part of MNIST in the dtype that is faster here, after which the network reads digits."""
-    dtype = lowering.resolve("auto", zoo.get_model(name), [mx.cpu()])
+    dtype = Execution.of(zoo.get_model(name), dtype="auto").dtype
     cell = Cell(name, "cpu", dtype, EPOCH_BATCH_SIZE, "train")
     slow = _is_slow(name)
     few = zoo.get_card(name).parameters < 5000  # with which a network learns more slowly

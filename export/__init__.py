@@ -13,6 +13,15 @@ from importlib import import_module
 
 import zoo  # noqa: F401  so that MXNet works wherever it is imported from now on
 
+TYPE_CHECKING = False  # as in typing, whose import would take longer than all that is here
+if TYPE_CHECKING:  # the names of _HOMES, for editors and type checkers
+    from export.loading import SymbolError as SymbolError
+    from export.loading import load_symbol as load_symbol
+    from export.onnx.model import to_onnx as to_onnx
+    from export.symbol import to_symbol as to_symbol
+    from export.verification import Verification as Verification
+    from export.verification import verify as verify
+
 _HOMES = {
     "SymbolError": "export.loading",
     "Verification": "export.verification",
@@ -24,8 +33,10 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'export' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    return value
+if not TYPE_CHECKING:  # to which any name would do
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'export' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return value

@@ -1,3 +1,5 @@
+"""``python -m export``."""
+
 import sys
 
 from zoo.console import run_command

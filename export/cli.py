@@ -18,6 +18,7 @@ from zoo.io import files
 
 if TYPE_CHECKING:
     from export import verification
+    from zoo.data import Dataset
     from zoo.runtime import mx
 
 _RANDOM_ITEMS = 50  # that a network which is not the zoo's is verified with
@@ -25,6 +26,7 @@ _PREPROCESSING = {False: "pixels from 0 (background) to 255 (ink), divided by 25
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the network, its weights, and what is written of it where."""
     parser.add_argument("model", nargs="?", type=model, help="a name from python -m zoo list")
     parser.add_argument("--symbol", metavar="FILE", type=path, help="instead of a name: any network's -symbol.json")
     add_params(parser)
@@ -48,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Write what was asked for, all of it or nothing; 1 where a runtime computes something else."""
     if (arguments.model is None) == (arguments.symbol is None):
         raise ZooError("name a model of the zoo, or a file with --symbol: one of the two")
     if arguments.symbol is not None and arguments.params is None:
@@ -112,15 +115,16 @@ def _verified_onnx(net: mx.gluon.HybridBlock, arguments: argparse.Namespace) -> 
     from zoo import models
     from zoo.data.named import load_data
 
-    facts = {}
+    facts: dict[str, str] = {}
+    data: Dataset | np.ndarray
     if arguments.model is not None:
-        card, data = models.get_card(arguments.model), load_data(arguments.data).test
-        logits = verification.expected_outputs(net, data.images[:, None])[0]
+        card, test = models.get_card(arguments.model), load_data(arguments.data).test
+        logits, data = verification.expected_outputs(net, test.images[:, None])[0], test
         facts = {
             "model": card.name,
             "licence": card.licence,
             "preprocessing": _PREPROCESSING[arguments.uint8],
-            "accuracy": f"{(logits.argmax(axis=1) == data.labels).mean():.2%} of {len(data):,}, {data.source}",
+            "accuracy": f"{(logits.argmax(axis=1) == test.labels).mean():.2%} of {len(test):,}, {test.source}",
         }
     else:
         random, shape = np.random.default_rng(0), (_RANDOM_ITEMS, *arguments.input_shape)

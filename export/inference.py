@@ -48,7 +48,8 @@ def without_heads(graph: Graph) -> Graph:
 
 def label_names(graph: Graph) -> set[str]:
     """Variables that nothing but the labels of training heads is taken from."""
-    labels, others = set(), {node.name for node, _ in graph.heads}
+    labels: set[str] = set()
+    others = {node.name for node, _ in graph.heads}
     for node in graph.nodes():
         for position, (source, _) in enumerate(node.inputs):
             if source.is_variable:
@@ -76,7 +77,7 @@ def infer_shapes(graph: Graph, shapes: dict[str, tuple[int, ...]]) -> list[list[
         if shapes.get(name, shape) != shape:  # of some operators MXNet corrects them in silence
             raise ZooError(f"{name} is {shapes[name]} and should be {shape}")
     nodes = list(graph.nodes())
-    found: dict[str, list] = {node.name: [] for node in nodes}
+    found: dict[str, list[tuple[int, ...]]] = {node.name: [] for node in nodes}
     for each, shape in zip(internals, inferred):
         found[each.name].append(shape)
     for node in nodes:

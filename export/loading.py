@@ -37,8 +37,8 @@ class SymbolError(ZooError, ValueError):
 
 
 def load_symbol(
-    symbol: str | os.PathLike,
-    params: str | os.PathLike | None = None,
+    symbol: str | os.PathLike[str],
+    params: str | os.PathLike[str] | None = None,
     epoch: int = 0,
     input_shape: tuple[int, ...] = INPUT_SHAPE,
 ) -> mx.gluon.SymbolBlock:
@@ -99,7 +99,8 @@ class _Damage(Exception):
 
 
 def _check(raw: object) -> None:
-    nodes = raw.get("nodes") if isinstance(raw, dict) else None
+    raw = raw if isinstance(raw, dict) else {}
+    nodes = raw.get("nodes")
     if not isinstance(nodes, list) or not nodes:
         raise _Damage("it has no nodes")
     outputs: list[int] = []  # how many each node has
@@ -129,7 +130,7 @@ def _check(raw: object) -> None:
         raise _Damage("its arg_nodes are not its variables")
 
 
-def _entries(value: object, outputs: list[int], what: str) -> list:
+def _entries(value: object, outputs: list[int], what: str) -> list[list[int]]:
     """References to outputs of nodes that come before, as pairs or triples of numbers."""
     if not isinstance(value, list):
         raise _Damage(f"{what} are missing")
@@ -144,7 +145,7 @@ def _entries(value: object, outputs: list[int], what: str) -> list:
     return value
 
 
-def _attributes(node: dict, label: str) -> dict[str, str]:
+def _attributes(node: dict[str, object], label: str) -> dict[str, str]:
     if "subgraphs" in node:
         raise _Damage(f"{label} has subgraphs, which are read by the program that made them only")
     found: dict[str, str] = {}

@@ -6,10 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-Forward = Callable  # from the data (an array) to all outputs of the model (a list of arrays)
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+    import openvino
+
+Forward = Callable[[np.ndarray], list[np.ndarray]]  # from the data to all outputs of the model
 
 
 @dataclass(frozen=True)
@@ -23,10 +29,12 @@ class Runtime:
 
     @property
     def is_installed(self) -> bool:
+        """Whether its module can be found; it is not imported."""
         return util.find_spec(self.module) is not None
 
     @property
     def version(self) -> str:
+        """Of the distribution that has installed it."""
         for distribution in self.distributions:
             try:
                 return metadata.version(distribution)
@@ -35,7 +43,9 @@ class Runtime:
         return "unknown"
 
 
-def onnx_runtime_session(path: Path, batch: int | None = None, threads: int | None = None):
+def onnx_runtime_session(
+    path: Path, batch: int | None = None, threads: int | None = None
+) -> onnxruntime.InferenceSession:
     """An ``onnxruntime.InferenceSession``; with ``batch`` it plans for batches of that size."""
     import onnxruntime
 
@@ -48,7 +58,9 @@ def onnx_runtime_session(path: Path, batch: int | None = None, threads: int | No
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def openvino_model(path: Path, batch: int | None = None, dtype: str = "f32", **settings):
+def openvino_model(
+    path: Path, batch: int | None = None, dtype: str = "f32", **settings: object
+) -> openvino.CompiledModel:
     """An ``openvino.CompiledModel`` for the CPU, which computes in ``dtype``; ``batch`` fixes the batch size."""
     import openvino
 
@@ -89,7 +101,7 @@ def _opencv(path: Path, batch: int) -> Forward:
     return forward
 
 
-def _averages_padding(node) -> bool:
+def _averages_padding(node: onnx.NodeProto) -> bool:
     given = {attribute.name: attribute for attribute in node.attribute}
     counted = "count_include_pad" in given and given["count_include_pad"].i == 1
     return node.op_type == "AveragePool" and counted and "pads" in given and any(given["pads"].ints)

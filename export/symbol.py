@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from zoo.runtime import mx
 
 def to_symbol(
     net: mx.gluon.HybridBlock,
-    prefix: str | os.PathLike,
+    prefix: str | os.PathLike[str],
     epoch: int = 0,
     input_shape: tuple[int, ...] = INPUT_SHAPE,
 ) -> tuple[Path, Path]:
@@ -42,7 +43,7 @@ def to_symbol(
     return paths
 
 
-def names(prefix: str | os.PathLike, epoch: int = 0) -> tuple[Path, Path]:
+def names(prefix: str | os.PathLike[str], epoch: int = 0) -> tuple[Path, Path]:
     """The paths of a checkpoint's two files."""
     if not 0 <= epoch <= 9999:
         raise ZooError(f"the epoch in a checkpoint's name has four digits: 0 to 9999, not {epoch}")
@@ -94,6 +95,8 @@ def _verify(
         )
 
 
-def _difference(computed, expected) -> float:
+def _difference(
+    computed: mx.nd.NDArray | Sequence[mx.nd.NDArray], expected: mx.nd.NDArray | Sequence[mx.nd.NDArray]
+) -> float:
     pairs = zip(*(each if isinstance(each, (list, tuple)) else [each] for each in (computed, expected)))
     return max(float(np.abs(one.asnumpy() - other.asnumpy()).max()) for one, other in pairs)

@@ -62,7 +62,9 @@ class Verification:
         return found if any(each.items for each in self.parities) else [*found, "no runtime could run the file"]
 
     def __str__(self) -> str:
-        rows = [(f"MXNet {mx.__version__}", self.items, None, None, _percent(self.accuracy), "reference")]
+        rows: list[tuple[str, int, str | None, str | None, str | None, str]] = [
+            (f"MXNet {mx.__version__}", self.items, None, None, _percent(self.accuracy), "reference")
+        ]
         for each in self.parities:
             name = f"{each.runtime} {each.version}"
             if each.refusal is not None:
@@ -76,7 +78,7 @@ class Verification:
 
 
 def verify(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     net: mx.gluon.HybridBlock,
     data: Dataset | np.ndarray,
     seconds: float = 60,
@@ -166,7 +168,8 @@ def _run(runtime: Runtime, path: Path, facts: _Facts, items: np.ndarray, seconds
     """The outputs for as many items as there is time for, at least a few."""
     sizes = repeat(facts.batch) if facts.batch else chain(_FIRST, repeat(_BATCH))
     opened: dict[int, Forward] = {}
-    batches, start, begin = [], 0, time.monotonic()
+    batches: list[list[np.ndarray]] = []
+    start, begin = 0, time.monotonic()
     while start < len(items) and (len(batches) < len(_FIRST) or time.monotonic() - begin < seconds):
         size = next(sizes)
         if size not in opened:

@@ -9,6 +9,8 @@ import warnings
 import numpy as np
 
 import zoo
+from zoo import kernels
+from zoo.graph.execution import Execution
 from zoo.runtime import mx
 
 VISION = tuple(re.findall(r"'([\w.]+)': \w+", inspect.getsource(mx.gluon.model_zoo.vision.get_model)))
@@ -20,6 +22,13 @@ _NOISE = np.random.default_rng(0).standard_normal(1_000_003, np.float32)
 def is_slow(name: str) -> bool:
     """Whether the network ``name`` of this zoo takes minutes where others take seconds."""
     return zoo.get_card(name).flops > 10**8
+
+
+def execution(dtype: str, *placed: mx.Context) -> Execution:
+    """In ``dtype`` on ``placed``, ``cpu(0)`` if that is empty, whether such a device is here or not."""
+    found = kernels.available()
+    on_cpu = all(context.device_type == "cpu" for context in placed)
+    return Execution(placed or (mx.cpu(0),), dtype, on_cpu and found.usable, on_cpu and found.convolution)
 
 
 def unsettled(name: str, seed: int) -> mx.gluon.HybridBlock:

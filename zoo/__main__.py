@@ -1,3 +1,5 @@
+"""The program ``python -m zoo``."""
+
 import sys
 
 from zoo.cli import main

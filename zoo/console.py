@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 
@@ -84,10 +85,9 @@ def mxnet_reason(error: Exception) -> str:
 def _drain(mxnet: ModuleType) -> None:
     """Let all that is under way end: further errors in it would end the exiting process in a traceback."""
     for _ in range(_ERRORS_AT_MOST):
-        try:
-            return mxnet.nd.waitall()
-        except mxnet.base.MXNetError:
-            continue
+        with suppress(mxnet.base.MXNetError):
+            mxnet.nd.waitall()
+            return
 
 
 def _prepare_streams() -> None:
@@ -95,7 +95,7 @@ def _prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w"))
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)

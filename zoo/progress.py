@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tqdm import tqdm
 
 
@@ -21,7 +23,7 @@ def in_notebook() -> bool:
     return shell is not None and "IPKernelApp" in shell.config
 
 
-def progress_bar(show: bool | None = None, unit_scale: bool = True, **options: object) -> tqdm:
+def progress_bar(show: bool | None = None, unit_scale: bool = True, **options: object) -> tqdm[NoReturn]:
     """A bar of tqdm's on stderr that vanishes at its end; ``show`` of None shows it where it is watched.
 
     In a notebook it is a widget if ipywidgets is installed, and plain text otherwise. ``options`` are tqdm's own.
@@ -38,11 +40,11 @@ def say(line: str, file: TextIO | None = None) -> None:
         print(line, file=file, flush=True)
 
 
-def _kind(visible: bool) -> type[tqdm]:
+def _kind(visible: bool) -> Callable[..., tqdm[NoReturn]]:
     if visible and in_notebook():
         from tqdm import notebook
 
-        if notebook.IProgress is not None:
+        if getattr(notebook, "IProgress", None) is not None:  # which comes from ipywidgets
             return notebook.tqdm
     from tqdm import tqdm
 

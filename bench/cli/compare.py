@@ -32,6 +32,7 @@ _BETWEEN_REVISIONS, _BETWEEN_FILES = 0.03, 0.10  # thresholds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the two sides, the cells, and how much is measured of them."""
     add = parser.add_argument
     add("a", metavar="A", help="a git revision (tag, HEAD~1, sha, …), or a file that --json or --history wrote")
     add("b", metavar="B", help="another: revisions are measured in turns, of files the cells in common are compared")
@@ -63,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def percent(text: str) -> float:
+    """An argument's type: a share such as 3%, above 0% and below 1000%."""
     share = float(text.rstrip("%")) / 100
     if not 0 < share < 10:
         raise argparse.ArgumentTypeError(f"{text} is not above 0% and below 1000%")
@@ -129,7 +131,7 @@ def _measured(
     """Compare cell by cell, showing which one it is and how long the rest will take."""
     data = arguments.data or os.environ.get("MNIST_DIR") or None
     if data not in (None, "synthetic"):
-        data = os.path.abspath(data)  # the sides start in other folders
+        data = str(Path(data).absolute())  # the sides start in other folders
     started = time.monotonic()
     with progress_bar(total=len(cells), unit="cell", unit_scale=False) as bar:
         for done, cell in enumerate(cells):

@@ -7,15 +7,16 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from bench import environment
 from bench.pace import duration
 from bench.peers import comparison, tables, works
 from bench.peers.comparison import Plan
-from bench.peers.results import Result, judge
+from bench.peers.results import Result, Row, judge
 from bench.peers.works import Configuration, Target, Work
 from bench.sides.wire import SideFailed
 from zoo import models
@@ -29,6 +30,7 @@ from zoo.progress import progress_bar, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the rounds, the rows and models to compare, and where the raw rounds go."""
     add = parser.add_argument
     add("--rounds", type=int, default=7, metavar="N", help="of all sides (default: 7)")
     add("--seconds", type=float, default=0.6, metavar="S", help="of each side in a round (default: 0.6)")
@@ -51,19 +53,19 @@ def run(arguments: argparse.Namespace) -> int:
     results: dict[Work, list[Result]] = {}
     interrupted = False
 
-    def report(form: Callable):
+    def found() -> tuple[list[Row], dict[Work, list[Result]], Plan, dict[str, Any], str]:
         rows = [judge(target, results[target.work]) for target in targets if target.work in results]
-        return form(rows, results, plan, captured, data)
+        return rows, results, plan, captured, data
 
     try:
         for work, result in _measured(_sides(targets, arguments), plan, arguments.data):
             results[work] = result
             if arguments.json:  # after each piece of work: what was measured should survive whatever comes
-                files.write_text(arguments.json, json.dumps(report(tables.document), indent=1) + "\n")
+                files.write_text(arguments.json, json.dumps(tables.document(*found()), indent=1) + "\n")
     except KeyboardInterrupt:
         interrupted = True
     if results:
-        print(report(tables.render))
+        print(tables.render(*found()))
     if interrupted:
         print("interrupted: only what was complete is shown", file=sys.stderr)
         return INTERRUPTED

@@ -11,6 +11,7 @@ from zoo.io import files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the files to read, and where the page and its plots go."""
     add = parser.add_argument
     add("files", nargs="+", type=path, metavar="FILE",
         help="what --json of python -m bench or of python -m bench peers wrote, a history.json of python -m zoo train, "
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Write the page, and its plots where asked for; raises where the files hold nothing to show."""
     from bench.report import inputs, page
 
     page.check()

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bench import details, environment, results, sweep, tables
 from bench.cells import INFERENCE_ONLY, PHASES, Cell, Until
@@ -21,11 +22,11 @@ from zoo.console import FAILURE, INTERRUPTED
 from zoo.data import Dataset
 from zoo.data.named import load_data
 from zoo.errors import UnknownName, ZooError
-from zoo.graph import lowering
+from zoo.graph import execution
 from zoo.io import files
 from zoo.models.architectures import MODELS
 from zoo.progress import progress_bar, say
-from zoo.runtime import STATUS, contexts
+from zoo.runtime import contexts
 from zoo.runtime.dtypes import INFERENCE_DTYPES
 
 _MODELS = ("mlp", "cnn7")
@@ -67,6 +68,7 @@ def add_cells(parser: argparse.ArgumentParser, sizes: str) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
     add = parser.add_argument
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument("--quick", action="store_true",
@@ -111,7 +113,8 @@ def run(arguments: argparse.Namespace) -> int:
     interrupted = False
     entry = None  # of the history
     try:
-        for found in _shown(todo, found.environment):
+        for reached in _shown(todo, found.environment):
+            found = reached
             if arguments.json and found.results:  # after every step: what was measured should survive whatever comes
                 results.save(arguments.json, found)
             if arguments.history and found.results:
@@ -125,7 +128,8 @@ def run(arguments: argparse.Namespace) -> int:
         return INTERRUPTED
     if not found.results:
         raise ZooError(f"no cell was done within {duration(arguments.time_limit)}: give --time-limit more")
-    return FAILURE if any(each.error for each in (*found.results, *found.latencies, *found.profiles)) else 0
+    failures = [each.error for rows in (found.results, found.latencies, found.profiles) for each in rows]
+    return FAILURE if any(failures) else 0
 
 
 def _load(data: str | None) -> Dataset:
@@ -156,7 +160,7 @@ def plan(arguments: argparse.Namespace, images: int) -> Plan:
     )
 
 
-def _shown(plan: Plan, captured: dict) -> Iterator[results.Run]:
+def _shown(plan: Plan, captured: dict[str, Any]) -> Iterator[results.Run]:
     """Run ``plan`` step by step, showing what comes of each, which one it is at and how long the rest will take."""
     with progress_bar(total=len(plan.cells), unit="step", unit_scale=False, bar_format=_BAR) as bar:
         for event in sweep.measured(plan, captured):
@@ -223,21 +227,19 @@ def chosen_cells(arguments: argparse.Namespace, images: int, default: Mapping[st
     return cells
 
 
-def _default_dtypes(places: list[str]) -> list[str]:
-    on_cpu = any("gpu" not in place for place in places)
-    return ["float32", "bfloat16"] if on_cpu and STATUS.amx and kernels.available().convolution else ["float32"]
+def _default_dtypes(places: list[str]) -> Sequence[str]:
+    fast = [execution.fast_dtypes(contexts.parse(place)) for place in places]
+    return max(fast, key=len)
 
 
 def _obstacle(cell: Cell) -> str | None:
     """Why there can be no such cell."""
-    if cell.dtype in INFERENCE_ONLY:
-        if cell.context != "cpu(0)":
-            return f"{cell.dtype} runs on cpu(0) only, not on {cell.context}"
-        return None if cell.phase == "infer" else f"{cell.dtype} is for inference only: add infer to --phases"
     try:
-        lowering.resolve(cell.dtype, None, contexts.parse(cell.context))  # the network would only decide on "auto"
+        execution.check(cell.dtype, contexts.parse(cell.context))
     except ZooError as error:
         return str(error)
+    if cell.dtype in INFERENCE_ONLY and cell.phase != "infer":
+        return f"{cell.dtype} is for inference only: add infer to --phases"
     return None
 
 

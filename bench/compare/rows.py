@@ -26,16 +26,18 @@ class Row:
 
     @property
     def is_slower(self) -> bool:
+        """Whether the verdict says that B is slower, by whichever clock."""
         return self.verdict is not None and self.verdict.word == SLOWER
 
 
 def of_pairs(cell: Cell, pairs: Sequence[Pair], threshold: float, level: float) -> Row:
     """Two revisions that took turns; ``level`` is the share of false alarms that this cell may have."""
     rounds = [[getattr(turns, side) for pair in pairs for turns in pair] for side in "ab"]
-    speeds = tuple(float(np.median([each.images / each.seconds for each in side])) for side in rounds)
+    a, b = (float(np.median([each.images / each.seconds for each in side])) for side in rounds)
     wall = paired(pairs, "seconds")
+    assert wall is not None  # time is measured in every round
     cpu = None if "gpu" in cell.context else paired(pairs, "cpu_seconds")  # a GPU's work is not in it
-    return Row(cell, speeds, wall, cpu, judge(wall, cpu, threshold, level), tuple(pairs))
+    return Row(cell, (a, b), wall, cpu, judge(wall, cpu, threshold, level), tuple(pairs))
 
 
 def slowed(row: Row, share: float, threshold: float, level: float) -> Row:
@@ -45,7 +47,8 @@ def slowed(row: Row, share: float, threshold: float, level: float) -> Row:
     """
     if row.error is not None:
         return row
-    return of_pairs(row.cell, [[_slowed(turns, 1 + share) for turns in pair] for pair in row.pairs], threshold, level)
+    pairs = [tuple(_slowed(turns, 1 + share) for turns in pair) for pair in row.pairs]
+    return of_pairs(row.cell, pairs, threshold, level)
 
 
 def _slowed(turns: Turns, factor: float) -> Turns:

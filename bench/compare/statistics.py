@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 
@@ -40,6 +41,8 @@ class Effect:
 
 @dataclass(frozen=True)
 class Verdict:
+    """What a cell's effects amount to, and by which clock."""
+
     word: str  # FASTER, SLOWER, SAME or NOISY
     by_cpu_time: bool = False
 
@@ -63,8 +66,9 @@ def paired(pairs: Sequence[Pair], clock: str) -> Effect | None:
     processes, on a logarithmic scale, is what Student's t-test counts once: rounds of one pair have in common what
     sets the two processes apart, and testing them as if they hadn't cries wolf.
     """
-    effects = [_median_effect(pair, clock) for pair in pairs]
-    if None in effects:
+    found = [_median_effect(pair, clock) for pair in pairs]
+    effects = [each for each in found if each is not None]
+    if len(effects) < len(found):
         return None
     test = scipy_stats().ttest_1samp(effects, 0.0)
     ratio, low, high = np.exp([np.mean(effects), *test.confidence_interval(0.95)])
@@ -72,10 +76,10 @@ def paired(pairs: Sequence[Pair], clock: str) -> Effect | None:
 
 
 def _median_effect(pair: Pair, clock: str) -> float | None:
-    rates = [_rates([getattr(turns, side) for turns in pair], clock) for side in "ba"]
-    if any(each is None for each in rates):
+    a, b = (_rates([getattr(turns, side) for turns in pair], clock) for side in "ab")
+    if a is None or b is None:
         return None
-    return float(np.median((np.log(rates[0]) - np.log(rates[1])).reshape(-1, 2).mean(axis=1)))
+    return float(np.median((np.log(b) - np.log(a)).reshape(-1, 2).mean(axis=1)))
 
 
 def independent(a: Measurement, b: Measurement) -> Effect:
@@ -83,7 +87,7 @@ def independent(a: Measurement, b: Measurement) -> Effect:
 
     The ratio is that of the medians, its interval is from the bootstrap, the test is Mann's and Whitney's.
     """
-    rates = [_rates(side.rounds, "seconds") for side in (a, b)]
+    rates = [np.array([each.images / each.seconds for each in side.rounds]) for side in (a, b)]
     machines = [np.array(side.reference_seconds if can_normalise(a, b) else (1.0,)) for side in (a, b)]
     random = np.random.default_rng(0)
 
@@ -103,12 +107,12 @@ def can_normalise(a: Measurement, b: Measurement) -> bool:
 
 
 def _rates(rounds: Sequence[Round], clock: str) -> np.ndarray | None:
-    """Images a second."""
+    """Images a second by ``clock``; None where that was not measured."""
     times = [getattr(each, clock) for each in rounds]
     return None if None in times else np.array([each.images for each in rounds]) / times
 
 
-def scipy_stats():
+def scipy_stats() -> ModuleType:
     """The module; :class:`ZooError` says how to get it where it is missing."""
     try:
         from scipy import stats

@@ -71,6 +71,7 @@ def _render(rows: Sequence[Row], notes: Sequence[str]) -> str:
 def _shown(row: Row) -> tuple[str, ...]:
     if row.error is not None:
         return (str(row.cell), *[""] * (len(_COLUMNS) - 2), "failed")
+    assert row.speeds is not None and row.wall is not None  # as there is no error
     a, b = row.speeds
     figures = (f"{a:,.0f}", f"{b:,.0f}", *_effect(row.wall), f"{row.wall.p:.1g}", *_effect(row.cpu))
     return (str(row.cell), *figures, str(row.verdict))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.cells import Round
 from bench.contention import Others
@@ -37,7 +38,7 @@ class _Participant:
     """One side while it takes part; the first thing that goes wrong takes it out."""
 
     configuration: Configuration
-    side: Side | None = None
+    side: Side = field(init=False)  # from when it is started
     check: Check | None = None
     batches: int = 1  # of a turn
     rounds: list[Round] = field(default_factory=list)
@@ -113,6 +114,7 @@ def compare(
 
 
 def steps(plan: Plan) -> int:
+    """How many each side takes: starting, being checked and warmed up, and its turn in every round."""
     return 2 + plan.rounds
 
 
@@ -123,7 +125,7 @@ def missing(configuration: Configuration, folder: Path) -> str | None:
     return json.loads((folder / "facts.json").read_text())["onnx"] if "onnx" in configuration.requires else None
 
 
-def _request(work: Work, configuration: Configuration, folder: Path, data: str | None) -> dict:
+def _request(work: Work, configuration: Configuration, folder: Path, data: str | None) -> dict[str, Any]:
     return {
         **asdict(work),
         **asdict(configuration),

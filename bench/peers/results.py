@@ -30,6 +30,7 @@ class Result:
 
     @property
     def median(self) -> float:
+        """Images a second in a typical round."""
         return float(np.median(self.speeds))
 
     @property
@@ -46,7 +47,10 @@ class Result:
     @property
     def problem(self) -> str | None:
         """Why it was not measured, or did other work than asked; None where all is well."""
-        return self.error or (f"check failed: {self.check.failure}" if self.check.failure else None)
+        if self.error:
+            return self.error
+        assert self.check is not None  # of a side that was measured
+        return f"check failed: {self.check.failure}" if self.check.failure else None
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
+        """How many times as fast this project was in a typical round."""
         return float(np.median(self.ratios))
 
     def interval(self, confidence: float = 0.95, resamples: int = 10_000) -> tuple[float, float]:
@@ -105,7 +110,7 @@ def judge(target: Target, results: Sequence[Result]) -> Row:
 
 
 def _reason(failed: Sequence[Result]) -> str:
-    return next((each.problem for each in failed), "nothing to compare with")
+    return next((each.problem for each in failed if each.problem), "nothing to compare with")
 
 
 def _verdict(target: Target, ratio: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 from tabulate import tabulate
@@ -21,7 +22,13 @@ _ROWS = ("work", "against", "images/s here", "there", "ratio", "95% interval", "
 _SIDES = ("work", "side", "images/s", "spread", "ms/batch", "others", "check")
 
 
-def render(rows: Sequence[Row], results: Mapping[Work, Sequence[Result]], plan: Plan, captured: dict, data: str) -> str:
+def render(
+    rows: Sequence[Row],
+    results: Mapping[Work, Sequence[Result]],
+    plan: Plan,
+    captured: dict[str, Any],
+    data: str,
+) -> str:
     """The targets first, then every side with its speed and its check, then what a reader needs to know of both."""
     sides = [_side(work, result) for work, group in results.items() for result in group]
     return "\n\n".join(
@@ -40,8 +47,12 @@ def render(rows: Sequence[Row], results: Mapping[Work, Sequence[Result]], plan: 
 
 
 def document(
-    rows: Sequence[Row], results: Mapping[Work, Sequence[Result]], plan: Plan, captured: dict, data: str
-) -> dict:
+    rows: Sequence[Row],
+    results: Mapping[Work, Sequence[Result]],
+    plan: Plan,
+    captured: dict[str, Any],
+    data: str,
+) -> dict[str, Any]:
     """Raw rounds, checks and environment, as ``--json`` writes them."""
     return {
         "schema": SCHEMA,
@@ -88,7 +99,7 @@ def _choices(rows: Sequence[Row]) -> list[str]:
     pairs = dict.fromkeys(
         f"{row.target}: {row.ours.configuration.name} against {row.theirs.configuration.name}"
         for row in rows
-        if row.comparison is not None
+        if row.comparison and row.ours and row.theirs
     )
     return ["\n".join(pairs)] if pairs else []
 
@@ -98,11 +109,12 @@ def _side(work: Work, result: Result) -> tuple[str, ...]:
         return (str(work), result.configuration.name, "", "", "", "", result.error)
     batch = 1000 * work.batch_size / result.median
     figures = (f"{result.median:,.0f}", f"{result.spread:.0%}", f"{batch:,.2f}", f"{np.median(result.others):.0%}")
+    assert result.check is not None  # of a side that was measured
     check = str(result.check) if result.problem is None else f"FAILED: {result.check.failure} ({result.check})"
     return (str(work), result.configuration.name, *figures, check)
 
 
-def _facts(row: Row) -> dict:
+def _facts(row: Row) -> dict[str, Any]:
     comparison = row.comparison
     return {
         "work": str(row.target),

@@ -41,6 +41,7 @@ class Configuration:
 
     @property
     def is_ours(self) -> bool:
+        """Whether it is this project that does the work."""
         return self.module == "ours"
 
 
@@ -59,6 +60,7 @@ class Target:
         return f"{self.work}" if self.ours == "*" else f"{self.ours} only: {self.work}"
 
     def compares(self, configuration: Configuration) -> bool:
+        """Whether ``configuration`` may stand on one of the two sides of this row."""
         if configuration.is_ours:
             return fnmatchcase(configuration.dtype, self.ours)
         return fnmatchcase(configuration.name, self.peers)
@@ -103,6 +105,7 @@ def configurations(work: Work, compiled: bool = False) -> list[Configuration]:
 
 
 def relevant(targets: Iterable[Target], configuration: Configuration) -> bool:
+    """Whether one of the ``targets`` compares ``configuration`` with anything."""
     return any(target.compares(configuration) for target in targets)
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from bench.report import drawing
 from bench.report.drawing import Line
 from bench.report.inputs import Inputs, Training
 from bench.report.parts import TALL, Group, Plot, Section, Table, value
+from bench.report.themes import Theme
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _TEXT = (
     "Validation accuracy after each epoch against the seconds of training until then, validation not counted. "
@@ -20,6 +25,7 @@ _FEWEST_ERRORS = 1e-4  # where none are left there is no place on the axis
 
 
 def section(inputs: Inputs) -> Section | None:
+    """One plot of all training runs that were validated, and a table of when each reached what; None without any."""
     runs = {training: _curve(training) for training in inputs.trainings}
     runs = {training: curve for training, curve in runs.items() if curve}
     if not runs:
@@ -54,8 +60,8 @@ def _names(runs: Iterable[Training]) -> list[str]:
     ]
 
 
-def _draw(drawn: Sequence[Line]):
-    def draw(axis, theme) -> None:
+def _draw(drawn: Sequence[Line]) -> Callable[[Axes, Theme], None]:
+    def draw(axis: Axes, theme: Theme) -> None:
         from matplotlib.ticker import FixedLocator, NullLocator
 
         errors = [Line(line.label, line.x, [max(1 - y, _FEWEST_ERRORS) for y in line.y], line.style) for line in drawn]

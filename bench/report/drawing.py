@@ -63,6 +63,7 @@ def lines(axis: Axes, drawn: Sequence[Line], theme: Theme) -> None:
 
 
 def color_of(style: int, theme: Theme) -> str:
+    """The colour of a style; with more styles than the theme has colours, they come again."""
     return theme.lines[style % len(theme.lines)]
 
 
@@ -128,7 +129,7 @@ def _apart(heights: Sequence[float], gap: float) -> list[float]:
     return placed
 
 
-def _settings(theme: Theme) -> dict:
+def _settings(theme: Theme) -> dict[str, object]:
     return {
         "figure.facecolor": theme.paper,
         "savefig.facecolor": theme.paper,

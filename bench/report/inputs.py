@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench import results
 from bench.peers.results import Result
@@ -27,7 +27,7 @@ class Host:
     threads: int
     gpus: tuple[str, ...]
     amx: bool | None = None
-    kernels: dict | None = None
+    kernels: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class Peers:
     """What ``python -m bench peers --json`` writes."""
 
     schema: int
-    environment: dict
-    packages: dict
+    environment: dict[str, Any]
+    packages: dict[str, Any]
     data: str
-    plan: dict
+    plan: dict[str, Any]
     targets: tuple[Aim, ...]
     works: tuple[Sides, ...]
 
@@ -81,6 +81,9 @@ class Inputs:
     runs: tuple[Run, ...] = ()
     peers: tuple[Peers, ...] = ()
     trainings: tuple[Training, ...] = ()
+
+
+Held = TypeVar("Held", Run, Peers)
 
 
 def read(paths: Iterable[Path]) -> Inputs:
@@ -114,17 +117,18 @@ def _file(path: Path) -> Run | Peers | Training:
     return results.load(path, parse)
 
 
-def _checked(held: Run | Peers) -> Run | Peers:
+def _checked(held: Held) -> Held:
     """``held``, whose environment says what figures are told apart by."""
     names = [field.name for field in fields(Host)]
     build(Host, {name: value for name, value in held.environment.items() if name in names}, place="its environment")
     return held
 
 
-def _peers(raw: dict) -> Peers:
+def _peers(raw: dict[str, Any]) -> Peers:
     peers = build(Peers, raw)
     for aim in peers.targets:
-        if aim.ratio is not None and not (aim.ratio > 0 and len(aim.interval or ()) == 2 and min(aim.interval) > 0):
+        interval = aim.interval or ()
+        if aim.ratio is not None and not (aim.ratio > 0 and len(interval) == 2 and min(interval) > 0):
             raise ZooError(f"{aim.work} against {aim.against} has a ratio without an interval above 0")
     for group in peers.works:
         for side in group.sides:
@@ -137,7 +141,7 @@ def _peers(raw: dict) -> Peers:
     return _checked(replace(peers, environment=results.discreet(peers.environment)))
 
 
-def _training(raw: dict, name: str) -> Training:
+def _training(raw: dict[str, Any], name: str) -> Training:
     history = build(History, raw)
     for record in history.records:
         if record.seconds <= 0 or not 0 <= (record.validation_accuracy or 0) <= 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bench.report.inputs import Inputs
 from bench.report.parts import Group, Section, Table
@@ -14,6 +14,7 @@ _TEXT = (
 
 
 def section(inputs: Inputs) -> Section | None:
+    """What the environments of all files say, told apart by whether they agree; None where no file has one."""
     environments = [_flat(run.environment) for run in inputs.runs]
     environments += [{**_flat(peers.environment), **peers.packages, "images": peers.data} for peers in inputs.peers]
     if not environments:
@@ -21,7 +22,7 @@ def section(inputs: Inputs) -> Section | None:
     names = list(dict.fromkeys(name for environment in environments for name in environment))
     alike = [name for name in names if len({environment.get(name, "") for environment in environments}) == 1]
     several = len(environments) > 1
-    rows = [(_words(name), environments[0].get(name, "")) for name in alike]
+    rows: Sequence[Sequence[str]] = [(_words(name), environments[0].get(name, "")) for name in alike]
     tables = [Table(("what", "value"), rows, "The same in all" if several else "")]
     differing = [name for name in names if name not in alike]
     if differing:

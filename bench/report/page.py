@@ -59,7 +59,7 @@ def _source(picture: bytes) -> str:
 
 def _lead(inputs: Inputs) -> str:
     """On what and when everything was measured; of training runs that is not known."""
-    environments = [each.environment for each in (*inputs.runs, *inputs.peers)]
+    environments = [run.environment for run in inputs.runs] + [peers.environment for peers in inputs.peers]
     days = sorted({environment["date"][:10] for environment in environments})
     machines = "; ".join(dict.fromkeys(map(selection.machine, environments)))
     return f"{machines}. Measured on {' to '.join(dict.fromkeys((days[0], days[-1])))}." if environments else ""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bench.report import drawing, selection
 from bench.report.inputs import Aim, Inputs, Peers
 from bench.report.parts import Group, Plot, Section, Table, value
+from bench.report.themes import Theme
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _TEXT = (
     "How many times as fast this project does the same work: the median over the rounds, in which all sides take "
@@ -21,26 +26,26 @@ _WIDTH = 70  # characters of a row's name
 
 
 def section(inputs: Inputs) -> Section | None:
+    """A plot and two tables for each comparison; None without any."""
     groups = []
     for peers in inputs.peers:
-        compared = [aim for aim in peers.targets if aim.ratio is not None]
+        compared = [(aim, aim.ratio) for aim in peers.targets if aim.ratio is not None]
         plots = [_plot(compared)] if compared else []
         title = f"{selection.setup(peers.environment)}, {peers.environment['date'][:10]}"
         groups.append(Group(title, plots, [_targets(peers), _sides(peers)]))
     return Section("peers", "Against other runtimes", _TEXT, groups) if groups else None
 
 
-def _plot(aims: Sequence[Aim]) -> Plot:
-    facts = "; ".join(f"{aim.work} against {aim.against} {aim.ratio:.2f} {aim.verdict}" for aim in aims)
+def _plot(compared: Sequence[tuple[Aim, float]]) -> Plot:
+    """Of rows with their ratios."""
+    facts = "; ".join(f"{aim.work} against {aim.against} {ratio:.2f} {aim.verdict}" for aim, ratio in compared)
 
-    def draw(axis, theme) -> None:
-        for place, aim in enumerate(aims):
-            missed = aim.at_least is not None and aim.ratio < aim.at_least
+    def draw(axis: Axes, theme: Theme) -> None:
+        for place, (aim, ratio) in enumerate(compared):
+            missed = aim.at_least is not None and ratio < aim.at_least
             color = drawing.color_of(1 if missed else 0, theme)
             axis.plot(aim.interval, (place, place), color=color, linewidth=2.2, marker="|", markersize=9)
-            axis.plot(
-                aim.ratio, place, "o", color=color, markersize=8, markerfacecolor=theme.paper if missed else color
-            )
+            axis.plot(ratio, place, "o", color=color, markersize=8, markerfacecolor=theme.paper if missed else color)
             for aimed, marker, size in ((aim.at_least, "D", 6), (aim.stretch, "*", 9)):
                 if aimed is not None:
                     axis.plot(aimed, place, marker, color=theme.ink, markersize=size, markerfacecolor=theme.paper)
@@ -48,16 +53,14 @@ def _plot(aims: Sequence[Aim]) -> Plot:
             name = textwrap.fill(f"{aim.work} against {aim.against}{verdict}", _WIDTH)
             axis.annotate(name, (0, place - 0.2), xycoords=("axes fraction", "data"), va="bottom", fontsize=8.5,
                           bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1})  # fmt: skip
-            axis.annotate(
-                f"{aim.ratio:.2f}×", (1.02, place), xycoords=("axes fraction", "data"), va="center", color=color
-            )
+            axis.annotate(f"{ratio:.2f}×", (1.02, place), xycoords=("axes fraction", "data"), va="center", color=color)
         axis.axvline(1, color=theme.soft, linewidth=1, zorder=0)
-        axis.set(xscale="log", xlabel="times as fast (◇ target, ☆ stretch)", ylim=(len(aims) - 0.6, -1))
+        axis.set(xscale="log", xlabel="times as fast (◇ target, ☆ stretch)", ylim=(len(compared) - 0.6, -1))
         axis.yaxis.set_visible(False)
         axis.spines.left.set_visible(False)
         drawing.plain_numbers(axis.xaxis)
 
-    return Plot("This project against others", f"Times as fast: {facts}", draw, (4.5, 1 + 0.64 * len(aims)))
+    return Plot("This project against others", f"Times as fast: {facts}", draw, (4.5, 1 + 0.64 * len(compared)))
 
 
 def _targets(peers: Peers) -> Table:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from bench.cells import Cell, Measurement
 from bench.report import drawing, selection
@@ -10,7 +11,11 @@ from bench.report.drawing import Line
 from bench.report.inputs import Inputs
 from bench.report.parts import Group, Plot, Section, Table, value
 from bench.report.selection import Kinds
+from bench.report.themes import Theme
 from bench.results import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _TEXT = (
     "Images a second, relative to the oldest revision of each line, on the same machine with the same number of "
@@ -22,6 +27,7 @@ Changes = dict[Cell, dict[int, Measurement]]  # by the place of the revision amo
 
 
 def section(inputs: Inputs) -> Section | None:
+    """Plots and a table for each setup that was measured at several revisions; None without any."""
     kinds = selection.kinds(inputs.runs)
     groups = []
     for setup, runs in selection.setups(inputs.runs).items():
@@ -56,8 +62,8 @@ def _plots(changes: Changes, order: Sequence[str], kinds: Kinds) -> list[Plot]:
     return plots
 
 
-def _draw(drawn: Sequence[Line], order: Sequence[str]):
-    def draw(axis, theme) -> None:
+def _draw(drawn: Sequence[Line], order: Sequence[str]) -> Callable[[Axes, Theme], None]:
+    def draw(axis: Axes, theme: Theme) -> None:
         step = -(-len(order) // _SHOWN)
         axis.axhline(1, color=theme.soft, linewidth=1)
         axis.set_xticks(range(0, len(order), step), [each[:7] for each in order[::step]], rotation=30, ha="right")

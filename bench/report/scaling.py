@@ -19,6 +19,7 @@ _TEXT = (
 
 
 def section(inputs: Inputs) -> Section | None:
+    """Plots and a table for each machine that ran with several numbers of threads; None without any."""
     machines: dict[str, list[Run]] = {}
     for run in inputs.runs:
         machines.setdefault(selection.machine(run.environment), []).append(run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,14 +27,16 @@ class Setup:
         return f"{self.machine}, {self.threads} thread{'s' * (self.threads != 1)}"
 
 
-def machine(environment: dict) -> str:
+def machine(environment: Mapping[str, Any]) -> str:
+    """Processor and GPUs, and what of this project's own code could not be used there."""
     parts = [environment["processor"], *environment["gpus"]]
     parts += ["without AMX"] if environment.get("amx") is False else []
     parts += ["without kernels"] if not (environment.get("kernels") or {}).get("usable", True) else []
     return ", ".join(parts)
 
 
-def setup(environment: dict) -> Setup:
+def setup(environment: Mapping[str, Any]) -> Setup:
+    """Where a run was made, and with how many threads."""
     return Setup(machine(environment), environment["threads"])
 
 
@@ -82,9 +85,7 @@ def kinds(runs: Iterable[Run]) -> Kinds:
     }
 
 
-def relative_lines(
-    cells: Iterable[Cell], varied: Mapping[Cell, Mapping[float, Measurement]], kinds: Kinds
-) -> list[Line]:
+def relative_lines(cells: Iterable[Cell], varied: Mapping[Cell, Mapping[int, Measurement]], kinds: Kinds) -> list[Line]:
     """For each kind among ``cells`` the images a second of its largest batch, as multiples of the first."""
     drawn = []
     cells = list(cells)

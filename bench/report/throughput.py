@@ -25,6 +25,7 @@ _NOTE = (
 
 
 def section(inputs: Inputs) -> Section | None:
+    """Plots and a table for each machine, of its runs with the most threads; None without any run."""
     kinds = selection.kinds(inputs.runs)
     groups = [
         Group(str(setup), _plots(runs, kinds), [_table(runs)])

@@ -16,6 +16,7 @@ class Order:
         self._batch_size, self._position = batch_size, 0
 
     def take(self, batches: int) -> Iterator[np.ndarray]:
+        """The indices of the next ``batches``, batch by batch; the same images come again after the last full one."""
         for _ in range(batches):
             if self._position + self._batch_size > len(self._order):
                 self._position = 0
@@ -37,7 +38,7 @@ def in_batches(forward: Callable[[np.ndarray], np.ndarray], images: np.ndarray, 
     return np.concatenate([forward(part) for part in np.split(padded, rounds)])[: len(images)]
 
 
-def timed(work: Callable[[list[np.ndarray]], object], order: Order, batches: int, batch_size: int) -> dict:
+def timed(work: Callable[[list[np.ndarray]], object], order: Order, batches: int, batch_size: int) -> dict[str, float]:
     """Time ``work``, which goes through that many batches of indices and returns when the last one is done."""
     indices = list(order.take(batches))
     start = time.perf_counter()

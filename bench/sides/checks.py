@@ -31,7 +31,10 @@ class Check:
             return f"its logits differ by {self.difference:.1g}, more than {_DIFFERENCE:g}"
         if not self.agreement >= _AGREEMENT:
             return f"it predicts the same digit for {self.agreement:.1%} of the images, fewer than {_AGREEMENT:.0%}"
-        if self.loss is not None and not abs(self.loss / self.reference_loss - 1) <= _LOSS:
+        if self.loss is None:
+            return None
+        assert self.reference_loss is not None  # the two come together
+        if not abs(self.loss / self.reference_loss - 1) <= _LOSS:
             return f"its first losses are {self.loss:.3f} on average instead of {self.reference_loss:.3f}"
         return None
 
@@ -40,7 +43,7 @@ class Check:
         return f"logits ±{self.difference:.0e}, digits {self.agreement:.1%}{losses}"
 
 
-def measure(folder: Path, start: str, logits: np.ndarray, losses: list[float] | None = None) -> dict:
+def measure(folder: Path, start: str, logits: np.ndarray, losses: list[float] | None = None) -> dict[str, float]:
     """The fields of a :class:`Check` but for its dtype.
 
     ``folder`` is what ``bench.sides.handover`` wrote, ``start`` the weights that the side started from

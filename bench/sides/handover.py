@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,12 +32,13 @@ def main(model: str, data: str | None, folder: Path) -> None:
     mnist = load_data(data)
     net = models.get_model(model, seed=0)
     (folder / "graph.json").write_text(net(mx.sym.var("data")).tojson())
-    reference = {"initial": _write(net, mnist.test, folder / "initial")}
+    initial = _write(net, mnist.test, folder / "initial")
     losses = _train(net, mnist.train, model)
-    reference["trained"] = _write(net, mnist.test, folder / "trained")
-    np.savez(folder / "reference.npz", loss=np.mean(losses[:BATCHES]), **reference)
+    trained = _write(net, mnist.test, folder / "trained")
+    np.savez(folder / "reference.npz", loss=np.mean(losses[:BATCHES]), initial=initial, trained=trained)
     recipe = MODELS[model].recipe
-    facts = {"learning_rate": recipe.learning_rate, "momentum": recipe.momentum, "onnx": None}
+    facts: dict[str, float | str | None] = {"learning_rate": recipe.learning_rate, "momentum": recipe.momentum}
+    facts["onnx"] = None
     try:
         to_onnx(net, folder / "trained.onnx")
     except ZooError as error:
@@ -47,7 +49,8 @@ def main(model: str, data: str | None, folder: Path) -> None:
 def _write(net: mx.gluon.HybridBlock, test: Dataset, path: Path) -> np.ndarray:
     """Keep the weights in ``path`` with ``.npz`` added; returns the logits of the first test images."""
     logits = net(mx.nd.array(scaled(test.images[:IMAGES]))).asnumpy()
-    np.savez(path, **{name.split(":", 1)[1]: array for name, array in weights.state(net).items()})
+    arrays: dict[str, Any] = {name.split(":", 1)[1]: array for name, array in weights.state(net).items()}
+    np.savez(path, **arrays)
     return logits
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from bench.sides.batches import Order, in_batches, scaled, timed
 from bench.sides.wire import Prepared, serve
 
 
-def prepare(request: dict) -> Prepared:
+def prepare(request: dict[str, Any]) -> Prepared:
+    """Open a session for full batches, and load the images that it is to see."""
     from export.runtimes import onnx_runtime_session
     from zoo.data.named import load_data
 
@@ -25,7 +27,7 @@ def prepare(request: dict) -> Prepared:
         for index in indices:
             logits(mnist.train.images[index])
 
-    def check() -> dict:
+    def check() -> dict[str, float]:
         outputs = in_batches(logits, mnist.test.images[: checks.IMAGES], batch_size)
         return checks.measure(request["folder"], "trained", outputs)
 

@@ -7,6 +7,7 @@ in work at once, and results are collected as they come.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from zoo.errors import ZooError
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
-def prepare(request: dict) -> Prepared:
+def prepare(request: dict[str, Any]) -> Prepared:
+    """Compile the model with the hint asked for, and load the images that it is to see."""
     import openvino
 
     from export.runtimes import openvino_model
@@ -47,7 +49,7 @@ def prepare(request: dict) -> Prepared:
         if len(results) != len(indices):
             raise ZooError(f"{len(results)} of {len(indices)} batches came back")
 
-    def check() -> dict:
+    def check() -> dict[str, float]:
         outputs = in_batches(logits, mnist.test.images[: checks.IMAGES], batch_size)
         return checks.measure(request["folder"], "trained", outputs)
 

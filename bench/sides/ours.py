@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from bench.sides.batches import Order
 from bench.sides.wire import Prepared, serve
 
 
-def prepare(request: dict) -> Prepared:
+def prepare(request: dict[str, Any]) -> Prepared:
+    """Register the model with the weights handed over, and make its workload."""
     from bench.cells import Cell
     from bench.measure import Workload
     from zoo.data.named import load_data
@@ -22,12 +24,12 @@ def prepare(request: dict) -> Prepared:
     cell = Cell(model, "cpu(0)", request["dtype"], request["batch_size"], request["phase"])
     workload = Workload(cell, mnist.train)
 
-    def run(batches: int) -> dict:
+    def run(batches: int) -> dict[str, float]:
         turns = [1] * batches if request["waited"] else [batches]
         done = [workload.run(turn) for turn in turns]
         return {"images": sum(each.images for each in done), "seconds": sum(each.seconds for each in done)}
 
-    def check() -> dict:
+    def check() -> dict[str, float]:
         tested = Workload(replace(cell, phase="infer"), mnist.test)
         logits = np.concatenate(list(tested._run(np.arange(checks.IMAGES))))
         if cell.phase == "infer":
@@ -48,7 +50,7 @@ def _handed_over(model: str, path: Path) -> str:
         arrays = dict(weights)
 
     class HandedOver(mx.init.Initializer):
-        def __call__(self, description, array):
+        def __call__(self, description: mx.init.InitDesc, array: mx.nd.NDArray) -> None:
             array[:] = arrays[str(description)]
 
     name = f"{model} as handed over"

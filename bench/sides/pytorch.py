@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +14,12 @@ from bench.sides import checks
 from bench.sides.batches import Order, in_batches, timed
 from bench.sides.wire import Prepared, serve
 
+if TYPE_CHECKING:
+    import torch
 
-def prepare(request: dict) -> Prepared:
+
+def prepare(request: dict[str, Any]) -> Prepared:
+    """Build the network of the graph and the weights handed over, compiled where that is asked for."""
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no pool of compiling processes, which would stay
     import torch
 
@@ -66,7 +72,7 @@ def prepare(request: dict) -> Prepared:
     order = Order(len(mnist.train), batch_size)
     training = request["phase"] == "train"
 
-    def check() -> dict:
+    def check() -> dict[str, float]:
         net.eval()
         tested = torch.from_numpy(mnist.test.images[: checks.IMAGES, None].copy())
         outputs = in_batches(lambda part: logits(torch.from_numpy(part)), tested.numpy(), batch_size)
@@ -79,7 +85,7 @@ def prepare(request: dict) -> Prepared:
     return Prepared(lambda batches: timed(train if training else infer, order, batches, batch_size), check)
 
 
-def _sgd(parameters, learning_rate: float, momentum: float):
+def _sgd(parameters: Iterable[torch.nn.Parameter], learning_rate: float, momentum: float) -> torch.optim.Optimizer:
     import torch
 
     parameters = list(parameters)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from bench.sides import checks
 from bench.sides.batches import Order, scaled
 from bench.sides.wire import Prepared, serve
 
 
-def prepare(request: dict) -> Prepared:
+def prepare(request: dict[str, Any]) -> Prepared:
+    """Build the report's network on an MXNet that ``zoo.runtime`` has not tuned, with the weights handed over."""
     import numpy
 
     from zoo.runtime import compat, hook, startup
@@ -77,7 +79,7 @@ def prepare(request: dict) -> Prepared:
         trainer.step(batch.data[0].shape[0])
         return losses
 
-    def run(batches: int) -> dict:
+    def run(batches: int) -> dict[str, float]:
         mx.nd.waitall()
         start = time.perf_counter()
         for _ in range(batches):
@@ -90,7 +92,7 @@ def prepare(request: dict) -> Prepared:
         mx.nd.waitall()
         return {"seconds": time.perf_counter() - start, "images": batches * batch_size}
 
-    def check() -> dict:
+    def check() -> dict[str, float]:
         """On the batches that everyone is checked with, rather than those of the report's iterator."""
         logits = net(tested).asnumpy()
         losses = []

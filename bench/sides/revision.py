@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from bench.sides.wire import Prepared, serve
 
 
-def prepare(request: dict) -> Prepared:
+def prepare(request: dict[str, Any]) -> Prepared:
+    """Make the cell's workload; :class:`ZooError` where ``zoo`` comes from elsewhere than the working directory."""
     import zoo
     from bench.cells import Cell
     from bench.measure import Workload

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from bench.cells import Ceiling, Cell, Latency, Measurement, Outcome, Profile, Until
 from zoo.errors import ZooError
@@ -69,7 +70,9 @@ def probe(what: str, seconds: float, at_most: float | None = None) -> list[Ceili
     return [Ceiling(**each) for each in answer["ceilings"]]
 
 
-def _ask(request: dict, limit: float, at_most: float | None = None, settings: dict[str, str] | None = None) -> dict:
+def _ask(
+    request: dict[str, Any], limit: float, at_most: float | None = None, settings: dict[str, str] | None = None
+) -> dict[str, Any]:
     """The worker's answer within ``limit`` seconds; under the key "error" the reason why there is none."""
     try:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -82,11 +85,11 @@ def _ask(request: dict, limit: float, at_most: float | None = None, settings: di
         return {"error": f"could not be started: {error.strerror or error} {error.filename or ''}".strip()}
 
 
-def _ask_in(folder: Path, request: dict, limit: float, settings: dict[str, str] | None) -> dict:
+def _ask_in(folder: Path, request: dict[str, Any], limit: float, settings: dict[str, str] | None) -> dict[str, Any]:
     asked, result = folder / "request.json", folder / "result.json"
     asked.write_text(json.dumps(request))
     command = [sys.executable, "-m", "bench.sides.worker", str(asked), str(result)]
-    with open(folder / "log", "w+b") as log:
+    with (folder / "log").open("w+b") as log:
         # A session of its own keeps the terminal's Ctrl-C from it; subprocess.run kills it when it comes here.
         done = subprocess.run(
             command,
@@ -109,5 +112,5 @@ def _ask_in(folder: Path, request: dict, limit: float, settings: dict[str, str] 
 
 
 def _killed(number: int) -> str:
-    name = signal.Signals(number).name if number in iter(signal.Signals) else f"signal {number}"
+    name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
     return f"killed by {name}" + (", most likely for want of memory" if name == "SIGKILL" else "")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from zoo.errors import ZooError
 _ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "softrelu": nn.Softplus}
 
 
-def network(nodes: list[dict], weights: Mapping[str, np.ndarray]) -> nn.Sequential:
+def network(nodes: list[dict[str, Any]], weights: Mapping[str, np.ndarray]) -> nn.Sequential:
     """``nodes`` as in the JSON of an ``mx.sym.Symbol``, a chain of layers, as a float32 module; ``(n, 1, 28, 28)`` in.
 
     Raises :class:`ZooError` for a graph that branches, and for operators and settings not known here.
@@ -35,14 +36,15 @@ def network(nodes: list[dict], weights: Mapping[str, np.ndarray]) -> nn.Sequenti
     return layers
 
 
-def _value(text: str):
+def _value(text: str) -> object:
+    """As Python reads it, or the text where it is a word."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):  # a word
+    except (ValueError, SyntaxError):
         return text
 
 
-def _convolution(settings: dict, arrays: list[torch.Tensor]):
+def _convolution(settings: dict[str, Any], arrays: list[torch.Tensor]) -> Iterator[tuple[str, nn.Module]]:
     outputs, inputs, *kernel = arrays[0].shape
     groups = settings.get("num_group", 1)
     layer = nn.Conv2d(
@@ -52,7 +54,7 @@ def _convolution(settings: dict, arrays: list[torch.Tensor]):
     yield "", _filled(layer, ("weight", "bias"), arrays)
 
 
-def _fully_connected(settings: dict, arrays: list[torch.Tensor]):
+def _fully_connected(settings: dict[str, Any], arrays: list[torch.Tensor]) -> Iterator[tuple[str, nn.Module]]:
     if not settings.get("flatten", True):
         raise ZooError("a fully connected layer along the last axis only has no counterpart here")
     outputs, inputs = arrays[0].shape
@@ -67,14 +69,14 @@ class _BatchNorm(nn.BatchNorm2d):
         pass
 
 
-def _batch_norm(settings: dict, arrays: list[torch.Tensor]):
+def _batch_norm(settings: dict[str, Any], arrays: list[torch.Tensor]) -> Iterator[tuple[str, nn.Module]]:
     if settings.get("fix_gamma", True) or settings.get("axis", 1) != 1 or settings.get("use_global_stats", False):
         raise ZooError(f"a BatchNorm with {settings} has no counterpart here")
     layer = _BatchNorm(len(arrays[0]), settings.get("eps", 1e-3), momentum=1 - settings.get("momentum", 0.9))
     yield "", _filled(layer, ("weight", "bias", "running_mean", "running_var"), arrays)
 
 
-def _pooling(settings: dict, arrays: list[torch.Tensor]):
+def _pooling(settings: dict[str, Any], arrays: list[torch.Tensor]) -> Iterator[tuple[str, nn.Module]]:
     kind, kernel, padding = settings.get("pool_type", "max"), settings.get("kernel"), settings.get("pad") or 0
     if kind not in ("max", "avg") or settings.get("pooling_convention") == "same":
         raise ZooError(f"a Pooling with {settings} has no counterpart here")
@@ -93,7 +95,8 @@ def _filled(layer: nn.Module, names: tuple[str, ...], arrays: list[torch.Tensor]
     return layer
 
 
-_LAYERS: dict[str, Callable] = {  # each yields the modules for a node, with what their names add to the node's
+# Each yields the modules for a node, with what their names add to the node's.
+_LAYERS: dict[str, Callable[[dict[str, Any], list[torch.Tensor]], Iterable[tuple[str, nn.Module]]]] = {
     "Activation": lambda settings, _: [("", _ACTIVATIONS[settings["act_type"]]())],
     "BatchNorm": _batch_norm,
     "Convolution": _convolution,

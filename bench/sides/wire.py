@@ -11,8 +11,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zoo.console import mxnet_reason
 from zoo.errors import ZooError
@@ -28,11 +30,11 @@ class SideFailed(ZooError):
 class Prepared:
     """What a side can do once it is ready."""
 
-    run: Callable[[int], dict]  # process so many batches; {"images": …, "seconds": …}
-    check: Callable[[], dict]  # the fields of bench.sides.checks.Check; comes before anything is run
+    run: Callable[[int], dict[str, Any]]  # process so many batches; {"images": …, "seconds": …}
+    check: Callable[[], dict[str, Any]]  # the fields of bench.sides.checks.Check; comes before anything is run
 
 
-def serve(prepare: Callable[[dict], Prepared]) -> None:
+def serve(prepare: Callable[[dict[str, Any]], Prepared]) -> None:
     """The side's half: prepare for the request, then run batches as asked until stdin closes."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a library prints must not get between the answers
@@ -54,7 +56,7 @@ class Side:
     def __init__(
         self,
         module: str,
-        request: dict,
+        request: dict[str, Any],
         environment: dict[str, str],
         limit: float = LIMIT,
         folder: Path | None = None,  # to start in, where Python looks for packages first
@@ -73,17 +75,20 @@ class Side:
 
     @property
     def pid(self) -> int:
+        """Of its process."""
         return self._process.pid
 
     def ready(self) -> None:
         """Wait until it is prepared; entering only starts it, so that several sides can prepare at once."""
         self._answer()
 
-    def check(self) -> dict:
+    def check(self) -> dict[str, Any]:
+        """What it computes, as :attr:`Prepared.check` gives it."""
         self._send("check")
         return self._answer()
 
-    def run(self, batches: int) -> dict:
+    def run(self, batches: int) -> dict[str, Any]:
+        """Have it process so many batches; how many images that were, and how long they took."""
         self._send(batches)
         return self._answer()
 
@@ -93,13 +98,15 @@ class Side:
         except BrokenPipeError:
             raise SideFailed(self._last_words()) from None
 
-    def _answer(self) -> dict:
-        if not select.select([self._process.stdout], [], [], self._limit)[0]:
+    def _answer(self) -> dict[str, Any]:
+        answers = self._process.stdout
+        assert answers is not None  # a pipe
+        if not select.select([answers], [], [], self._limit)[0]:
             raise SideFailed(f"no answer within {self._limit:.0f} s")
-        line = self._process.stdout.readline()
+        line = answers.readline()
         if not line:
             raise SideFailed(self._last_words())
-        answer = json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise SideFailed(answer["error"])
         return answer
@@ -107,16 +114,14 @@ class Side:
     def _last_words(self) -> str:
         code = self._process.wait()
         if code < 0:
-            return f"killed by {signal.Signals(-code).name if -code in iter(signal.Signals) else f'signal {-code}'}"
+            return f"killed by {signal.Signals(-code).name if -code in list(signal.Signals) else f'signal {-code}'}"
         self._log.seek(0)
         said = [line.strip() for line in self._log if line.strip()]
         return said[-1] if said else f"the process ended with {code} and said nothing"
 
-    def __exit__(self, *_) -> None:
-        try:
+    def __exit__(self, *_: object) -> None:
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)  # and whatever it started: compilers, for one
-        except ProcessLookupError:
-            pass
         with self._process, self._log:  # closes the pipes, and waits
             pass
 

@@ -8,6 +8,7 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from bench.cells import Cell, Until
 from zoo.console import mxnet_reason
@@ -28,7 +29,7 @@ def main(request: Path, result: Path) -> None:
     result.write_text(json.dumps(answer))
 
 
-def _answer(asked: dict) -> dict:
+def _answer(asked: dict[str, Any]) -> dict[str, Any]:
     """Imports what it needs itself: what it does not need would make every cell's start longer."""
     if "probe" in asked:
         from bench import ceilings

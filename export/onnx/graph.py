@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Union
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from export.onnx.settings import Settings
 from zoo.errors import ZooError
 from zoo.graph.ir import Node
 
 BATCH = "batch"
-Shape = tuple  # of numbers, "batch", and None where a dimension depends on the batch in another way
+Shape = tuple[Union[int, str, None], ...]  # BATCH, and None where a dimension depends on the batch in another way
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Tensor:
 
     @property
     def rank(self) -> int:
+        """The number of dimensions."""
         return len(self.shape)
 
     def holding(self, value: np.ndarray) -> Tensor:
@@ -41,7 +44,7 @@ class Operation:
     name: str
     inputs: list[str]
     outputs: list[str]
-    attributes: dict
+    attributes: dict[str, object]  # those that are None are left out of the file
 
 
 @dataclass
@@ -62,11 +65,13 @@ class Graph:
         self.taken.add(chosen)
         return chosen
 
-    def add(self, operator: str, inputs: Sequence[Tensor | str], outputs: Sequence[str], **attributes) -> None:
+    def add(self, operator: str, inputs: Sequence[Tensor | str], outputs: Sequence[str], **attributes: object) -> None:
+        """Append an operation, named after its first output."""
         names = [self._name(each) if isinstance(each, Tensor) else each for each in inputs]
         self.operations.append(Operation(operator, outputs[0], names, list(outputs), attributes))
 
     def constant(self, name: str, value: np.ndarray) -> str:
+        """Keep ``value`` as an initializer; returns its name, which has a number where ``name`` is taken."""
         name = self.unique(name)
         self.initializers[name] = value
         return name
@@ -100,10 +105,12 @@ class Call:
 
     @property
     def operator(self) -> str:
+        """Its name in MXNet."""
         return self.node.operator
 
     @property
     def data(self) -> Tensor:
+        """The first input."""
         return self.inputs[0]
 
     @property
@@ -113,19 +120,21 @@ class Call:
 
     @property
     def opset(self) -> int:
+        """Of the ONNX file."""
         return self.graph.opset
 
-    def add(self, operator: str, *inputs: Tensor | str, suffix: str = "", **attributes) -> str:
+    def add(self, operator: str, *inputs: Tensor | str, suffix: str = "", **attributes: object) -> str:
         """Append an ONNX node; returns the name of its output: the operator's, with a ``suffix`` for one on the way."""
         output = self.graph.unique(f"{self.name}_{suffix}") if suffix else self.name
         self.graph.add(operator, inputs, [output], **attributes)
         return output
 
-    def constant(self, suffix: str, value, dtype=None) -> str:
+    def constant(self, suffix: str, value: ArrayLike, dtype: DTypeLike | None = None) -> str:
         """An initializer named after this operator."""
         return self.graph.constant(f"{self.name}_{suffix}", np.asarray(value, dtype))
 
     def integers(self, suffix: str, values: Sequence[int]) -> str:
+        """An initializer of int64, such as axes and sizes."""
         return self.constant(suffix, list(values), np.int64)
 
     def number(self, suffix: str, value: float) -> str:
@@ -139,4 +148,5 @@ class Call:
         return value % self.data.rank
 
     def refusal(self, reason: str) -> ZooError:
+        """The error to raise: this operator cannot be written as ONNX, for this reason."""
         return self.settings.refusal(reason)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,13 +22,16 @@ from zoo.io import files
 from zoo.models import weights
 from zoo.runtime import mx
 
+if TYPE_CHECKING:
+    import onnx
+
 OPSETS = range(13, 22)
 _LARGEST = 2**31 - 2**20  # bytes: what protobuf can write as one message
 
 
 def to_onnx(
     net: mx.gluon.HybridBlock,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     input_shape: tuple[int, ...] = INPUT_SHAPE,
     opset: int = DEFAULT_OPSET,
     batch: int | None = None,
@@ -100,7 +105,7 @@ def check(content: bytes, claim: str) -> None:
         raise ZooError(f"{claim}: {lines[0]}") from None
 
 
-def package():
+def package() -> ModuleType:
     """The package onnx, which is an extra."""
     try:
         import onnx
@@ -144,26 +149,23 @@ def _scale(graph: Graph) -> None:
     graph.operations = graph.operations[count:] + graph.operations[:count]
 
 
-def _model(graph: Graph, data: Tensor, outputs: list[Tensor], name: str, facts: dict[str, str]):
+def _model(graph: Graph, data: Tensor, outputs: list[Tensor], name: str, facts: dict[str, str]) -> onnx.ModelProto:
     onnx = package()
-
-    def described(tensor: Tensor):
-        return onnx.helper.make_tensor_value_info(tensor.name, _element(tensor.dtype), tensor.shape)
-
-    def attribute(value):
-        return _element(value) if isinstance(value, np.dtype) else value
-
     nodes = []
     for each in graph.operations:
-        attributes = {key: attribute(value) for key, value in each.attributes.items() if value is not None}
+        attributes = {
+            key: _element(value) if isinstance(value, np.dtype) else value
+            for key, value in each.attributes.items()
+            if value is not None
+        }
         nodes.append(onnx.helper.make_node(each.operator, each.inputs, each.outputs, name=each.name, **attributes))
     opset = onnx.helper.make_opsetid("", graph.opset)
     model = onnx.helper.make_model(
         onnx.helper.make_graph(
             nodes,
             name=name or "network",
-            inputs=[described(data)],
-            outputs=[described(each) for each in outputs],
+            inputs=[_described(data)],
+            outputs=[_described(each) for each in outputs],
             initializer=[onnx.numpy_helper.from_array(value, key) for key, value in graph.initializers.items()],
         ),
         opset_imports=[opset],
@@ -173,6 +175,10 @@ def _model(graph: Graph, data: Tensor, outputs: list[Tensor], name: str, facts: 
     )
     onnx.helper.set_model_props(model, facts)
     return model
+
+
+def _described(tensor: Tensor) -> onnx.ValueInfoProto:
+    return package().helper.make_tensor_value_info(tensor.name, _element(tensor.dtype), tensor.shape)
 
 
 def _element(dtype: np.dtype) -> int:

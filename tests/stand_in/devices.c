@@ -70,11 +70,22 @@ EXPORT int cudaGetDeviceProperties(Properties* properties, int device) {
   set_up();
   if (device < 0 || device >= device_count) return failed(INVALID_DEVICE);
   *properties = (Properties){
-      .name = "Stand-in GPU", .memory = stand_in_memory(), .shared_memory = 48 << 10, .registers = 65536,
-      .warp_size = 32, .pitch = 1u << 31, .max_threads = 1024, .max_block = {1024, 1024, 64},
-      .max_grid = {0x7fffffff, 65535, 65535}, .clock_rate = 1500000, .constant_memory = 64 << 10,
-      .major = devices[device].capability.major, .minor = devices[device].capability.minor,
-      .texture_alignment = 512, .texture_pitch_alignment = 32, .overlap = 1,
+      .name = "Stand-in GPU",
+      .memory = stand_in_memory(),
+      .shared_memory = 48 << 10,
+      .registers = 65536,
+      .warp_size = 32,
+      .pitch = 1u << 31,
+      .max_threads = 1024,
+      .max_block = {1024, 1024, 64},
+      .max_grid = {0x7fffffff, 65535, 65535},
+      .clock_rate = 1500000,
+      .constant_memory = 64 << 10,
+      .major = devices[device].capability.major,
+      .minor = devices[device].capability.minor,
+      .texture_alignment = 512,
+      .texture_pitch_alignment = 32,
+      .overlap = 1,
       .multiprocessors = MULTIPROCESSORS,
   };
   return SUCCESS;
@@ -84,14 +95,19 @@ EXPORT int cudaDeviceGetAttribute(int* value, int attribute, int device) {
   set_up();
   if (device < 0 || device >= device_count) return failed(INVALID_DEVICE);
   switch (attribute) { /* cudaDeviceAttr */
-    case 1: case 2: case 3: *value = 1024; break;  /* threads of a block */
+    case 1:
+    case 2:
+    case 3: *value = 1024; break; /* threads of a block */
     case 4: *value = 64; break;
-    case 5: *value = 0x7fffffff; break;            /* blocks of a grid */
-    case 6: case 7: *value = 65535; break;
-    case 8: case 81: case 97: *value = 48 << 10; break; /* shared memory */
-    case 10: *value = 32; break;                   /* threads of a warp */
+    case 5: *value = 0x7fffffff; break; /* blocks of a grid */
+    case 6:
+    case 7: *value = 65535; break;
+    case 8:
+    case 81:
+    case 97: *value = 48 << 10; break; /* shared memory */
+    case 10: *value = 32; break;       /* threads of a warp */
     case 16: *value = MULTIPROCESSORS; break;
-    case 39: *value = 1536; break;                 /* threads of a multiprocessor */
+    case 39: *value = 1536; break; /* threads of a multiprocessor */
     case 75: *value = devices[device].capability.major; break;
     case 76: *value = devices[device].capability.minor; break;
     default: *value = 0;

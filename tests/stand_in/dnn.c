@@ -92,23 +92,23 @@ static int one(int requested, int* returned, Performance* found) {
   return SUCCESS;
 }
 
-#define CHOICES(KIND)                                                                                                \
-  EXPORT int cudnnGetConvolution##KIND##AlgorithmMaxCount(void* handle, int* count) {                                \
-    *count = 8;                                                                                                      \
-    return SUCCESS;                                                                                                  \
-  }                                                                                                                  \
-  EXPORT int cudnnGetConvolution##KIND##Algorithm_v7(void* handle, void* a, void* b, void* convolution, void* c,     \
-                                                     int requested, int* returned, Performance* found) {             \
-    return one(requested, returned, found);                                                                          \
-  }                                                                                                                  \
-  EXPORT int cudnnFindConvolution##KIND##Algorithm(void* handle, void* a, void* b, void* convolution, void* c,       \
-                                                   int requested, int* returned, Performance* found) {               \
-    return one(requested, returned, found);                                                                          \
-  }                                                                                                                  \
-  EXPORT int cudnnGetConvolution##KIND##WorkspaceSize(void* handle, void* a, void* b, void* convolution, void* c,    \
-                                                      int algorithm, size_t* size) {                                 \
-    *size = WORKSPACE;                                                                                               \
-    return algorithm == ALGORITHM ? SUCCESS : BAD_PARAMETER;                                                         \
+#define CHOICES(KIND)                                                                                             \
+  EXPORT int cudnnGetConvolution##KIND##AlgorithmMaxCount(void* handle, int* count) {                             \
+    *count = 8;                                                                                                   \
+    return SUCCESS;                                                                                               \
+  }                                                                                                               \
+  EXPORT int cudnnGetConvolution##KIND##Algorithm_v7(void* handle, void* a, void* b, void* convolution, void* c,  \
+                                                     int requested, int* returned, Performance* found) {          \
+    return one(requested, returned, found);                                                                       \
+  }                                                                                                               \
+  EXPORT int cudnnFindConvolution##KIND##Algorithm(void* handle, void* a, void* b, void* convolution, void* c,    \
+                                                   int requested, int* returned, Performance* found) {            \
+    return one(requested, returned, found);                                                                       \
+  }                                                                                                               \
+  EXPORT int cudnnGetConvolution##KIND##WorkspaceSize(void* handle, void* a, void* b, void* convolution, void* c, \
+                                                      int algorithm, size_t* size) {                              \
+    *size = WORKSPACE;                                                                                            \
+    return algorithm == ALGORITHM ? SUCCESS : BAD_PARAMETER;                                                      \
   }
 
 CHOICES(Forward)
@@ -150,18 +150,19 @@ EXPORT int cudnnPoolingForward(void* handle, void* pooling, const void* alpha, D
   return counted("pooling", x_shape, NULL, x, y);
 }
 
-EXPORT int cudnnBatchNormalizationForwardTraining(
-    void* handle, int mode, const void* alpha, const void* beta, Descriptor* x_shape, const void* x,
-    Descriptor* y_shape, void* y, Descriptor* statistics, const void* scale, const void* bias, double factor,
-    void* mean, void* variance, double epsilon, void* saved_mean, void* saved_variance) {
+EXPORT int cudnnBatchNormalizationForwardTraining(void* handle, int mode, const void* alpha, const void* beta,
+                                                  Descriptor* x_shape, const void* x, Descriptor* y_shape, void* y,
+                                                  Descriptor* statistics, const void* scale, const void* bias,
+                                                  double factor, void* mean, void* variance, double epsilon,
+                                                  void* saved_mean, void* saved_variance) {
   if (!stand_in_is_here(scale) || !stand_in_is_here(bias)) return BAD_PARAMETER;
   return counted("batchnorm-training", x_shape, NULL, x, y);
 }
 
-EXPORT int cudnnBatchNormalizationForwardInference(
-    void* handle, int mode, const void* alpha, const void* beta, Descriptor* x_shape, const void* x,
-    Descriptor* y_shape, void* y, Descriptor* statistics, const void* scale, const void* bias, const void* mean,
-    const void* variance, double epsilon) {
+EXPORT int cudnnBatchNormalizationForwardInference(void* handle, int mode, const void* alpha, const void* beta,
+                                                   Descriptor* x_shape, const void* x, Descriptor* y_shape, void* y,
+                                                   Descriptor* statistics, const void* scale, const void* bias,
+                                                   const void* mean, const void* variance, double epsilon) {
   if (!stand_in_is_here(scale) || !stand_in_is_here(mean)) return BAD_PARAMETER;
   return counted("batchnorm-inference", x_shape, NULL, x, y);
 }

@@ -71,7 +71,9 @@ static int has_code(void) {
 }
 
 typedef struct { /* <<<grid, block, shared memory, stream>>> */
-  struct { unsigned x, y, z; } grid, block;
+  struct {
+    unsigned x, y, z;
+  } grid, block;
   size_t shared_memory;
   void* stream;
 } Configuration;
@@ -96,8 +98,7 @@ EXPORT int __cudaPopCallConfiguration(void* grid, void* block, size_t* shared_me
 }
 
 EXPORT int cudaLaunchKernel(const void* function, __typeof__(configuration.grid) grid,
-                            __typeof__(configuration.grid) block, void** arguments, size_t shared_memory,
-                            int* stream) {
+                            __typeof__(configuration.grid) block, void** arguments, size_t shared_memory, int* stream) {
   unsigned threads = block.x * block.y * block.z;
   if (!grid.x || !grid.y || !grid.z || !threads || threads > 1024) return failed(INVALID_CONFIGURATION);
   if (stream && *stream != current) return failed(INVALID_HANDLE);
@@ -122,8 +123,8 @@ EXPORT int cudaFuncGetAttributes(FunctionAttributes* attributes, const void* fun
   return SUCCESS;
 }
 
-EXPORT int cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
-    int* blocks, const void* function, int threads, size_t shared_memory, unsigned flags) {
+EXPORT int cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void* function, int threads,
+                                                                  size_t shared_memory, unsigned flags) {
   *blocks = 1;
   return has_code() ? SUCCESS : failed(NO_KERNEL_IMAGE);
 }

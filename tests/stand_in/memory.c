@@ -16,8 +16,7 @@ EXPORT int cudaMalloc(void** pointer, size_t size) {
   Device* device = &devices[current];
   size_t rounded = (size + 4095) / 4096 * 4096;
   pthread_mutex_lock(&lock);
-  int fits = device->used + rounded <= stand_in_memory() &&
-             device->next + rounded <= arenas + (current + 1) * ARENA;
+  int fits = device->used + rounded <= stand_in_memory() && device->next + rounded <= arenas + (current + 1) * ARENA;
   if (fits) {
     Block* block = malloc(sizeof(Block));
     *block = (Block){device->next, rounded, device->blocks};
@@ -98,8 +97,8 @@ EXPORT int cudaMemcpyAsync(void* target, const void* source, size_t size, int ki
   return copy(target, source, size, kind);
 }
 
-EXPORT int cudaMemcpyPeerAsync(
-    void* target, int target_device, const void* source, int source_device, size_t size, void* stream) {
+EXPORT int cudaMemcpyPeerAsync(void* target, int target_device, const void* source, int source_device, size_t size,
+                               void* stream) {
   return copy(target, source, size, 3);
 }
 

@@ -29,29 +29,30 @@ enum { WORKSPACE = 1 << 10 }; /* elements */
 
 EXPORT int cusolverDnCreate(void** handle) { return create(handle); }
 
-#define GESVD(TYPE)                                                                           \
-  EXPORT int cusolverDn##TYPE##gesvd_bufferSize(void* handle, int m, int n, int* size) {      \
-    *size = WORKSPACE;                                                                        \
-    return 0;                                                                                 \
+#define GESVD(TYPE)                                                                      \
+  EXPORT int cusolverDn##TYPE##gesvd_bufferSize(void* handle, int m, int n, int* size) { \
+    *size = WORKSPACE;                                                                   \
+    return 0;                                                                            \
   }
-#define ORGQR(TYPE)                                                                                              \
-  EXPORT int cusolverDn##TYPE##orgqr_bufferSize(void* handle, int m, int n, int k, void* a, int lda, void* tau,  \
+#define ORGQR(TYPE)                                                                                             \
+  EXPORT int cusolverDn##TYPE##orgqr_bufferSize(void* handle, int m, int n, int k, void* a, int lda, void* tau, \
                                                 int* size) {                                                    \
-    *size = WORKSPACE;                                                                                           \
-    return 0;                                                                                                    \
+    *size = WORKSPACE;                                                                                          \
+    return 0;                                                                                                   \
   }
-#define SYEVD(TYPE)                                                                                              \
-  EXPORT int cusolverDn##TYPE##syevd_bufferSize(void* handle, int jobs, int part, int n, void* a, int lda,       \
-                                                void* values, int* size) {                                       \
-    *size = WORKSPACE;                                                                                           \
-    return 0;                                                                                                    \
+#define SYEVD(TYPE)                                                                                        \
+  EXPORT int cusolverDn##TYPE##syevd_bufferSize(void* handle, int jobs, int part, int n, void* a, int lda, \
+                                                void* values, int* size) {                                 \
+    *size = WORKSPACE;                                                                                     \
+    return 0;                                                                                              \
   }
-#define FACTORS(NAME)                                                                                            \
-  EXPORT int cusolverDn##NAME##_bufferSize(void* handle, int m, int n, void* a, int lda, int* size) {            \
-    *size = WORKSPACE;                                                                                           \
-    return 0;                                                                                                    \
+#define FACTORS(NAME)                                                                                 \
+  EXPORT int cusolverDn##NAME##_bufferSize(void* handle, int m, int n, void* a, int lda, int* size) { \
+    *size = WORKSPACE;                                                                                \
+    return 0;                                                                                         \
   }
 
-GESVD(S) GESVD(D) ORGQR(S) ORGQR(D) SYEVD(S) SYEVD(D)
-FACTORS(Sgetrf) FACTORS(Dgetrf) FACTORS(Sgeqrf) FACTORS(Dgeqrf) FACTORS(Spotrf) FACTORS(Dpotrf)
+GESVD(S)
+GESVD(D) ORGQR(S) ORGQR(D) SYEVD(S) SYEVD(D) FACTORS(Sgetrf) FACTORS(Dgetrf) FACTORS(Sgeqrf) FACTORS(Dgeqrf)
+    FACTORS(Spotrf) FACTORS(Dpotrf)
 #endif

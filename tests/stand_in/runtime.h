@@ -7,8 +7,16 @@
 #include <pthread.h>
 
 enum { /* cudaError_t */
-  SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_CONFIGURATION = 9, OLD_DRIVER = 35, INVALID_FUNCTION = 98,
-  NO_DEVICE = 100, INVALID_DEVICE = 101, NO_KERNEL_IMAGE = 209, INVALID_HANDLE = 400,
+       SUCCESS = 0,
+       INVALID_VALUE = 1,
+       OUT_OF_MEMORY = 2,
+       INVALID_CONFIGURATION = 9,
+       OLD_DRIVER = 35,
+       INVALID_FUNCTION = 98,
+       NO_DEVICE = 100,
+       INVALID_DEVICE = 101,
+       NO_KERNEL_IMAGE = 209,
+       INVALID_HANDLE = 400,
 };
 
 typedef struct Block {

@@ -14,6 +14,7 @@ COMMANDS = {
     "list": "list the models with their accuracy and cost, or the layers of some",
     "card": "show all that is known of a model and its pretrained weights",
     "train": "train a model with the settings of its source, or with others",
+    "explain": "show what computes each layer of a model here, and what was not replaced and why",
     "evaluate": "test trained weights: accuracy, confusion matrix, hard images",
     "fetch": "get MNIST or Fashion-MNIST into the cache, or into a folder",
     "pack": "make RecordIO files of images in class folders, or of MNIST",
@@ -26,6 +27,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that ``argv`` (by default ``sys.argv``) begins with; returns its exit code."""
     name, *rest = [*(sys.argv[1:] if argv is None else argv)] or [""]  # `list` is a command here, once it was used
     if name not in COMMANDS:
         _overview().parse_args([name] if name else [])  # answers --help; anything else is no command

@@ -23,6 +23,8 @@ _SPEED_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "am
 
 @dataclass(frozen=True)
 class Diagnosis:
+    """All that ``python -m zoo doctor`` says."""
+
     findings: tuple[tuple[str, str], ...]  # what, and how it is here
     problems: tuple[str, ...]  # a sentence each; empty if a network can be trained on MNIST here
 
@@ -81,8 +83,9 @@ def _contexts() -> Iterator[tuple[str, str]]:
     for gpu in found:
         yield "GPU", str(gpu)
     if STATUS.is_cuda_wheel:
-        if STATUS.problem is None and gpus.refusal():
-            yield "GPUs not used", gpus.refusal()
+        refusal = gpus.refusal() if STATUS.problem is None else None
+        if refusal:
+            yield "GPUs not used", refusal
     elif any(gpu.has_code for gpu in found) and STATUS.distribution is not None:
         yield "GPUs not used", f"{STATUS.distribution} is for CPUs alone: run python -m zoo setup --wheel cu112"
     if STATUS.problem is None:

@@ -1,4 +1,4 @@
-"""``python -m zoo doctor``"""
+"""The command ``python -m zoo doctor``."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import argparse
 
 
 def add_arguments(_: argparse.ArgumentParser) -> None:
-    """It takes none."""
+    """Declare no options: there are none."""
 
 
 def run(_: argparse.Namespace) -> int:
+    """Print the diagnosis; 1 if a network cannot be trained here."""
     from tabulate import tabulate
 
-    from zoo.cli import diagnosis
+    from zoo.cli.diagnosis import examine
 
-    diagnosis = diagnosis.examine()
+    diagnosis = examine()
     print(tabulate(diagnosis.findings, tablefmt="plain"), end="\n\n")
     for problem in diagnosis.problems:
         print(f"problem: {problem}")

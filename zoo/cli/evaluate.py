@@ -1,4 +1,4 @@
-"""``python -m zoo evaluate``"""
+"""The command ``python -m zoo evaluate``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
     add_model(parser)
     add_params(parser)
     add_images(parser)
@@ -36,12 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print accuracy and confusion matrix, and whatever else was asked for."""
     from zoo import training
     from zoo.cli import plots
     from zoo.data.corruptions import CORRUPTIONS, corrupt
     from zoo.data.named import load_images
+    from zoo.graph import execution
     from zoo.runtime import contexts
-    from zoo.training import evaluation
 
     picture = plots.output(arguments.misclassified) if arguments.misclassified else None
     if picture is not None and plots.missing():
@@ -50,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     train, test = load_images(arguments.data, arguments.pixels)
     test = test or train  # a .rec file is tested whole
     ctx = contexts.check(arguments.ctx)
-    evaluation.resolve(arguments.dtype, net, ctx)  # a dtype that does not work here is refused before any work
+    execution.check(arguments.dtype, ctx)  # a dtype that does not work here is refused before any work
 
     def evaluate(dataset: Dataset, dtype: str = arguments.dtype, what: str = "evaluating") -> training.Evaluation:
         calibration = train[-5000:] if dtype == "int8" else None

@@ -1,4 +1,4 @@
-"""``python -m zoo fetch``"""
+"""The command ``python -m zoo fetch``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from zoo.errors import DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
     parser.add_argument(
         "name", nargs="?", choices=DATASETS, default="mnist", metavar="NAME",
         help=f"{' or '.join(DATASETS)} (default: mnist)",
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Fetch what the folder lacks, and print which it is; :class:`DataError` where it has other data of that name."""
     dataset = DATASETS[arguments.name]
     folder = arguments.out or fetch.cache(dataset)
     if arguments.out:

@@ -1,4 +1,4 @@
-"""``python -m zoo list``"""
+"""The command ``python -m zoo list``."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ _LEFT = ("model", "recipe", "what")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", default=["*"], help="shell pattern, such as 'cnn7*'")
     parser.add_argument("--exclude", nargs="+", metavar="PATTERN", default=[], help="leave out those that match")
     parser.add_argument("--pretrained", action="store_true", default=None, help="only those with pretrained weights")
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print the models that match as a table, or their layers."""
     for pattern in arguments.patterns:
         if not list_models(pattern):
             MODELS[pattern]  # says what there is
@@ -91,6 +93,8 @@ def _speeds(file: Path) -> dict[str, float]:
         raise ZooError(f"cannot read {file}: {error.strerror or error}") from None
     speeds: dict[str, float] = {}
     try:
+        if not isinstance(document, dict):
+            raise TypeError
         for result in document["results"]:
             cell, measured = result["cell"], result["measurement"]
             if cell["phase"] == "infer" and measured is not None:

@@ -1,4 +1,4 @@
-"""``python -m zoo lr-find``"""
+"""The command ``python -m zoo lr-find``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _SHOWN = 12  # rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
     add_model(parser)
     add_images(parser)
     parser.add_argument("--batch-size", type=int)
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Train with rising learning rates; print and plot the loss, and suggest a rate."""
     from zoo import models, training
     from zoo.cli import plots
     from zoo.data.named import load_images

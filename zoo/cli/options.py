@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import ZooError
 from zoo.models.architectures import MODELS
@@ -36,7 +36,7 @@ def model(text: str) -> str:
 def augmentation(text: str) -> Augmentation:
     """An argument's type: ``shift=2,rotation=15``, or ``none``."""
     known = [field.name for field in fields(Augmentation)]
-    settings = {}
+    settings: dict[str, Any] = {}  # texts, of which Augmentation makes numbers or says why not
     for each in text.split(",") if text != "none" else ():
         name, _, value = each.partition("=")
         if name not in known:
@@ -48,7 +48,7 @@ def augmentation(text: str) -> Augmentation:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
+def add_data(parser: argparse._ActionsContainer) -> None:
     """``--data``; :func:`zoo.data.named.load_data` is its other half."""
     parser.add_argument(
         "--data",
@@ -74,6 +74,7 @@ def add_images(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
+    """The model's name, and ``--ctx``; for :func:`load_network`."""
     parser.add_argument("model", type=model, help="a name from python -m zoo list")
     parser.add_argument("--ctx", help="cpu, gpu(0), or several: 'gpu(0),gpu(1)' (default: cpu)")
 

@@ -1,10 +1,11 @@
-"""``python -m zoo pack``"""
+"""The command ``python -m zoo pack``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.cli.options import add_data, path
 from zoo.console import FAILURE
@@ -12,8 +13,12 @@ from zoo.data.images import QUALITIES
 from zoo.data.listing import EXTENSIONS
 from zoo.errors import DataError, ZooError
 
+if TYPE_CHECKING:
+    from zoo.data import Dataset
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
     parser.add_argument("prefix", type=path, help="what the .lst, .rec and .idx files are called, such as data/mnist")
     parser.add_argument(
         "root", nargs="?", type=path,
@@ -45,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Pack the images and print the files; the exit code is 1 where some could not be read."""
     from zoo.data.packing import pack
 
     given = {name for name in ("data", "part", "images") if getattr(arguments, name) is not None}
@@ -79,10 +85,10 @@ def _decodes(rec: Path) -> bool:
     return True
 
 
-def _mnist(arguments: argparse.Namespace):
+def _mnist(arguments: argparse.Namespace) -> Dataset:
     from zoo.data.named import load_data
 
-    dataset = getattr(load_data(arguments.data), arguments.part or "train")
+    dataset: Dataset = getattr(load_data(arguments.data), arguments.part or "train")
     images = len(dataset) if arguments.images is None else arguments.images
     if not 0 < images <= len(dataset):
         raise ZooError(f"--images must be 1 to {len(dataset)}, not {images}")

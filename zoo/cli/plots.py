@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zoo.errors import ZooError
 from zoo.io import files
 from zoo.training import Evaluation, RangeTest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _COLORS = ("#000000", "#d55e00", "#56b4e9", "#009e73")  # apart in lightness as well as in hue
 _MARKERS = "os^D"
@@ -23,7 +27,7 @@ class Line:
     """A curve over the epochs, from 1 on; lines of the same ``style`` show the same thing, measured or published."""
 
     label: str
-    values: Sequence[float]
+    values: Sequence[float | None]  # None leaves a gap
     style: int = 0
     published: bool = False
 
@@ -108,13 +112,13 @@ def misclassified(evaluation: Evaluation, images: np.ndarray, title: str, path: 
     return len(wrong)
 
 
-def _figure(panels: int):
+def _figure(panels: int) -> tuple[Figure, np.ndarray]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(1.5 + 5.5 * panels, 4.6), layout="constrained")
     return figure, figure.subplots(1, panels, squeeze=False, sharey=True)[0]
 
 
-def _save(figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     with files.atomic(path) as file:
         figure.savefig(file, format=path.suffix[1:], dpi=120)

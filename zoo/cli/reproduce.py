@@ -1,4 +1,4 @@
-"""``python -m zoo reproduce``"""
+"""The command ``python -m zoo reproduce``."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ _CNN7_EPOCHS = 13
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
     described = "; ".join(f"{name}: {what}" for name, what in _EXPERIMENTS.items())
     parser.add_argument("experiment", choices=list(_EXPERIMENTS), help=described)
     add_data(parser)
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the experiment; print and plot its accuracies beside those of the source."""
     if arguments.epochs is not None and arguments.epochs < 1:
         raise ZooError(f"--epochs must be at least 1, not {arguments.epochs}")
     from zoo.cli import plots, reproductions

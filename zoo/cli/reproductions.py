@@ -37,7 +37,8 @@ class Run:
     remark: str = ""
 
     @property
-    def validation(self) -> tuple[float, ...]:
+    def validation(self) -> tuple[float | None, ...]:
+        """Accuracies epoch by epoch, None where nothing was validated on."""
         return tuple(record.validation_accuracy for record in self.records)
 
 

@@ -1,4 +1,4 @@
-"""``python -m zoo run``"""
+"""The command ``python -m zoo run``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from zoo.installation import script
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
     parser.usage = "%(prog)s SCRIPT [ARGUMENT ...]"
     parser.add_argument(
         "script", type=Path,
@@ -21,10 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Become a new interpreter that runs the script: on success this does not return."""
     path = script.find(arguments.script)
     sys.stdout.flush()
     # A new interpreter, so that nothing of this command is left in it: neither its modules nor what it does on errors.
-    options = subprocess._args_from_interpreter_flags()  # as multiprocessing passes them on
+    options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
     command = [sys.executable, *options, *script.COMMAND, str(path), *arguments.arguments]
     places = filter(None, (str(script.SITE), os.environ.get("PYTHONPATH")))
     os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": os.pathsep.join(places)})

@@ -1,4 +1,4 @@
-"""``python -m zoo setup``"""
+"""The command ``python -m zoo setup``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import argparse
 
 from zoo.errors import ZooError
 from zoo.installation import environment
+from zoo.runtime import libraries
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
     parser.add_argument(
         "--wheel", choices=list(environment.WHEELS),
         help="install this one, and uninstall another (default: the one that is there, or what suits this machine)",
@@ -21,14 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Install the wheel that suits this machine, and the hook if asked; print what was done and why."""
     if arguments.unhook:
         if arguments.hook or arguments.wheel:
             raise ZooError("--unhook does nothing else: leave out --hook and --wheel")
         removed = environment.remove_hook()
         print("'import mxnet' is MXNet's own affair again" if removed else "there was no hook to remove")
         return 0
-    present = environment.libraries.mxnet_distribution()
-    kept = {f"{name} {environment.VERSION}": extra for extra, name in environment.WHEELS.items()}.get(present)
+    present = libraries.mxnet_distribution()
+    wheels = environment.WHEELS.items()
+    kept = next((extra for extra, name in wheels if present == f"{name} {environment.VERSION}"), None)
     wanted = arguments.wheel or kept
     choice = environment.Choice(wanted, "") if wanted else environment.choose()
     new = environment.install(choice.extra)

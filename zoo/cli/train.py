@@ -1,10 +1,11 @@
-"""``python -m zoo train``"""
+"""The command ``python -m zoo train``."""
 
 from __future__ import annotations
 
 import argparse
 import time
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
     add_model(parser)
     add_images(parser)
     parser.add_argument("--recipe", metavar="NAME", help=f"{', '.join(RECIPES)} (default: the model's own)")
@@ -64,9 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Train, keep what ``--out`` asks for, and test once, at the final epoch."""
     from zoo import models, training
     from zoo.data.named import load_images, load_rec
-    from zoo.graph import lowering
+    from zoo.graph.execution import Execution
     from zoo.models import weights
     from zoo.runtime import contexts, provenance
     from zoo.training.history import Command, Score
@@ -89,7 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         raise ZooError("validate either on held out images (--holdout) or on a .rec file (--validation)")
     net = models.get_model(arguments.model, ctx=ctx, seed=recipe.seed)
-    recipe = replace(recipe, dtype=lowering.resolve(recipe.dtype, net, ctx))
+    execution = Execution.of(net, ctx, recipe.dtype)
+    recipe = replace(recipe, dtype=execution.dtype)
     _announce(models.get_card(arguments.model), recipe, ctx, train, validation)
 
     command = Command(
@@ -109,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     start = time.perf_counter()
     try:
-        history = training.fit(net, train, validation, recipe, ctx, arguments.out, on_epoch=show)
+        history = training.fit(net, train, validation, recipe, execution, arguments.out, on_epoch=show)
     except training.TrainingInterrupted as interrupted:
         _add(command, interrupted.history, arguments.out)
         print(_kept(interrupted.history, arguments.out), flush=True)
@@ -140,8 +144,8 @@ def _split(train: Dataset, holdout: int) -> tuple[Dataset, Dataset | None]:
 
 def _recipe_name(recipe: Recipe) -> str | None:
     """The name of ``recipe`` if it has one; the seed and the dtype are a run's, not the recipe's."""
-    run = {"seed": recipe.seed, "dtype": recipe.dtype}
-    return next((name for name in RECIPES if replace(RECIPES[name], **run) == recipe), None)
+    run = partial(replace, seed=recipe.seed, dtype=recipe.dtype)
+    return next((name for name in RECIPES if run(RECIPES[name]) == recipe), None)
 
 
 def _add(command: Command, history: training.History, out: Path | None) -> None:
@@ -154,13 +158,15 @@ def _announce(
 ) -> None:
     from zoo.runtime import STATUS
 
-    held_out = validation is None or validation.source == train.source
-    validated = f"{len(validation or ()):,} " + ("held out for validation" if held_out else "to validate on")
+    source, validated = train.source, "0 held out for validation"
+    if validation is not None:
+        held_out = validation.source == train.source
+        validated = f"{len(validation):,} {'held out for validation' if held_out else 'to validate on'}"
+        source += "" if held_out else f" and {validation.source}"
     print(
         f"{card.name}: {card.parameters:,} parameters, {card.flops / 1e6:.1f} MFLOP per image, "
         f"on {', '.join(map(str, ctx))} with {STATUS.threads} CPU threads\n"
-        f"data: {len(train):,} images to train on, {validated}, from {train.source}"
-        f"{'' if held_out else f' and {validation.source}'}\n"
+        f"data: {len(train):,} images to train on, {validated}, from {source}\n"
         f"recipe: {recipe}",
         flush=True,
     )

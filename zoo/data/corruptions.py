@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -26,6 +27,8 @@ class Corruption:
     apply: Callable[[np.ndarray], np.ndarray]  # (n, 28, 28) uint8 to the same; each image by itself, in order
 
 
+Effect = TypeVar("Effect", bound="Callable[[np.ndarray, int], np.ndarray]")  # of images and a severity
+
 CORRUPTIONS: Registry[Corruption] = Registry("corruption")
 
 
@@ -38,16 +41,18 @@ def corrupt(dataset: Dataset, name: str) -> Dataset:
     return replace(dataset, images=images, source=f"{dataset.source}, {name}")
 
 
-def _register(name: str, summary: str, *severities: int):
-    def decorate(apply):
+def _register(name: str, summary: str, *severities: int) -> Callable[[Effect], Effect]:
+    def decorate(apply: Effect) -> Effect:
         for severity in severities:
-            entry = Corruption(
-                summary.replace("{}", str(severity)), lambda images, severity=severity: apply(images, severity)
-            )
+            entry = Corruption(summary.replace("{}", str(severity)), _at(severity, apply))
             CORRUPTIONS.add(f"{name}-{severity}", entry)
         return apply
 
     return decorate
+
+
+def _at(severity: int, apply: Callable[[np.ndarray, int], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda images: apply(images, severity)
 
 
 @_register("shift", "moved by {} px in one of eight directions", 2, 4)
@@ -107,9 +112,9 @@ def _blur(images: np.ndarray, pixels: int) -> np.ndarray:
         total = images.astype(np.int32)
         for axis in (1, 2):
             padded = np.pad(total, [(2, 2) if each == axis else (0, 0) for each in range(3)])
-            total = sum(
-                weight * np.take(padded, range(start, start + _SIDE), axis) for start, weight in enumerate(_BINOMIAL)
-            )
+            total = np.zeros_like(total)
+            for start, weight in enumerate(_BINOMIAL):
+                total += weight * np.take(padded, range(start, start + _SIDE), axis)
         images = (total + 128 >> 8).astype(np.uint8)
     return images
 

@@ -15,6 +15,7 @@ _LIMIT = 2**30  # bytes; what was not used for longest makes room
 
 
 def folder() -> Path:
+    """Where they are kept, which need not be there yet."""
     return files.user_cache() / "decoded"
 
 
@@ -26,7 +27,7 @@ def find(key: str) -> tuple[np.ndarray, np.ndarray] | None:
     try:
         path = folder() / f"{key}.npz"
         private.check(path.parent)
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:  # whose parts carry a CRC-32
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # whose parts carry a CRC-32
             found = arrays["images"], arrays["labels"]
     except Exception:  # of whatever kind: NumPy and zipfile raise many
         return None

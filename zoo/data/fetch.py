@@ -38,8 +38,10 @@ def canonical(dataset: Published, folder: Path, name: str) -> Path | None:
 def _checked(dataset: Published, folder: Path, name: str) -> tuple[Path, bytes] | None:
     """The same, with its content."""
     path = find(folder, name)
+    if path is None:
+        return None
     try:
-        content = idx.read(path) if path is not None else b""
+        content = idx.read(path)
     except DataError:
         return None
     return (path, content) if files.hexdigest(content) == dataset.sha256[name] else None

@@ -12,7 +12,7 @@ QUALITIES = {".jpg": range(1, 101), ".png": range(1, 10)}  # of PNG the compress
 MODES = {0: ("L",), 1: ("RGB",), -1: ("L", "RGB", "RGBA")}  # Pillow's, by color as im2rec counts it
 
 
-def encode(source: str | os.PathLike | np.ndarray, color: int, quality: int, encoding: str) -> bytes | str:
+def encode(source: str | os.PathLike[str] | np.ndarray, color: int, quality: int, encoding: str) -> bytes | str:
     """The image in a file, or the array ``(height, width)`` uint8, encoded; or the reason why it cannot be read."""
     try:
         with Image.fromarray(source) if isinstance(source, np.ndarray) else Image.open(source) as image:
@@ -24,6 +24,7 @@ def encode(source: str | os.PathLike | np.ndarray, color: int, quality: int, enc
 
 
 def first_line(error: Exception) -> str:
+    """What ``error`` says first, or its class where it says nothing."""
     return str(error).partition("\n")[0] or type(error).__name__
 
 

@@ -19,7 +19,7 @@ EXTENSIONS = (".jpeg", ".jpg", ".png")
 class Entry(NamedTuple):
     """A line of a ``.lst`` file."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # in place of tuple.index
     label: float
     path: str  # within the folder
 
@@ -55,10 +55,10 @@ def of_folder(root: Path) -> Source:
 
     for folder, names, images in os.walk(root, onerror=refuse, followlinks=True):
         seen.add(os.path.realpath(folder))
-        names[:] = sorted(name for name in names if os.path.realpath(os.path.join(folder, name)) not in seen)
+        names[:] = sorted(name for name in names if os.path.realpath(Path(folder, name)) not in seen)
         for name in sorted(images):
-            if os.path.splitext(name)[1].lower() in EXTENSIONS:
-                paths.append((os.path.relpath(folder, root), os.path.relpath(os.path.join(folder, name), root)))
+            if os.path.splitext(name)[1].lower() in EXTENSIONS:  # noqa: PTH122  Path takes dots in front otherwise
+                paths.append((os.path.relpath(folder, root), os.path.relpath(Path(folder, name), root)))
             else:
                 ignored += 1
     if not paths:

@@ -65,26 +65,31 @@ class MNIST:
 
     @property
     def train_images(self) -> np.ndarray:
+        """``(n, 28, 28)`` uint8, 0 the background and 255 ink."""
         return self.train.images
 
     @property
     def train_labels(self) -> np.ndarray:
+        """``(n,)`` uint8, from 0 to 9."""
         return self.train.labels
 
     @property
     def test_images(self) -> np.ndarray:
+        """``(n, 28, 28)`` uint8, 0 the background and 255 ink."""
         return self.test.images
 
     @property
     def test_labels(self) -> np.ndarray:
+        """``(n,)`` uint8, from 0 to 9."""
         return self.test.labels
 
     @property
     def source(self) -> str:
+        """Where the images come from, for people to read."""
         return self.train.source
 
 
-def load_mnist(root: str | os.PathLike | None = None) -> MNIST:
+def load_mnist(root: str | os.PathLike[str] | None = None) -> MNIST:
     """MNIST from the folder ``root``, else from ``MNIST_DIR``, else from the cache, which is filled first if need be.
 
     A folder holds the four IDX files, raw or gzipped. One that the caller names may hold other data of
@@ -94,7 +99,7 @@ def load_mnist(root: str | os.PathLike | None = None) -> MNIST:
     return _load(DATASETS["mnist"], root)
 
 
-def load_fashion_mnist(root: str | os.PathLike | None = None) -> MNIST:
+def load_fashion_mnist(root: str | os.PathLike[str] | None = None) -> MNIST:
     """Fashion-MNIST, ten kinds of clothes in MNIST's shapes, from ``root``, ``FASHION_MNIST_DIR`` or the cache.
 
     Everything else is as with :func:`load_mnist`.
@@ -102,7 +107,7 @@ def load_fashion_mnist(root: str | os.PathLike | None = None) -> MNIST:
     return _load(DATASETS["fashion-mnist"], root)
 
 
-def _load(dataset: Published, root: str | os.PathLike | None) -> MNIST:
+def _load(dataset: Published, root: str | os.PathLike[str] | None) -> MNIST:
     folder = _folder(dataset, root)
     if folder is None:
         folder = fetch.cache(dataset)
@@ -114,9 +119,9 @@ def _load(dataset: Published, root: str | os.PathLike | None) -> MNIST:
     source = str(folder) if canonical else f"{folder} (not the canonical {dataset.title} files)"
 
     def part(images: str, labels: str) -> Dataset:
-        (images_path, pixels), (labels_path, digits) = found[images], found[labels]
-        pixels = idx.decode(pixels, (None, 28, 28), str(images_path))
-        digits = idx.decode(digits, (None,), str(labels_path))
+        (images_path, images_content), (labels_path, labels_content) = found[images], found[labels]
+        pixels = idx.decode(images_content, (None, 28, 28), str(images_path))
+        digits = idx.decode(labels_content, (None,), str(labels_path))
         if digits.size and digits.max() > 9:
             raise DataError(f"{labels_path} is damaged: its labels go up to {digits.max()}, not from 0 to 9")
         if len(pixels) != len(digits):
@@ -126,7 +131,7 @@ def _load(dataset: Published, root: str | os.PathLike | None) -> MNIST:
     return MNIST(part(train_images, train_labels), part(test_images, test_labels))
 
 
-def locate(dataset: Published, root: str | os.PathLike | None = None) -> dict[str, Path]:
+def locate(dataset: Published, root: str | os.PathLike[str] | None = None) -> dict[str, Path]:
     """The paths of its four files, raw or gzipped, by name: in ``root``, else where its variable says, else cached.
 
     The cache is filled first if need be. Raises :class:`DataError` where a file is missing.
@@ -135,8 +140,8 @@ def locate(dataset: Published, root: str | os.PathLike | None = None) -> dict[st
     if folder is None:
         folder = fetch.cache(dataset)
         return {name: folder / path.name for name, path in fetch.ensure(dataset, folder).items()}
-    paths = {name: fetch.find(folder, name) for name in dataset.sha256}
-    missing = [name for name, path in paths.items() if path is None]
+    paths = {name: path for name in dataset.sha256 if (path := fetch.find(folder, name)) is not None}
+    missing = [name for name in dataset.sha256 if name not in paths]
     if missing:
         raise DataError(
             f"{folder}{'' if root is not None else f' ({dataset.variable})'} lacks {', '.join(missing)}, raw or as "
@@ -145,7 +150,7 @@ def locate(dataset: Published, root: str | os.PathLike | None = None) -> dict[st
     return paths
 
 
-def _folder(dataset: Published, root: str | os.PathLike | None) -> Path | None:
+def _folder(dataset: Published, root: str | os.PathLike[str] | None) -> Path | None:
     """The folder that the caller or the environment names; None for the cache."""
     return Path(root) if root is not None else named_folder(dataset)
 

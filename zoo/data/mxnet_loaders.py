@@ -1,4 +1,4 @@
-"""What :mod:`zoo.runtime.datasets` puts in the place of MXNet's own loaders of data.
+"""What :mod:`zoo.runtime.mxnet_datasets` puts in the place of MXNet's own loaders of data.
 
 Every function takes MXNet and the original, and then what the original takes. Files that its user has already,
 where MXNet would have put them, are used first.
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,12 +25,16 @@ from zoo.data.sources import Mirror
 from zoo.errors import DataError
 from zoo.io import files
 
+if TYPE_CHECKING:
+    from mxnet.gluon.data.vision import MNIST
+
 _DATA = Path("data")  # where MXNet's tests keep files, below the current directory
 
 
-def get_mnist(mx: ModuleType, original: Callable) -> dict[str, np.ndarray]:
+def get_mnist(mx: ModuleType, original: Callable[..., object]) -> dict[str, np.ndarray]:
+    """``mx.test_utils.get_mnist``: images (n, 1, 28, 28) float32 in [0, 1], and labels (n,) int8."""
     mnist = DATASETS["mnist"]
-    here = {name: Path(f"{name}.gz") for name in mnist.sha256 if os.path.exists(f"{name}.gz")}
+    here = {name: Path(f"{name}.gz") for name in mnist.sha256 if os.path.exists(f"{name}.gz")}  # noqa: PTH110
     paths = here if len(here) == len(mnist.sha256) else {**locate(mnist), **here}
     train_images, train_labels, test_images, test_labels = (paths[name] for name in mnist.sha256)
 
@@ -42,7 +47,8 @@ def get_mnist(mx: ModuleType, original: Callable) -> dict[str, np.ndarray]:
     return {"train_data": train_data, "train_label": train_label, "test_data": test_data, "test_label": test_label}
 
 
-def get_mnist_ubyte(mx: ModuleType, original: Callable) -> None:
+def get_mnist_ubyte(mx: ModuleType, original: Callable[..., object]) -> None:
+    """``mx.test_utils.get_mnist_ubyte``, which puts the four IDX files, not gzipped, into the folder ``data``."""
     mnist = DATASETS["mnist"]
     wanted = {name: _DATA / name for name in mnist.sha256}
     missing = [name for name, path in wanted.items() if not path.exists()]
@@ -62,7 +68,8 @@ def get_mnist_ubyte(mx: ModuleType, original: Callable) -> None:
         _read(images, labels, (None, None))  # MNISTIter names neither a damaged file nor the damage
 
 
-def get_mnist_pkl(mx: ModuleType, original: Callable) -> None:
+def get_mnist_pkl(mx: ModuleType, original: Callable[..., object]) -> None:
+    """``mx.test_utils.get_mnist_pkl``, which makes ``data/mnist.pkl.gz``: training, held-out and test images."""
     path = _DATA / "mnist.pkl.gz"
     if path.exists():
         return
@@ -83,25 +90,28 @@ def get_mnist_pkl(mx: ModuleType, original: Callable) -> None:
         pickle.dump(parts, compressed, protocol=4)
 
 
-def get_data(mx: ModuleType, original: Callable, self) -> None:
+def get_data(mx: ModuleType, original: Callable[..., object], self: MNIST) -> None:
     """``MNIST._get_data``, which sets the images (n, 28, 28, 1) uint8 and the labels (n,) int32 of a data set."""
     root = Path(self._root)
     wanted = (self._train_data, self._train_label) if self._train else (self._test_data, self._test_label)
     names = [name[: -len(".gz")] for name, _ in wanted]
     dataset = DATASETS.get(self._namespace)
     if dataset is None or not dataset.sha256.keys() >= set(names):
-        return original(self)  # of a subclass for other data
-    paths = {name: fetch.canonical(dataset, root, name) for name in names}
-    if not all(paths.values()):
+        original(self)  # of a subclass for other data
+        return
+    paths = {name: path for name in names if (path := fetch.canonical(dataset, root, name)) is not None}
+    if set(names) - paths.keys():
         if all(_has_sha1(mx, root / name, sha1) for name, sha1 in wanted):
-            return original(self)  # of a subclass for other data that are here
+            original(self)  # of a subclass for other data that are here
+            return
         repository = os.environ.get("MXNET_GLUON_REPO")  # a mirror of the user's own, in place of the host that is gone
         if repository:
             mirror = Mirror(f"{repository.rstrip('/')}/gluon/dataset/{self._namespace}/")
             dataset = replace(dataset, sources=(mirror, *dataset.sources))
         paths = locate(dataset)
-    images, labels = _read(*(paths[name] for name in names), (28, 28))
-    images, labels = images[..., np.newaxis], labels.astype(np.int32)
+    images_path, labels_path = (paths[name] for name in names)
+    pixels, digits = _read(images_path, labels_path, (28, 28))
+    images, labels = pixels[..., np.newaxis], digits.astype(np.int32)
     if mx.util.is_np_array():
         self._data, self._label = (mx.np.array(each, dtype=each.dtype) for each in (images, labels))
     else:

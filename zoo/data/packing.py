@@ -104,8 +104,8 @@ def pack(
             if len(unreadable) == len(entries):
                 path, reason = unreadable[0]
                 raise DataError(f"none of the {len(entries)} images can be read, such as {path}: {reason}")
-            for path in sorted(folder.iterdir()):
-                path.replace(prefix.parent / path.name)
+            for file in sorted(folder.iterdir()):
+                file.replace(prefix.parent / file.name)
     return Packed(tuple(parts), len(entries), tuple(unreadable), listed.classes, listed.ignored)
 
 
@@ -189,7 +189,7 @@ def _workshop(parent: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _mapping(threads: int) -> Iterator[Callable]:
+def _mapping(threads: int) -> Iterator[Callable[..., Iterator[bytes | str]]]:
     """``map``, by as many processes: Pillow encodes with Python's lock held. They start afresh and without MXNet."""
     if threads == 1:
         yield map

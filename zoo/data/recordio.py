@@ -35,7 +35,7 @@ class Record(NamedTuple):
 
     offset: int  # of its frame in the file, in bytes
     labels: tuple[float, ...]
-    index: int  # its id
+    index: int  # type: ignore[assignment]  # its id, in place of tuple.index
     image: bytes  # as it is encoded
 
 
@@ -87,7 +87,7 @@ def _probe(image: bytes) -> tuple[str, tuple[int, int]] | None:
         opened = Image.open(io.BytesIO(image), formats=list(FORMATS))
     except Exception:  # of whatever kind: Pillow raises many
         return None
-    return opened.format, opened.size
+    return str(opened.format), opened.size
 
 
 def _decode(record: Record, rec: Path) -> None:
@@ -114,7 +114,8 @@ def _bodies(content: bytes, rec: Path) -> Iterator[tuple[int, bytes]]:
     """Every record's offset and content, from frames that follow one another without a gap."""
     if content and content[:4] != _MAGIC.to_bytes(4, "little"):
         raise DataError(f"{rec} is not a RecordIO file: it starts with 0x{content[:4].hex()}, not 0x0a23d7ce")
-    position, start, parts = 0, 0, []
+    position, start = 0, 0
+    parts: list[bytes] = []
     while position < len(content):
         if len(content) < position + _FRAME.size:
             raise _truncated(rec, position)

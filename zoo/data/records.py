@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,10 @@ _BATCH = 1000  # images decoded at a time
 
 
 def image_record_iter(
-    path_imgrec: str | os.PathLike,
+    path_imgrec: str | os.PathLike[str],
     batch_size: int,
     data_shape: Sequence[int] = (1, 28, 28),
-    **options,
+    **options: object,
 ) -> mx.io.DataIter:
     """``mx.io.ImageRecordIter``, which passes over misspelt options without a word and aborts on damaged files.
 
@@ -37,13 +37,13 @@ def image_record_iter(
         if name not in known:
             raise UnknownName(f"ImageRecordIter has no option {name!r}: {suggestion(name, known)}")
     companions = (options.get(name) for name in ("path_imgidx", "path_imglist"))
-    records = recordio.check(Path(path_imgrec), *(Path(path) if path else None for path in companions))
+    records = recordio.check(Path(path_imgrec), *(Path(str(path)) if path else None for path in companions))
     if batch_size > len(records):
         raise ZooError(f"the batch size {batch_size} is larger than the {len(records)} images in {path_imgrec}")
     return _iterator(path_imgrec, batch_size, data_shape, options)
 
 
-def load_records(path: str | os.PathLike, num_parts: int = 1, part_index: int = 0) -> Dataset:
+def load_records(path: str | os.PathLike[str], num_parts: int = 1, part_index: int = 0) -> Dataset:
     """The digits of a ``.rec`` file, or of one of ``num_parts`` parts of it, as equal as can be, in memory.
 
     The file is checked and decoded once; from then on the user's cache has the pixels that belong to its content.
@@ -97,7 +97,9 @@ def _decode(path: Path, idx: Path | None = None) -> tuple[np.ndarray, np.ndarray
     return np.concatenate(images), np.concatenate(labels).astype(np.uint8)
 
 
-def _iterator(path: str | os.PathLike, batch_size: int, data_shape: Sequence[int], options: dict) -> mx.io.DataIter:
+def _iterator(
+    path: str | os.PathLike[str], batch_size: int, data_shape: Sequence[int], options: Mapping[str, object]
+) -> mx.io.DataIter:
     for each in (path, *(options.get(name, "") for name in ("path_imgidx", "path_imglist"))):
         if set("#?;") & set(str(each)):
             raise ZooError(f"MXNet takes #, ? and ; in a path for more than a name: rename or move {each}")

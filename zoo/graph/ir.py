@@ -6,13 +6,15 @@ import ast
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from zoo.runtime import mx
 
 
 def symbol_of(net: mx.gluon.HybridBlock) -> mx.sym.Symbol:
     """All outputs of ``net``, from the variable "data"."""
-    outputs = net(mx.sym.var("data"))
+    with mx.name.NameManager():  # what has no name of its own is numbered from 0
+        outputs = net(mx.sym.var("data"))
     return outputs if isinstance(outputs, mx.sym.Symbol) else mx.sym.Group(list(outputs))
 
 
@@ -24,10 +26,11 @@ class Node:
     name: str
     attributes: dict[str, str] = field(default_factory=dict)
     inputs: list[Output] = field(default_factory=list)
-    subgraphs: list[dict] = field(default_factory=list)  # of a fused operator, as they are
+    subgraphs: list[dict[str, Any]] = field(default_factory=list)  # of a fused operator, as they are
 
     @property
     def is_variable(self) -> bool:
+        """Whether it is an input or a parameter."""
         return self.operator == "null"
 
     def pair(self, attribute: str, default: int) -> tuple[int, int]:
@@ -36,6 +39,7 @@ class Node:
         return tuple(values) or (default, default)
 
     def is_set(self, attribute: str, default: bool = False) -> bool:
+        """A Boolean attribute."""
         return self.attributes.get(attribute, str(default)) in ("True", "1")
 
 
@@ -60,6 +64,7 @@ class Graph:
         return cls([(nodes[index], output) for index, output, *_ in raw["heads"]])
 
     def symbol(self) -> mx.sym.Symbol:
+        """The same graph as MXNet has it."""
         nodes = list(self.nodes())
         number = {id(node): index for index, node in enumerate(nodes)}
 

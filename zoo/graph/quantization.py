@@ -6,12 +6,14 @@ import contextlib
 import functools
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from zoo.errors import ZooError
-from zoo.graph.ir import Graph, Node
-from zoo.graph.lowering import block, without_dropout
+from zoo.graph.ir import Graph, Node, symbol_of
+from zoo.graph.lowering import block
+from zoo.graph.passes import dropout
 from zoo.runtime import mx
 
 
@@ -24,7 +26,8 @@ def quantize(net: mx.gluon.HybridBlock, calibration: np.ndarray, scale: float = 
     """
     from mxnet.contrib import quantization
 
-    graph = without_dropout(net)
+    graph = Graph.of(symbol_of(net))
+    dropout.remove(graph)
     for node in list(graph.nodes()):
         # Fused into an int8 convolution, MXNet 1.9.1 scales before it takes the tanh, and all digits become one.
         if node.operator == "Activation" and node.attributes.get("act_type") != "relu":
@@ -105,7 +108,7 @@ def _in_seven_bits(
 def _quiet() -> Iterator[None]:
     """MXNet reports every step of it on stderr, from C++."""
     saved = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
+    with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
         yield

@@ -117,7 +117,7 @@ def _requirements(extra: str) -> list[str]:
 def _is_installed(requirement: str) -> bool:
     """In whatever version."""
     try:
-        return bool(metadata.version(re.match(r"[\w.-]+", requirement)[0]))
+        return bool(metadata.version(re.split(r"[^\w.-]", requirement, maxsplit=1)[0]))
     except metadata.PackageNotFoundError:
         return False
 

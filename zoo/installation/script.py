@@ -37,13 +37,15 @@ def main() -> None:
         sys.path[0] = str(Path(path).resolve().parent)
     sys.excepthook = lambda kind, error, _: sys.__excepthook__(kind, _within(path, error), error.__traceback__)
     if sys.platform == "linux":  # processes forked by default until Python 3.14, when such scripts were written
-        multiprocessing.context._default_context._default_context = multiprocessing.get_context("fork")
+        default = multiprocessing.context._default_context
+        default._default_context = multiprocessing.get_context("fork")  # type: ignore[attr-defined]
     runpy.run_path(path, run_name="__main__")
 
 
 def _within(path: str, error: BaseException) -> BaseException:
     """``error`` and what led to it, with tracebacks that begin in the script, or none if it did not come so far."""
-    chained, seen = error, set()
+    chained: BaseException | None = error
+    seen: set[int] = set()
     while chained is not None and id(chained) not in seen:
         seen.add(id(chained))
         frames = []

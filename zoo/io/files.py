@@ -8,13 +8,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from zoo.errors import ZooError
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
+def atomic(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that takes the name ``path`` once the block ends, and vanishes if the block fails.
 
     A link is followed; a device or a pipe is written to as it is. Whatever goes wrong with the file
@@ -25,7 +25,7 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
     temporary = None
     try:
         if path.exists() and not path.is_file():
-            with open(path, "wb") as file:
+            with path.open("wb") as file:
                 yield file
             return
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
@@ -59,6 +59,7 @@ def hexdigest(content: bytes) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write ``text`` in UTF-8, as :func:`atomic` does."""
     with atomic(path) as file:
         file.write(text.encode())
 

@@ -68,7 +68,7 @@ def check(folder: Path) -> None:
     """Raise a :class:`ZooError` that says who else could change what is in ``folder``, if anybody could."""
     try:
         *above, (own, found) = _way(folder)
-        upper = {0, os.geteuid(), os.stat("/").st_uid}  # who owns / is root, whatever a container calls it
+        upper = {0, os.geteuid(), os.stat("/").st_uid}  # noqa: PTH116  whoever owns / is root
     except OSError as error:
         raise ZooError(f"cannot look into {folder}: {error.strerror or error}") from error
     for path, status in above:
@@ -85,7 +85,7 @@ def read(path: Path) -> bytes | None:
     """
     try:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not block
-        with open(number, "rb") as file:
+        with open(number, "rb") as file:  # noqa: PTH123
             status = os.fstat(number)
             if not stat.S_ISREG(status.st_mode):
                 return None
@@ -106,9 +106,9 @@ def write(path: Path, content: bytes) -> None:
     try:
         number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
-            with open(number, "wb") as file:
+            with open(number, "wb") as file:  # noqa: PTH123
                 file.write(content + hashlib.sha256(content).digest())
-            os.replace(part, path)
+            os.replace(part, path)  # noqa: PTH105
         except BaseException:
             with suppress(OSError):
                 part.unlink()
@@ -141,7 +141,7 @@ def _way(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
             links += 1
             if links > _MOST_LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-            target = Path(os.readlink(each))
+            target = Path(os.readlink(each))  # noqa: PTH115
             if target.is_absolute():
                 place = Path("/")
             pending += reversed(target.parts[1:] if target.is_absolute() else target.parts)

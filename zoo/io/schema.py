@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from zoo.errors import ZooError
 
-Kind = TypeVar("Kind")
-_PLAIN = {"int": int, "float": float, "str": str, "bool": bool}
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Kind = TypeVar("Kind", bound="DataclassInstance")
+_PLAIN: Mapping[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
 
 
 def parse(content: bytes | str, where: str) -> object:
@@ -25,14 +29,14 @@ def parse(content: bytes | str, where: str) -> object:
 def build(kind: type[Kind], value: object, where: str = "", place: str = "") -> Kind:
     """The dataclass ``kind`` of a JSON object; :class:`ZooError` names the first field that is not as annotated.
 
-    Annotations may be int, float, str, bool, dict, another dataclass that the module knows, ``tuple[…, ...]`` and
+    Annotations may be int, float, str, bool, dict, Any, another dataclass that the module knows, ``tuple[…, ...]`` and
     ``dict[str, …]`` of these, and any of them ``| None``. Fields that have a default may be missing. Numbers must be
     finite. ``where`` is what errors begin with, and ``place`` where in it the object is, such as ``results[0].cell``.
     """
     said = ": ".join(filter(None, (where, place)))
     if not isinstance(value, dict):
         raise _unlike(said, "an object", value)
-    annotations = {field.name: field.type for field in fields(kind)}
+    annotations = {field.name: str(field.type) for field in fields(kind)}
     needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
     for names, problem in ((needed - set(value), "lacks"), (set(value) - set(annotations), "has the unknown field")):
         if names:
@@ -46,7 +50,9 @@ def build(kind: type[Kind], value: object, where: str = "", place: str = "") -> 
         raise ZooError(": ".join(filter(None, (said, str(error))))) from None
 
 
-def _convert(annotation: str, value: object, where: str, place: str, scope: dict) -> object:
+def _convert(annotation: str, value: object, where: str, place: str, scope: Mapping[str, type]) -> object:
+    if annotation == "Any":
+        return value
     annotation, optional, _ = annotation.partition(" | None")
     if optional and value is None:
         return None
@@ -72,7 +78,7 @@ def _convert(annotation: str, value: object, where: str, place: str, scope: dict
         return float(value)
     if type(value) is not wanted:
         raise _unlike(said, annotation, value)
-    if wanted is float and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise ZooError(f"{said} is {value}, no finite number")
     return value
 

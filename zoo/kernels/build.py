@@ -35,6 +35,8 @@ _HANDED_DOWN = "ZOO_KERNELS_FOLDER"  # set by a process that has a temporary fol
 
 @dataclass(frozen=True)
 class Built:
+    """A compiled library, and what became of it."""
+
     content: bytes  # of a shared library
     path: Path | None  # where it lies too, if anywhere
     origin: str  # where it is kept, or why it was compiled for this process alone

@@ -36,8 +36,13 @@ struct Shape {
 class Channel {
  public:
   Channel(const Chain& chain, const Shape& shape)
-      : chain_(chain), shape_(shape), plane_(shape.plane()), size_(shape.images * plane_), values_(size_ + kSlack),
-        at_once_(plane_ < 2048 ? 2048 / plane_ : 1), mask_(chain.dropout > 0 ? at_once_ * plane_ : 0) {}
+      : chain_(chain),
+        shape_(shape),
+        plane_(shape.plane()),
+        size_(shape.images * plane_),
+        values_(size_ + kSlack),
+        at_once_(plane_ < 2048 ? 2048 / plane_ : 1),
+        mask_(chain.dropout > 0 ? at_once_ * plane_ : 0) {}
 
   template <class T>
   void load(const T* data, int64_t channel, Key key) {

@@ -21,8 +21,8 @@ inline Shape flattened(bool flat, const Shape& data) {
 
 inline Convolution convolution(const Attributes& given, const std::string& suffix, const Shape& data) {
   const auto filters = int64_t(given.number("num_filter" + suffix, 0));
-  Convolution conv{data.images, data.channels, data.height, data.width, filters, data.height, data.width, 0, 0,
-                   given.activation("activation" + suffix)};
+  Convolution conv{data.images, data.channels, data.height, data.width, filters,
+                   data.height, data.width,    0,           0,          given.activation("activation" + suffix)};
   if (!given.is_set("flat" + suffix)) {
     given.pair("kernel" + suffix, &conv.kernel_height, &conv.kernel_width);
     given.pair("pad" + suffix, &conv.pad_height, &conv.pad_width);
@@ -74,8 +74,8 @@ struct ConvolutionOperator {
                             call.output<T>(0));
       else
         convolution_backward(conv, call.input<T>(0), call.input<float>(1), call.output<T>(0), call.output_gradient<T>(),
-                             given.is_set("first") ? nullptr : call.input_gradient<T>(0),
-                             call.input_gradient<float>(1), has_bias ? call.input_gradient<float>(2) : nullptr);
+                             given.is_set("first") ? nullptr : call.input_gradient<T>(0), call.input_gradient<float>(1),
+                             has_bias ? call.input_gradient<float>(2) : nullptr);
     }
   }
 };

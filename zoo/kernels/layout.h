@@ -65,9 +65,8 @@ void enter(const Plan& plan, const T* images, int64_t count, int64_t slots, bflo
       pixels.push_back((pixel / conv.width + conv.pad_height) * plan.width + pixel % conv.width + conv.pad_width);
     for (int64_t n = 0; n < count; ++n)
       for (int64_t p = 0; p < plane; p += 16)
-        by_pixel(images + n * image + p, rows, std::min<int64_t>(16, plane - p), plan.depth, [&](int64_t i) {
-          return to + (pixels[p + i] * slots + n) * plan.depth;
-        });
+        by_pixel(images + n * image + p, rows, std::min<int64_t>(16, plane - p), plan.depth,
+                 [&](int64_t i) { return to + (pixels[p + i] * slots + n) * plan.depth; });
     return;
   }
   const int64_t width = conv.width + 2 * conv.pad_width, plane = width * (conv.height + 2 * conv.pad_height);
@@ -79,9 +78,8 @@ void enter(const Plan& plan, const T* images, int64_t count, int64_t slots, bflo
     const bfloat16* planes = padded(conv, images + n * image);
     for (int64_t y = 0; y < plan.height; ++y)
       for (int64_t x = 0; x < plan.width; x += 16)
-        by_pixel(planes + y * width + x, rows, std::min<int64_t>(16, plan.width - x), plan.depth, [&](int64_t i) {
-          return to + ((y * plan.width + x + i) * slots + n) * plan.depth;
-        });
+        by_pixel(planes + y * width + x, rows, std::min<int64_t>(16, plan.width - x), plan.depth,
+                 [&](int64_t i) { return to + ((y * plan.width + x + i) * slots + n) * plan.depth; });
   }
 }
 

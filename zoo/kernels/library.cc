@@ -33,19 +33,22 @@ struct Operator {
 
 template <class T>
 Operator describe() {
-  return {T::name,  T::is_differentiable, T::outputs,             T::inputs, T::mutated,
-          T::infer, T::types,             T::template run<float>, T::template run<bfloat16>};
+  return {T::name,
+          T::is_differentiable,
+          T::outputs,
+          T::inputs,
+          T::mutated,
+          T::infer,
+          T::types,
+          T::template run<float>,
+          T::template run<bfloat16>};
 }
 
 Operator operators[] = {
-    describe<ChainOperator>(),
-    describe<DropoutOperator>(),
-    describe<PixelsOperator>(),
-    describe<CrossEntropyOperator>(),
-    describe<SgdOperator>(),
+    describe<ChainOperator>(),        describe<DropoutOperator>(), describe<PixelsOperator>(),
+    describe<CrossEntropyOperator>(), describe<SgdOperator>(),
 #ifdef __AMX_BF16__
-    describe<ConvolutionOperator>(),
-    describe<NetworkOperator>(),
+    describe<ConvolutionOperator>(),  describe<NetworkOperator>(),
 #endif
 };
 constexpr int kCount = sizeof(operators) / sizeof(operators[0]);
@@ -150,17 +153,17 @@ int _opCallMutateInputs(void* function, const char* const* keys, const char* con
 }
 
 int _opCallFCompute(void* function, const char* const* keys, const char* const* values, int count,
-                    const int64_t** in_shapes, int* in_dimensions, void** in, int* in_types, size_t* versions, const char**,
-                    int*, int, const int64_t**, int*, void** out, int* out_types, size_t*, const char**, int*, int, Malloc, void*,
-                    Malloc, void*, void*, SparseMalloc, void*, int*, int*, void**, void**, void**, void**, int64_t*,
-                    int64_t*, int64_t*, int64_t*, void* random_states, void*) {
+                    const int64_t** in_shapes, int* in_dimensions, void** in, int* in_types, size_t* versions,
+                    const char**, int*, int, const int64_t**, int*, void** out, int* out_types, size_t*, const char**,
+                    int*, int, Malloc, void*, Malloc, void*, void*, SparseMalloc, void*, int*, int*, void**, void**,
+                    void**, void**, int64_t*, int64_t*, int64_t*, int64_t*, void* random_states, void*) {
   const Operator& op = operator_of(function);
   const bool forward = is_forward(function);
   if (!forward && !op.is_differentiable) return 0;  // MXNet wants every operator to have a backward pass
-  const int first = forward ? 0 : op.outputs;  // of the inputs
+  const int first = forward ? 0 : op.outputs;       // of the inputs
   const Attributes attributes(keys, values, count);
-  const Call call{attributes, forward, op.inputs(attributes), op.outputs, in_shapes + first, in_dimensions + first,
-                  in,         out,     versions,           random_states};
+  const Call call{attributes, forward,  op.inputs(attributes), op.outputs, in_shapes + first, in_dimensions + first, in,
+                  out,        versions, random_states};
   const int type = in_types[first] == kUint8 ? out_types[0] : in_types[first];
   if (type == kBfloat16)
     op.run_bfloat16(call);

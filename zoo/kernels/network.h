@@ -34,8 +34,7 @@ class PackedWeights {
     const std::lock_guard<std::mutex> lock(cache.mutex_);
     if (cache.entries_.size() > 1000) cache.entries_.clear();
     auto& entry = cache.entries_[{weight, size, plan.unfolded ? -taps : taps}];
-    if (!entry.second || entry.first != print)
-      entry = {print, std::make_shared<const Lines>(pack(plan, weight))};
+    if (!entry.second || entry.first != print) entry = {print, std::make_shared<const Lines>(pack(plan, weight))};
     return entry.second;
   }
 

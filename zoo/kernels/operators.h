@@ -14,7 +14,7 @@ inline Shape shape_of(const Call& call) { return {call.extent(0), call.extent(1)
 struct ChainOperator {
   static constexpr const char* name = "zoo_chain";  // data, gamma, beta, moving mean, moving variance
   static constexpr bool is_differentiable = true;
-  static constexpr int outputs = 3;                 // and what backward needs: statistics, key
+  static constexpr int outputs = 3;  // and what backward needs: statistics, key
   static int inputs(const Attributes&) { return 5; }
   static std::vector<int> mutated(const Attributes&) { return {3, 4}; }
 
@@ -32,8 +32,12 @@ struct ChainOperator {
   template <class T>
   static void run(const Call& call) {
     const Attributes& given = call.attributes;
-    const Chain chain{given.activation(),           given.number("dropout", 0), given.number("epsilon", 1e-3f),
-                      given.number("momentum", 0.9f), given.is_set("fix_gamma"),  given.is_set("relu"),
+    const Chain chain{given.activation(),
+                      given.number("dropout", 0),
+                      given.number("epsilon", 1e-3f),
+                      given.number("momentum", 0.9f),
+                      given.is_set("fix_gamma"),
+                      given.is_set("relu"),
                       given.is_set("pool")};
     const NormWeights weights{call.input<float>(1), call.input<float>(2), call.input<float>(3), call.input<float>(4)};
     Key* key = call.output<Key>(2);
@@ -51,7 +55,7 @@ struct ChainOperator {
 struct DropoutOperator {
   static constexpr const char* name = "zoo_dropout";  // data
   static constexpr bool is_differentiable = true;
-  static constexpr int outputs = 2;                   // and the key
+  static constexpr int outputs = 2;  // and the key
   static int inputs(const Attributes&) { return 1; }
   static std::vector<int> mutated(const Attributes&) { return {}; }
 
@@ -66,7 +70,8 @@ struct DropoutOperator {
   static void run(const Call& call) {
     Key* key = call.output<Key>(1);
     if (call.forward) *key = draw(call.random_states);
-    dropout(call.attributes.number("dropout", 0.5f), call.size(), *key, call.forward ? call.input<T>(0) : call.output_gradient<T>(),
+    dropout(call.attributes.number("dropout", 0.5f), call.size(), *key,
+            call.forward ? call.input<T>(0) : call.output_gradient<T>(),
             call.forward ? call.output<T>(0) : call.input_gradient<T>(0));
   }
 };

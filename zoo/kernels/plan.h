@@ -23,8 +23,16 @@ struct Convolution {
   int64_t out_width() const { return width + 2 * pad_width - kernel_width + 1; }
   // The same with input and output exchanged: the gradient of the data is a convolution too.
   Convolution transposed() const {
-    return {images, out, out_height(), out_width(), in, kernel_height, kernel_width,
-            kernel_height - 1 - pad_height, kernel_width - 1 - pad_width, Activation::none};
+    return {images,
+            out,
+            out_height(),
+            out_width(),
+            in,
+            kernel_height,
+            kernel_width,
+            kernel_height - 1 - pad_height,
+            kernel_width - 1 - pad_width,
+            Activation::none};
   }
   // What leaves the output's positions as they are.
   Convolution output() const { return {images, out, out_height(), out_width(), 1, 1, 1, 0, 0, Activation::none}; }

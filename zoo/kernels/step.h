@@ -18,7 +18,7 @@ constexpr int64_t kWorthThreads = 1 << 18;  // values: below that, waking a thre
 struct CrossEntropyOperator {
   static constexpr const char* name = "zoo_cross_entropy";  // logits, labels as uint8, index as int32
   static constexpr bool is_differentiable = true;
-  static constexpr int outputs = 2;                         // sum of the loss; the same once more, and hits
+  static constexpr int outputs = 2;  // sum of the loss; the same once more, and hits
   static int inputs(const Attributes&) { return 3; }
   static std::vector<int> mutated(const Attributes&) { return {}; }
 
@@ -73,7 +73,7 @@ struct CrossEntropyOperator {
 struct SgdOperator {
   static constexpr const char* name = "zoo_sgd";  // parameters, as many gradients [and velocities], settings
   static constexpr bool is_differentiable = false;
-  static constexpr int outputs = 1;               // nothing: an operator has to have one
+  static constexpr int outputs = 1;  // nothing: an operator has to have one
   static int kinds(const Attributes& given) { return given.is_set("momentum") ? 3 : 2; }
   static int parameters(const Attributes& given) { return int(given.number("parameters", 0)); }
   static int inputs(const Attributes& given) { return kinds(given) * parameters(given) + 1; }

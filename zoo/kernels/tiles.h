@@ -35,8 +35,8 @@ class Tiles {
 
 // c[r][32] = sum over steps of a[offsets[step] + r * depth][32] times a block of `b`, which holds pairs of rows
 // as two tiles. Where no more than sixteen rows are wanted, the other half is left out.
-inline void multiply(const bfloat16* a, int64_t depth, const std::vector<int64_t>& offsets, const bfloat16* b,
-                     float* c, bool half) {
+inline void multiply(const bfloat16* a, int64_t depth, const std::vector<int64_t>& offsets, const bfloat16* b, float* c,
+                     bool half) {
   _tile_zero(0);
   _tile_zero(1);
   if (half) {

@@ -31,7 +31,7 @@ def layers(architecture: Architecture) -> tuple[Layer, ...]:
     return tuple(schema.build(Layer, each) for each in known)
 
 
-def read(package: Path) -> Mapping[str, list[dict]]:
+def read(package: Path) -> Mapping[str, list[dict[str, object]]]:
     """What the file in ``package`` says by model: nothing if it is not what the sources beside it make of it."""
     path = package / FILE
     try:

@@ -90,6 +90,7 @@ def save_parameters(net: mx.gluon.HybridBlock, path: Path) -> str:
 
 
 def save_state(arrays: dict[str, np.ndarray], path: Path) -> str:
+    """Write what :func:`state` returned to ``path`` atomically; returns the SHA-256 of the file."""
     content = encode(arrays)
     with files.atomic(path) as file:
         file.write(content)

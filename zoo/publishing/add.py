@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
     parser.add_argument(
         "runs", nargs="+", type=path, metavar="RUNDIR",
         help="a directory that python -m zoo train --out wrote; the same model and settings, each with another seed",
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Test the runs once more, write weights and entry, and print what became of them."""
     from zoo.publishing import combining
     from zoo.publishing.entries import Run
 
@@ -51,7 +53,7 @@ def _publish_one(runs: list[Run], test: Dataset, folder: Path) -> tuple[str, Pre
 
     together(runs)
     best = chosen(runs)
-    name, held_out = best.history.command.model, best.history.command.validation_images
+    name, held_out = best.command.model, best.command.validation_images
     why = f"the best on {held_out:,} held-out images" if held_out else "the lowest, for no images were held out"
     print(f"{name}: seed {best.seed}, {why}", flush=True)
     return name, publish(runs, test, folder)

@@ -24,7 +24,7 @@ def combine(runs: Sequence[Run], mnist: MNIST, folder: Path) -> Pretrained:
     """Write the ensemble of all ``runs``, in the order of their seeds, and its entry into ``folder``."""
     together(runs)
     runs = sorted(runs, key=lambda run: run.seed)
-    given = tuple(run.history.command.model for run in runs)
+    given = tuple(run.command.model for run in runs)
     if given != ensemble.MEMBERS:
         raise ZooError(f"{NAME} is made of {', '.join(ensemble.MEMBERS)}, and these runs are of {', '.join(given)}")
     net = models.get_model(NAME)
@@ -34,14 +34,14 @@ def combine(runs: Sequence[Run], mnist: MNIST, folder: Path) -> Pretrained:
         for kind, name, array in _parameters(run)
     })  # fmt: skip
     content = weights.encode(weights.state(net))
-    first, held_out = runs[0], runs[0].history.command.validation_images
+    first, held_out = runs[0], runs[0].command.validation_images
     errors = training.evaluate(net, mnist.test).errors
     entry = replace(
         described(first, net, mnist.test, {str(first.seed): errors}),
         sha256=files.hexdigest(content),
         bytes=len(content),
-        command=f"python -m zoo.publishing.add --ensemble RUNDIR…, of {first.history.command.model} by its recipe "
-        f"{first.history.command.recipe} with the seeds {', '.join(str(run.seed) for run in runs)}",
+        command=f"python -m zoo.publishing.add --ensemble RUNDIR…, of {first.command.model} by its recipe "
+        f"{first.command.recipe} with the seeds {', '.join(str(run.seed) for run in runs)}",
         seconds=round(sum(run.history.seconds for run in runs), 1),
         validation_accuracy=training.evaluate(net, mnist.train[-held_out:]).accuracy if held_out else None,
     )
@@ -52,4 +52,5 @@ def combine(runs: Sequence[Run], mnist: MNIST, folder: Path) -> Pretrained:
 def _parameters(run: Run) -> list[tuple[str, str, np.ndarray]]:
     """Kind, name and values of each, of a file that is the one that the run wrote."""
     state = weights.state(run.network())
-    return [(*name.split(":", 1), array) for name, array in state.items()]
+    split = [(name.partition(":"), array) for name, array in state.items()]
+    return [(kind, name, array) for (kind, _, name), array in split]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from zoo.console import run_command
@@ -9,11 +10,12 @@ from zoo.io import files
 from zoo.models import MODELS, costs
 
 
-def add_arguments(_) -> None:
-    """It takes none."""
+def add_arguments(_: argparse.ArgumentParser) -> None:
+    """Declare no options, for the command takes none."""
 
 
-def run(_) -> int:
+def run(_: argparse.Namespace) -> int:
+    """Write ``costs.json`` into the package and print its size in bytes."""
     content, path = costs.encode(costs.PACKAGE), costs.PACKAGE / costs.FILE
     files.write_together({path: content})
     print(f"{path}: {len(MODELS.names())} models, {len(content):,} bytes")

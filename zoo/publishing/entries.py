@@ -18,6 +18,7 @@ from zoo.models.pretrained import manifest
 from zoo.models.pretrained.manifest import TEST_IMAGES, Pretrained
 from zoo.runtime import mx
 from zoo.training import History
+from zoo.training.history import Command, Score
 
 _ALIKE = ("model", "recipe", "training_images", "validation_images")
 _TOLERANCE = 10  # errors by which another machine's test, on a GPU say, may differ from this one's
@@ -29,34 +30,44 @@ class Run:
 
     folder: Path
     history: History
+    command: Command  # of the history
+    test: Score
+    sha256: str  # of final.params
 
     @classmethod
     def read(cls, folder: Path) -> Run:
         """:class:`ZooError` says why the run cannot be published."""
         history = History.read(folder / "history.json")
-        if history.command is None:
+        command = history.command
+        if command is None:
             raise ZooError(f"{folder} does not say how it was trained: train it with python -m zoo train --out")
         if history.stopped not in ("finished", "target"):
             raise ZooError(f"{folder} holds a run that did not finish: it was {history.stopped}")
-        if history.command.test is None or history.command.test.images != TEST_IMAGES:
+        if command.test is None or command.test.images != TEST_IMAGES:
             raise ZooError(f"{folder} was not tested on MNIST's {TEST_IMAGES:,} test images")
-        return cls(folder, history)
+        if command.sha256 is None:
+            raise ZooError(f"{folder} does not say which weights it ended with: its history lacks their SHA-256")
+        return cls(folder, history, command, command.test, command.sha256)
 
     @property
     def seed(self) -> int:
+        """That of its recipe, which tells it from other runs of the same settings."""
         return self.history.recipe.seed
 
     @property
     def validation_accuracy(self) -> float | None:
+        """After the last epoch, from 0 to 1; None where no images were held out."""
         return self.history.records[-1].validation_accuracy
 
     @property
     def params(self) -> Path:
+        """The file of its final weights."""
         return self.folder / "final.params"
 
     def network(self) -> mx.gluon.HybridBlock:
-        net = models.get_model(self.history.command.model)
-        weights.load_parameters(net, self.params, self.history.command.sha256)
+        """A new network with its final weights; :class:`zoo.errors.WeightsError` where they are not those it wrote."""
+        net = models.get_model(self.command.model)
+        weights.load_parameters(net, self.params, self.sha256)
         return net
 
 
@@ -65,7 +76,7 @@ def together(runs: Sequence[Run]) -> None:
     first = runs[0]
     for run in runs[1:]:
         for name in _ALIKE:
-            ours, theirs = (getattr(each.history.command, name) for each in (first, run))
+            ours, theirs = (getattr(each.command, name) for each in (first, run))
             if ours != theirs:
                 raise ZooError(f"{first.folder} and {run.folder} do not belong together: {name} is {ours} and {theirs}")
         if replace(run.history.recipe, seed=first.seed) != first.history.recipe:
@@ -90,7 +101,7 @@ def measured(runs: Sequence[Run], test: Dataset) -> Pretrained:
     seeds = {}
     for run in sorted(runs, key=lambda run: run.seed):
         errors = training.evaluate(run.network(), test).errors
-        recorded = run.history.command.test.errors
+        recorded = run.test.errors
         if abs(errors - recorded) > _TOLERANCE:
             raise ZooError(f"{run.folder} makes {errors} errors on the test images, and its history says {recorded}")
         seeds[str(run.seed)] = errors
@@ -99,9 +110,9 @@ def measured(runs: Sequence[Run], test: Dataset) -> Pretrained:
 
 def described(run: Run, net: mx.gluon.HybridBlock, test: Dataset, seeds: Mapping[str, int]) -> Pretrained:
     """The entry for ``net``, the network of ``run``, whose test errors by seed are ``seeds``."""
-    command = run.history.command
+    command = run.command
     return Pretrained(
-        sha256=command.sha256,
+        sha256=run.sha256,
         bytes=run.params.stat().st_size,
         recipe=command.recipe,
         settings=run.history.recipe,
@@ -124,7 +135,7 @@ def publish(runs: Sequence[Run], test: Dataset, folder: Path) -> Pretrained:
     """Test ``runs`` once more, and write the chosen one's weights and its entry into ``folder``, both or none."""
     together(runs)
     entry = measured(runs, test)
-    write(runs[0].history.command.model, entry, chosen(runs).params.read_bytes(), folder)
+    write(runs[0].command.model, entry, chosen(runs).params.read_bytes(), folder)
     return entry
 
 

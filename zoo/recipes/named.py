@@ -27,11 +27,11 @@ RECIPES.add(
 )  # fmt: skip
 
 # This project's own, for the pretrained weights.
-_ONE_CYCLE = {"optimizer": "nag", "momentum": 0.9, "learning_rate": 0.1, "schedule": "one-cycle", "warmup": 0.2}
+_ONE_CYCLE = Recipe(batch_size=100, optimizer="nag", momentum=0.9, learning_rate=0.1, schedule="one-cycle", warmup=0.2)
 RECIPES.add(
     "mlp",
-    Recipe(
-        epochs=100, batch_size=100, weight_decay=1e-5, **_ONE_CYCLE,
+    replace(
+        _ONE_CYCLE, epochs=100, weight_decay=1e-5,
         augmentation=Augmentation(shift=1, rotation=8, scale=0.1, shear=0.1, elastic=0.5),
     ),
 )  # fmt: skip
@@ -43,12 +43,12 @@ RECIPES.add("lenet5", replace(_TANH, epochs=30))
 RECIPES.add("cnn7", replace(_TANH, epochs=15))
 RECIPES.add(
     "vgg",
-    Recipe(
-        epochs=16, batch_size=100, weight_decay=5e-4, **_ONE_CYCLE,
+    replace(
+        _ONE_CYCLE, epochs=16, weight_decay=5e-4,
         augmentation=Augmentation(shift=2, rotation=12, scale=0.12, shear=0.12, elastic=0.8),
     ),
 )  # fmt: skip
 _MILD = Augmentation(shift=1, rotation=8, scale=0.08, shear=0.08)
 RECIPES.add("five-epochs", replace(RECIPES["vgg"], epochs=5, augmentation=_MILD))
-RECIPES.add("small", Recipe(epochs=40, batch_size=100, augmentation=_MILD, **_ONE_CYCLE))
-RECIPES.add("sprint", Recipe(epochs=1, batch_size=100, weight_decay=2e-3, **{**_ONE_CYCLE, "learning_rate": 0.2}))
+RECIPES.add("small", replace(_ONE_CYCLE, epochs=40, augmentation=_MILD))
+RECIPES.add("sprint", replace(_ONE_CYCLE, epochs=1, weight_decay=2e-3, learning_rate=0.2))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UnknownName, ZooError
 from zoo.recipes.augmentation import Augmentation
@@ -19,6 +20,7 @@ OPTIMIZERS = ("sgd", "nag", "adadelta", "adagrad", "adam", "ftml", "lamb", "nada
 _WITH_MOMENTUM = OPTIMIZERS[:2]
 SCHEDULES = ("constant", "step", "exponential", "cosine", "one-cycle")
 _FLOAT32_MAX = 3.4e38
+_CONVERSIONS: Mapping[str, Callable[[Any], object]] = {"int": operator.index, "float": float, "str": str}
 
 
 @dataclass(frozen=True)
@@ -79,16 +81,26 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with, in one sentence; NumPy's numbers become Python's."""
+        self._convert()
+        self._check_numbers()
+        self._check_kinds()
+        self._check_names()
+        if self.augmentation == Augmentation():  # nothing is deformed
+            object.__setattr__(self, "augmentation", None)
+
+    def _convert(self) -> None:
+        """Make plain numbers and texts of what the fields were given."""
         for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name == "augmentation":
+            value, kind = getattr(self, field.name), str(field.type)
+            if field.name == "augmentation" or value is None:
                 continue
-            convert = {"int": operator.index, "float": float, "str": str}[field.type.split(" ")[0]]
-            if value is not None:
-                try:
-                    object.__setattr__(self, field.name, convert(value))
-                except (TypeError, ValueError):
-                    raise ZooError(f"{field.name} must be a {field.type}, not {value!r}") from None
+            try:
+                object.__setattr__(self, field.name, _CONVERSIONS[kind.split(" ")[0]](value))
+            except (TypeError, ValueError):
+                raise ZooError(f"{field.name} must be a {kind}, not {value!r}") from None
+
+    def _check_numbers(self) -> None:
+        """Refuse numbers that are out of range."""
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ZooError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -102,12 +114,16 @@ class Recipe:
                 raise ZooError(f"{name} is an accuracy between 0 and 1, not {getattr(self, name)}")
         if not 0 <= self.seed < 2**31:
             raise ZooError(f"seed must be between 0 and {2**31 - 1}, not {self.seed}")
+
+    def _check_kinds(self) -> None:
+        """Refuse what is no dtype and no augmentation."""
         if self.dtype not in ("auto", *DTYPES):
             raise ZooError(f"dtype must be one of auto, {', '.join(DTYPES)}, not {self.dtype!r}")
         if not isinstance(self.augmentation, (Augmentation, type(None))):
             raise ZooError(f"augmentation must be a zoo.Augmentation or None, not {self.augmentation!r}")
-        if self.augmentation == Augmentation():  # nothing is deformed
-            object.__setattr__(self, "augmentation", None)
+
+    def _check_names(self) -> None:
+        """Refuse an unknown schedule or optimizer, and momentum with one that takes none."""
         if self.schedule not in SCHEDULES:
             raise UnknownName(f"there is no schedule {self.schedule!r}: {suggestion(self.schedule, SCHEDULES)}")
         if self.optimizer not in OPTIMIZERS:

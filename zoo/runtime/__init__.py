@@ -11,17 +11,26 @@ loaded, ``STATUS.problem`` is the sentence that says why and what to do, and ``m
 :class:`zoo.errors.MXNetUnavailable`.
 """
 
+TYPE_CHECKING = False  # as in typing, whose import would take longer than all that is here
+if TYPE_CHECKING:
+    import mxnet as mx
 
-def __getattr__(name: str):
-    if name not in ("mx", "STATUS"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from zoo.errors import MXNetUnavailable
-    from zoo.runtime import preparation
+    from zoo.runtime.preparation import Status
 
-    module, status = preparation.result()
-    globals()["STATUS"] = status
-    if module is not None:
-        globals()["mx"] = module
-    elif name == "mx":
-        raise MXNetUnavailable(status.problem)
-    return globals()[name]
+    STATUS: Status
+    __all__ = ["STATUS", "mx"]
+else:
+
+    def __getattr__(name: str) -> object:
+        if name not in ("mx", "STATUS"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from zoo.errors import MXNetUnavailable
+        from zoo.runtime import preparation
+
+        module, status = preparation.result()
+        globals()["STATUS"] = status
+        if module is not None:
+            globals()["mx"] = module
+        elif name == "mx":
+            raise MXNetUnavailable(status.problem)
+        return globals()[name]

@@ -12,9 +12,14 @@ import multiprocessing.pool  # a data loader expects it there
 import numbers
 import struct
 import sys
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 _CONSTANTS = {
     "PZERO": 0.0, "NZERO": -0.0, "PINF": numpy.inf, "NINF": -numpy.inf, "Inf": numpy.inf, "NAN": numpy.nan,
@@ -64,62 +69,62 @@ class _StrType(type):
     def __instancecheck__(cls, value: object) -> bool:
         return isinstance(value, str)
 
+    def __call__(cls, value: object = "") -> str:
+        return attribute_text(value)
+
 
 class _Text(metaclass=_StrType):
     """Stands in for ``str`` in modules of MXNet's, where it is called and asked for by ``isinstance``."""
-
-    def __new__(cls, value: object = "") -> str:
-        return attribute_text(value)
 
 
 def _forking() -> ModuleType:
     """``multiprocessing`` as it was on Linux until Python 3.13: data loaders fork, and data sets need no pickling."""
     forking, context = ModuleType(multiprocessing.__name__), multiprocessing.get_context("fork")
     vars(forking).update(vars(multiprocessing))
-    forking.Pool, forking.Process, forking.get_context = context.Pool, context.Process, context.get_context
+    vars(forking).update(Pool=context.Pool, Process=context.Process, get_context=context.get_context)
     return forking
 
 
-def _removed(name: str):
-    def function(*_, **__):
+def _removed(name: str) -> Callable[..., NoReturn]:
+    def function(*_: object, **__: object) -> NoReturn:
         raise RuntimeError(f"NumPy dropped the function {name} in 1.20: the package numpy-financial has it")
 
     function.__name__ = name
     return function
 
 
-def _in1d(ar1, ar2, assume_unique=False, invert=False):
+def _in1d(ar1: ArrayLike, ar2: ArrayLike, assume_unique: bool = False, invert: bool = False) -> numpy.ndarray:
     """Whether each element of ``ar1``, flattened, is in ``ar2``."""
     return numpy.isin(numpy.ravel(ar1), ar2, assume_unique=assume_unique, invert=invert)
 
 
-def _msort(a):
+def _msort(a: ArrayLike) -> numpy.ndarray:
     """A copy of ``a``, sorted along its first axis."""
     return numpy.sort(a, axis=0)
 
 
-def _pack(recordio: ModuleType):
+def _pack(recordio: ModuleType) -> Callable[..., bytes]:
     """``mxnet.recordio.pack``, without ``ndarray.tostring``, which NumPy 2.3 dropped."""
     original = recordio.pack
 
     @functools.wraps(original)
-    def pack(header, s):
-        header = recordio.IRHeader(*header)
-        if isinstance(header.label, numbers.Number):
-            return original(header, s)
-        labels = numpy.asarray(header.label, dtype=numpy.float32)
-        header = header._replace(flag=labels.size, label=0)
-        return struct.pack(recordio._IR_FORMAT, *header) + labels.tobytes() + s
+    def pack(header: tuple[object, ...], s: bytes) -> bytes:
+        named = recordio.IRHeader(*header)
+        if isinstance(named.label, numbers.Number):
+            return original(named, s)
+        labels = numpy.asarray(named.label, dtype=numpy.float32)
+        named = named._replace(flag=labels.size, label=0)
+        return struct.pack(recordio._IR_FORMAT, *named) + labels.tobytes() + s
 
     return pack
 
 
-def _pack_img(recordio: ModuleType):
+def _pack_img(recordio: ModuleType) -> Callable[..., bytes]:
     """``mxnet.recordio.pack_img``, likewise."""
     original = recordio.pack_img
 
     @functools.wraps(original)
-    def pack_img(header, img, quality=95, img_fmt=".jpg"):
+    def pack_img(header: tuple[object, ...], img: numpy.ndarray, quality: int = 95, img_fmt: str = ".jpg") -> bytes:
         cv2 = recordio.cv2
         assert cv2 is not None, "pack_img needs OpenCV: pip install opencv-python-headless"
         flag = {".JPG": "IMWRITE_JPEG_QUALITY", ".JPEG": "IMWRITE_JPEG_QUALITY", ".PNG": "IMWRITE_PNG_COMPRESSION"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -35,7 +36,7 @@ def _cpuinfo_field(field: str, cpuinfo: Path) -> str | None:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(field)), None)
 
 
-def _cgroup_folders(root: Path):
+def _cgroup_folders(root: Path) -> Iterator[Path]:
     """This process's cgroup and all above it, for v2 and for v1's cpu controller: each may set a quota."""
     try:
         memberships = (root / "proc/self/cgroup").read_text().splitlines()

@@ -16,6 +16,8 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True)
 class Gpu:
+    """A GPU as the driver describes it, by its number among those that this process is shown."""
+
     index: int
     name: str
     capability: tuple[int, int]
@@ -84,7 +86,7 @@ def _no_code(found: tuple[Gpu, ...]) -> str | None:
     refused = next((gpu for gpu in found if not gpu.has_code), None)
     usable = [gpu.index for gpu in found if gpu.has_code]
     if refused is None or not usable:
-        return refused and refused.refusal
+        return None if refused is None else refused.refusal
     names = os.environ.get(_VISIBLE, "").split(",")
     if len(names) < len(found):
         names = [str(gpu.index) for gpu in found]

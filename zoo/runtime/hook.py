@@ -7,6 +7,13 @@
 import sys
 from importlib import import_module
 
+TYPE_CHECKING = False  # as in typing, whose import would take longer than all that is here
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
 
 def install() -> None:
     """Put the hook in front of Python's own finders, unless it is there already."""
@@ -22,31 +29,34 @@ def remove() -> None:
 class _Finder:
     """Finds ``mxnet`` where the finders behind it do, and has it loaded by :class:`_Loader`."""
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(
+        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
         if name != "mxnet":
             return None
         others = (finder for finder in list(sys.meta_path) if finder is not self)
         specs = (finder.find_spec(name, path, target) for finder in others if hasattr(finder, "find_spec"))
         spec = next((spec for spec in specs if spec is not None), None)
-        is_package = spec is not None and spec.submodule_search_locations and spec.origin  # and not an empty folder
-        if is_package and not isinstance(spec.loader, _Loader):  # which it is if another hook found it by this one
-            spec.loader = _Loader(spec.loader)
+        if spec is None or not spec.submodule_search_locations or not spec.origin:  # or an empty folder
+            return spec
+        if spec.loader is not None and not isinstance(spec.loader, _Loader):  # it is if another hook asked this
+            spec.loader = _Loader(spec.loader)  # type: ignore[assignment]  # which would have to import importlib.abc
         return spec
 
 
 class _Loader:
     """The loader that it is given, but for the work before and after."""
 
-    def __init__(self, loader) -> None:
+    def __init__(self, loader: "Loader") -> None:
         self._loader = loader
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> object:
         return getattr(self._loader, name)
 
-    def create_module(self, spec):
+    def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
         return self._loader.create_module(spec)
 
-    def exec_module(self, module) -> None:
-        module.__loader__ = module.__spec__.loader = self._loader
+    def exec_module(self, module: "ModuleType") -> None:
+        module.__loader__ = module.__spec__.loader = self._loader  # type: ignore[union-attr]  # Python has set it
         with import_module("zoo.runtime.preparation").prepared(module):
             self._loader.exec_module(module)

@@ -32,7 +32,7 @@ def _replace(mx: ModuleType, owner: object, name: str) -> None:
         return
 
     @functools.wraps(original)
-    def replacement(*arguments, **named):
+    def replacement(*arguments: object, **named: object) -> object:
         function = getattr(import_module("zoo.data.mxnet_loaders"), name.lstrip("_"))
         return function(mx, original, *arguments, **named)
 

@@ -18,21 +18,28 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Optional
 
 from zoo.errors import ZooError
 from zoo.io import private
+
+if TYPE_CHECKING:
+    import ctypes
 
 _REGISTRARS = ("_init_op_module", "_init_np_op_module")  # of mxnet.base: each calls a maker for every operator
 _SOURCES = ("base.py", "ndarray/register.py", "symbol/register.py")  # of the functions' sources
 _TAIL = 2**20  # bytes of the library that tell its build from others
 _FORMAT = 1  # of the file
 
+_Key = tuple[str, str, str]  # a function's maker's module, operator and name
+_Entry = tuple[CodeType, int, tuple[bool, ...], Optional[str]]  # what _entry returns
+
 
 @dataclass
 class _Table:
-    """What is known of the functions, by their maker's module, operator and name."""
+    """What is known of the functions."""
 
-    entries: dict[tuple[str, str, str], tuple[CodeType, int, tuple[bool, ...], str]]
+    entries: dict[_Key, _Entry]
     is_complete: bool = True  # False once something had to be made that it lacked
 
 
@@ -56,14 +63,14 @@ def remembered(base: ModuleType, library: Path) -> Iterator[None]:
         _save(library, table.entries)
 
 
-def _with_table(register: Callable, table: _Table, null: object) -> Callable:
+def _with_table(register: Callable[..., object], table: _Table, null: object) -> Callable[..., object]:
     """``register`` with the maker among its arguments replaced."""
 
     def replaced(argument: object) -> object:
-        return _Maker(argument, table, null) if callable(argument) else argument
+        return _Maker(argument, table, null) if isinstance(argument, FunctionType) else argument
 
     @functools.wraps(register)
-    def registering(*arguments, **named):
+    def registering(*arguments: object, **named: object) -> object:
         return register(*map(replaced, arguments), **{name: replaced(value) for name, value in named.items()})
 
     return registering
@@ -72,19 +79,19 @@ def _with_table(register: Callable, table: _Table, null: object) -> Callable:
 class _Maker:
     """``make(handle, name, func_name)``, by which MXNet gets a function, by way of a table."""
 
-    def __init__(self, make: Callable, table: _Table, null: object) -> None:
+    def __init__(self, make: FunctionType, table: _Table, null: object) -> None:
         self._make, self._table, self._null = make, table, null
 
-    def __call__(self, handle, name: str, func_name: str) -> FunctionType:
+    def __call__(self, handle: ctypes.c_void_p, name: str, func_name: str) -> FunctionType:
         key = (self._make.__module__, name, func_name)
         entry = self._table.entries.get(key)
         if entry is None:
-            function = self._make(handle, name, func_name)
-            entry = _entry(function, handle.value, self._null)
+            made: FunctionType = self._make(handle, name, func_name)
+            entry = _entry(made, handle.value, self._null)
             if entry is not None:
                 self._table.entries[key] = entry
                 self._table.is_complete = False
-            return function
+            return made
         code, place, nulls, doc = entry
         constants = code.co_consts
         code = code.replace(co_consts=(*constants[:place], handle.value, *constants[place + 1 :]))
@@ -94,7 +101,7 @@ class _Maker:
         return function
 
 
-def _entry(function: FunctionType, address: int, null: object) -> tuple[CodeType, int, tuple[bool, ...], str] | None:
+def _entry(function: FunctionType, address: int | None, null: object) -> _Entry | None:
     """The code, the address's place in its constants, which defaults are MXNet's _Null instead of None, the docstring.
 
     None for a function that is built otherwise, of which that would not be all.
@@ -111,7 +118,7 @@ def _entry(function: FunctionType, address: int, null: object) -> tuple[CodeType
     return code.replace(co_consts=tuple(constants)), place, nulls, function.__doc__
 
 
-def _load(library: Path) -> dict:
+def _load(library: Path) -> dict[_Key, _Entry]:
     with suppress(ZooError, OSError, ValueError, EOFError, TypeError):
         content = private.read(_path(library))
         if content is not None:
@@ -119,7 +126,7 @@ def _load(library: Path) -> dict:
     return {}
 
 
-def _save(library: Path, entries: dict) -> None:
+def _save(library: Path, entries: dict[_Key, _Entry]) -> None:
     with suppress(ZooError, OSError):  # it only takes longer without
         private.write(_path(library), marshal.dumps(entries))
 

@@ -33,6 +33,7 @@ class Status:
 
     @property
     def is_cuda_wheel(self) -> bool:
+        """Whether the installed wheel is one for NVIDIA's GPUs; False where none is installed."""
         return self.distribution is not None and self.distribution.startswith("mxnet-cu")
 
 
@@ -63,7 +64,7 @@ def prepared(module: ModuleType) -> Iterator[None]:
     if not hasattr(module, "__version__"):  # it is not being reloaded
         _forget_failed_import()
     compat.patch()
-    library = Path(module.__spec__.origin).with_name("libmxnet.so")
+    library = Path(module.__path__[0], "libmxnet.so")
     if library.exists():  # a build of one's own may keep it elsewhere and finds it itself
         try:
             _preloaded = libraries.preload_for(library)

@@ -20,7 +20,9 @@ _PUT_OFF = ("requests", "scipy.stats", "cv2", "onnx")
 @contextmanager
 def quick() -> Iterator[None]:
     """For the time of the import: stand-ins for modules, and no search for garbage among many objects that all stay."""
-    stand_ins = {name: _Later(name) for name in _PUT_OFF if name not in sys.modules and _is_installed(name)}
+    stand_ins: dict[str, ModuleType] = {
+        name: _Later(name) for name in _PUT_OFF if name not in sys.modules and _is_installed(name)
+    }
     if "distutils.version" not in sys.modules:
         stand_ins.update({"distutils": ModuleType("distutils"), "distutils.version": _distutils_version()})
     hidden = {name: sys.modules.pop(name) for name in stand_ins if name in sys.modules}
@@ -43,7 +45,7 @@ def quick() -> Iterator[None]:
 class _Later(ModuleType):
     """Stands in for a module, in the names of those who imported it, until they use it."""
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> object:
         if sys.modules.get(self.__name__) is self:
             raise AttributeError(f"{self.__name__} is put off until MXNet is imported")
         return getattr(importlib.import_module(self.__name__), name)
@@ -57,7 +59,7 @@ def _is_installed(name: str) -> bool:
 def _distutils_version() -> ModuleType:
     """``distutils.version`` as far as MXNet needs it: to compare NumPy's version with some of old."""
     module = ModuleType("distutils.version")
-    module.StrictVersion = module.LooseVersion = _Version
+    vars(module).update(StrictVersion=_Version, LooseVersion=_Version)
     return module
 
 
@@ -66,7 +68,7 @@ class _Version:
     """A version number, of which the digits in front count: 2.3.0rc1 is as good as 2.3.0."""
 
     def __init__(self, text: str) -> None:
-        self.numbers = tuple(map(int, re.findall(r"\d+", re.match(r"[\d.]*", text)[0])))
+        self.numbers = tuple(map(int, re.findall(r"\d+", re.split(r"[^\d.]", text, maxsplit=1)[0])))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Version) and self.numbers == other.numbers

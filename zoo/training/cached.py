@@ -27,12 +27,13 @@ class CachedGraph:
         self._parameters = parameters
         self._data = data
         self._places = [self._names.index(name) for name in changing]
-        by_kind = [[], []]
-        for number, name in enumerate(self._names):
-            by_kind[name in self._parameters].append(number)
-        flags = {"static_alloc": True, "static_shape": static_shape}
-        flags.update(zip(("data_indices", "param_indices"), by_kind))
-        self._operator = mx.nd.CachedOp(symbol, list(flags.items()))
+        flags = [
+            ("static_alloc", True),
+            ("static_shape", static_shape),
+            ("data_indices", [number for number, name in enumerate(self._names) if name not in parameters]),
+            ("param_indices", [number for number, name in enumerate(self._names) if name in parameters]),
+        ]
+        self._operator = mx.nd.CachedOp(symbol, flags)
         contexts = [array.context for array in next(iter(data.values()))]
         self._inputs = [
             [self._array(name, device_index, context) for name in self._names]
@@ -48,7 +49,7 @@ class CachedGraph:
         mx.nd.waitall()
         for inputs in self._inputs:
             for name, array in zip(self._names, inputs):
-                if name in self._parameters and array.context.device_type == "cpu":
+                if array is not None and name in self._parameters and array.context.device_type == "cpu":
                     mx.base.check_call(mx.base._LIB.MXNDArrayGetData(array.handle, ctypes.byref(ctypes.c_void_p())))
 
     def __call__(self, device_index: int, *changing: mx.nd.NDArray) -> list[mx.nd.NDArray]:
@@ -60,6 +61,7 @@ class CachedGraph:
         return outputs if isinstance(outputs, list) else [outputs]
 
     def _array(self, name: str, device_index: int, context: mx.Context) -> mx.nd.NDArray | None:
+        """A parameter or data; None where an input changes."""
         if name in self._parameters:
             return self._parameters[name].data(context)
         return self._data[name][device_index] if name in self._data else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import numpy as np
+
 from zoo.errors import ZooError
 from zoo.io import files
 from zoo.models import weights
@@ -23,10 +25,10 @@ class Checkpointer:
     def __init__(self, net: mx.gluon.HybridBlock, recipe: Recipe, out: Path | None) -> None:
         self._net, self._recipe = net, recipe
         self._out = _claim(out) if out is not None else None
-        self._held: dict | None = None
+        self._held: dict[str, np.ndarray] | None = None
         self._held_accuracy = -1.0
         self._held_epoch: int | None = None
-        self._unwritten = False
+        self._unwritten: dict[str, np.ndarray] | None = None  # that are to be kept
         self.best_epoch: int | None = None
 
     def take(self, record: EpochRecord) -> None:
@@ -73,12 +75,12 @@ class Checkpointer:
 
     def _keep(self) -> None:
         self.best_epoch = self._held_epoch
-        self._unwritten = self._out is not None
+        self._unwritten = self._held
 
     def _write_best(self) -> None:
-        if self._unwritten:
-            weights.save_state(self._held, self._out / "best.params")
-            self._unwritten = False
+        if self._out is not None and self._unwritten is not None:
+            weights.save_state(self._unwritten, self._out / "best.params")
+            self._unwritten = None
 
 
 def _claim(out: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,10 @@ from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.graph import lowering
 from zoo.graph.cost import INPUT_SHAPE
+from zoo.graph.execution import FLOAT32, INT8, Execution, Placement
 from zoo.graph.quantization import quantize
 from zoo.progress import progress_bar
-from zoo.runtime import contexts, mx
+from zoo.runtime import mx
 from zoo.training import steps
 from zoo.training.cached import CachedGraph
 from zoo.training.device_dataset import DeviceDataset, lagging
@@ -47,6 +48,7 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
+        """The share of the images that were classified right, from 0 to 1."""
         return 1 - self.errors / len(self.labels)
 
     @property
@@ -75,7 +77,7 @@ class Predictor:
         self,
         net: mx.gluon.HybridBlock,
         dataset: Dataset,
-        ctx: Sequence[mx.Context],
+        ctx: Placement = None,
         batch_size: int = 500,
         dtype: str = "float32",
         calibration: Dataset | None = None,
@@ -83,16 +85,17 @@ class Predictor:
         if batch_size < 1:
             raise ZooError(f"the batch size must be at least 1, not {batch_size}")
         self._dataset = dataset
-        self._data = DeviceDataset(dataset, ctx)
+        self.execution = Execution.of(net, ctx, dtype)
+        self._data = DeviceDataset(dataset, self.execution.contexts)
         self._batch_size = batch_size
-        lowered = _lowered(net, dtype, ctx, calibration)
+        lowered = _lowered(net, self.execution, calibration)
         self._step = CachedGraph(
-            steps.prediction(lowered, ctx, dataset.scale),
+            steps.prediction(lowered, self.execution, dataset.scale),
             lowered.collect_params(),
             {steps.IMAGES: self._data.images},
             (steps.INDEX,),
             # With static shapes, some of MXNet's int8 operators meet arrays in layouts that they cannot read.
-            static_shape=dtype != "int8",
+            static_shape=self.execution.dtype != INT8,
         )
         self._step.restore_plain_layout()
 
@@ -114,30 +117,18 @@ class Predictor:
             yield [self._step(device_index, *shard)[0] for device_index, shard in enumerate(shards)]
 
 
-def _lowered(
-    net: mx.gluon.HybridBlock, dtype: str, ctx: Sequence[mx.Context], calibration: Dataset | None
-) -> mx.gluon.HybridBlock:
-    dtype = resolve(dtype, net, ctx)
-    if dtype != "int8":
-        return lowering.for_inference(net, dtype, ctx)
+def _lowered(net: mx.gluon.HybridBlock, execution: Execution, calibration: Dataset | None) -> mx.gluon.HybridBlock:
+    if execution.dtype != INT8:
+        return lowering.for_inference(net, execution)
     if calibration is None:
         raise ZooError("int8 needs images to calibrate with")
     return quantize(net, calibration.images, calibration.scale)
 
 
-def resolve(dtype: str, net: mx.gluon.HybridBlock, ctx: Sequence[mx.Context]) -> str:
-    """``dtype`` if ``net`` can predict in it on these contexts, the faster one for "auto"; else :class:`ZooError`."""
-    if dtype != "int8":
-        return lowering.resolve(dtype, net, ctx)
-    if list(ctx) != [mx.cpu(0)]:
-        raise ZooError(f"int8 runs on cpu(0) only, not on {', '.join(map(str, ctx))}")
-    return dtype
-
-
 def evaluate(
     net: mx.gluon.HybridBlock,
     data: Dataset,
-    ctx: mx.Context | Sequence[mx.Context] | str | None = None,
+    ctx: Placement = None,
     batch_size: int = 500,
     progress: bool | None = None,
 ) -> Evaluation:
@@ -151,8 +142,11 @@ def evaluate(
         return predictor.evaluate(bar.update)
 
 
-def place(net: mx.gluon.HybridBlock, ctx: mx.Context | Sequence[mx.Context] | str | None) -> list[mx.Context]:
-    """Move the parameters of ``net`` to ``ctx`` if they are elsewhere; returns the contexts they are on."""
+def place(net: mx.gluon.HybridBlock, ctx: Placement, dtype: str = FLOAT32) -> Execution:
+    """Move the parameters of ``net`` to ``ctx`` if they are elsewhere, None for where they are.
+
+    Returns how it computes there in ``dtype``. Raises :class:`ZooError` for networks that cannot be trained here.
+    """
     parameters = net.collect_params()
     try:
         current = next(iter(parameters.values())).list_ctx()
@@ -167,9 +161,7 @@ def place(net: mx.gluon.HybridBlock, ctx: mx.Context | Sequence[mx.Context] | st
     outputs = net(mx.nd.zeros((1, *INPUT_SHAPE), ctx=current[0]))  # also draws weights that wait for their shapes
     if outputs.shape != (1, 10):
         raise ZooError(f"the network must put out 10 logits for an image, (1, 10), and puts out {outputs.shape}")
-    if ctx is None:
-        return current
-    wanted = contexts.check(ctx)
-    if wanted != current:
-        parameters.reset_ctx(wanted)
-    return wanted
+    execution = Execution.of(net, current if ctx is None else ctx, dtype)
+    if list(execution.contexts) != current:
+        parameters.reset_ctx(list(execution.contexts))
+    return execution

@@ -43,6 +43,7 @@ class Score:
 
     @classmethod
     def of(cls, evaluation: Evaluation) -> Score:
+        """The score that ``evaluation`` amounts to; a loss that is not finite becomes None."""
         loss = evaluation.loss if math.isfinite(evaluation.loss) else None
         return cls(len(evaluation.labels), evaluation.errors, evaluation.accuracy, loss)
 
@@ -86,6 +87,7 @@ class History:
         return sum(record.seconds for record in self.records)
 
     def to_json(self) -> str:
+        """The content of ``history.json``, from which :meth:`read` makes an equal history."""
         return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
 
     @classmethod
@@ -98,4 +100,5 @@ class History:
         return schema.build(cls, schema.parse(content, str(path)), str(path))
 
     def write(self, path: Path) -> None:
+        """Put the history into the file ``path``, whole or not at all; :class:`ZooError` where it cannot be written."""
         files.write_text(path, self.to_json())

@@ -6,6 +6,11 @@ import contextlib
 import os
 import signal
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -19,20 +24,20 @@ class Interruption:
 
     def __init__(self) -> None:
         self.requested = False
-        self._previous: dict = {}
+        self._previous: dict[signal.Signals, Callable[[int, FrameType | None], object] | int | None] = {}
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
             self._previous = {number: signal.signal(number, self._request) for number in _SIGNALS}
         return self
 
-    def _request(self, *_) -> None:
+    def _request(self, *_: object) -> None:
         self.requested = True
         with contextlib.suppress(OSError):  # stderr may be closed; print() may be what was interrupted
             os.write(2, b"\nstopping after the batches under way; Ctrl-C again aborts at once\n")
         for number in _SIGNALS:
             signal.signal(number, signal.default_int_handler)
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)

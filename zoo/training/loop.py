@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
 from zoo.data import Dataset
 from zoo.errors import DivergenceError, ZooError
-from zoo.graph import lowering
+from zoo.graph.execution import FLOAT32, Execution, Placement
 from zoo.models import weights
 from zoo.progress import progress_bar
 from zoo.recipes import Recipe
@@ -45,7 +45,7 @@ def fit(
     train: Dataset,
     validation: Dataset | None = None,
     recipe: Recipe = Recipe(),
-    ctx: mx.Context | Sequence[mx.Context] | str | None = None,
+    ctx: Placement = None,
     out: Path | str | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     progress: bool | None = None,
@@ -59,7 +59,7 @@ def fit(
 
     Args:
         validation: evaluated after every epoch; decides which weights are the best and when to stop.
-        ctx: one context or several; None for where the network is.
+        ctx: one context or several; None for where the network is; or an execution, which includes the dtype.
         out: directory for ``final.params``, ``best.params`` (the epoch with the highest validation
             accuracy, if that reached ``recipe.keep_from``) and ``history.json``; one for each run.
         on_epoch: called with every epoch's record.
@@ -73,27 +73,27 @@ def fit(
     Once an epoch is complete, whatever ends training early leaves the best weights so far in ``net``, and in
     ``best.params`` whatever their accuracy.
     """
-    contexts = place(net, ctx)
+    execution = place(net, ctx, recipe.dtype)
     if recipe.stop_at is not None and validation is None:
         raise ZooError("stop_at needs validation data to stop at")
     if validation is not None and validation.scale != train.scale:
         raise ZooError("the training and the validation images must both be raw, or both be scaled to 0 to 1")
-    recipe = replace(recipe, dtype=lowering.resolve(recipe.dtype, net, contexts))
+    recipe = replace(recipe, dtype=execution.dtype)
     mx.random.seed(recipe.seed)
-    session = TrainingSession(net, train, recipe, contexts)
+    session = TrainingSession(net, train, recipe, execution)
     checkpointer = Checkpointer(net, recipe, Path(out) if out is not None else None)
-    history = History(recipe, train.source, tuple(map(str, contexts)), STATUS.threads)
+    history = History(recipe, train.source, tuple(map(str, execution.contexts)), STATUS.threads)
 
     with Interruption() as interruption, progress_bar(progress, total=recipe.epochs * len(train), unit="img") as bar:
         try:
             for epoch in range(1, recipe.epochs + 1):
                 record = _train(session, epoch, interruption, bar)
-                record = _validate(net, train, validation, contexts, record)
+                record = _validate(net, train, validation, execution, record)
                 history = replace(history, records=(*history.records, record))
                 checkpointer.take(record)
                 if on_epoch is not None:
                     on_epoch(record)
-                if recipe.stop_at is not None and record.validation_accuracy >= recipe.stop_at:
+                if recipe.stop_at is not None and (record.validation_accuracy or 0) >= recipe.stop_at:
                     history = replace(history, stopped="target")
                     break
                 if interruption.requested:
@@ -124,7 +124,7 @@ def _reason(error: BaseException) -> str:
     return "diverged" if isinstance(error, DivergenceError) else "failed"
 
 
-def _train(session: TrainingSession, epoch: int, interruption: Interruption, bar: tqdm) -> EpochRecord:
+def _train(session: TrainingSession, epoch: int, interruption: Interruption, bar: tqdm[NoReturn]) -> EpochRecord:
     """One epoch, not validated yet."""
     images = correct = 0
     loss = 0.0
@@ -155,7 +155,7 @@ def _validate(
     net: mx.gluon.HybridBlock,
     train: Dataset,
     validation: Dataset | None,
-    contexts: list[mx.Context],
+    execution: Execution,
     record: EpochRecord,
 ) -> EpochRecord:
     """Complete the record, once it is sure that the epoch's last update left a network that works.
@@ -163,7 +163,8 @@ def _validate(
     Its own loss comes from before the update, and ReLU turns what is not a number into 0 without a trace.
     """
     weights.merge_statistics(net)
-    evaluation = Predictor(net, validation if validation is not None else train[:_SAMPLE], contexts).evaluate()
+    in_float32 = replace(execution, dtype=FLOAT32)
+    evaluation = Predictor(net, validation if validation is not None else train[:_SAMPLE], in_float32).evaluate()
     arrays = weights.state(net).values()
     if not (math.isfinite(evaluation.loss) and all(np.isfinite(array).all() for array in arrays)):
         raise _diverged(

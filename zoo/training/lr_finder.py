@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from zoo.data import Dataset
 from zoo.errors import ZooError
+from zoo.graph.execution import Placement
 from zoo.models import weights
 from zoo.recipes import Recipe
 from zoo.runtime import mx
@@ -46,7 +47,7 @@ def lr_find(
     net: mx.gluon.HybridBlock,
     train: Dataset,
     recipe: Recipe = Recipe(),
-    ctx: mx.Context | Sequence[mx.Context] | str | None = None,
+    ctx: Placement = None,
     lowest: float = 1e-6,
     highest: float = 10.0,
     steps: int = 200,
@@ -60,10 +61,10 @@ def lr_find(
         raise ZooError(
             f"the rates must grow from above 0 in 10 steps or more, not from {lowest:g} to {highest:g} in {steps}"
         )
-    contexts = place(net, ctx)
+    execution = place(net, ctx, recipe.dtype)
     before = weights.state(net)
     mx.random.seed(recipe.seed)
-    session = TrainingSession(net, train, recipe, contexts)
+    session = TrainingSession(net, train, recipe, execution)
     tried: list[tuple[float, float]] = []
     batches = _batches(session, recipe)
     for rate in np.geomspace(lowest, highest, steps).tolist():
@@ -81,7 +82,7 @@ def lr_find(
     return RangeTest(*map(tuple, zip(*tried)))
 
 
-def _batches(session: TrainingSession, recipe: Recipe):
+def _batches(session: TrainingSession, recipe: Recipe) -> Iterator[np.ndarray]:
     """Whole batches without end, every image once before any comes again."""
     random = np.random.default_rng(recipe.seed)
     while True:

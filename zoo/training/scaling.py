@@ -76,6 +76,7 @@ class ScaledUpdate:
                 weight.copyto(other)
 
     def set_learning_rate(self, rate: float) -> None:
+        """Take steps at ``rate`` from now on, on the mean loss of a batch."""
         self._optimizer.set_learning_rate(rate)
 
 

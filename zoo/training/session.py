@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle, repeat
 
@@ -11,6 +11,7 @@ import numpy as np
 from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.graph import lowering
+from zoo.graph.execution import Execution, Placement
 from zoo.recipes import Recipe, augmentation
 from zoo.runtime import mx
 from zoo.training import steps
@@ -32,9 +33,9 @@ class BatchResult:
 class TrainingSession:
     """A hybridized training step over data that lies on every context."""
 
-    def __init__(
-        self, net: mx.gluon.HybridBlock, train: Dataset, recipe: Recipe, contexts: Sequence[mx.Context]
-    ) -> None:
+    def __init__(self, net: mx.gluon.HybridBlock, train: Dataset, recipe: Recipe, ctx: Placement = None) -> None:
+        self.execution = Execution.of(net, ctx, recipe.dtype)
+        contexts = self.execution.contexts
         self.data = DeviceDataset(train, contexts)
         if recipe.batch_size > len(train):
             raise ZooError(f"the batch size {recipe.batch_size} is larger than the {len(train)} training images")
@@ -43,14 +44,13 @@ class TrainingSession:
                 f"the batch size {recipe.batch_size} does not fill {len(contexts)} contexts: it must be at least that"
             )
         self.recipe = recipe
-        dtype = lowering.resolve(recipe.dtype, net, contexts)
-        lowered = lowering.for_training(net, dtype, contexts)
+        lowered = lowering.for_training(net, self.execution)
         deforms = recipe.augmentation is not None
         data = {steps.IMAGES: self.data.images, steps.LABELS: self.data.labels}
         if deforms:
             data[steps.BASIS] = [on_device(augmentation.basis(), context) for context in contexts]
         self._step = CachedGraph(
-            steps.training(lowered, contexts, train.scale, recipe.label_smoothing, deforms),
+            steps.training(lowered, self.execution, train.scale, recipe.label_smoothing, deforms),
             lowered.collect_params(),
             data,
             (steps.INDEX, steps.POINTS) if deforms else (steps.INDEX,),
@@ -58,7 +58,7 @@ class TrainingSession:
         # Without the running statistics: a trainer on several contexts would set them back after its first step.
         trainable = [parameter for parameter in net.collect_params().values() if parameter.grad_req != "null"]
         self._gradients = [parameter.list_grad() for parameter in trainable]
-        self._update = update(trainable, recipe, contexts, dtype)
+        self._update = update(trainable, recipe, self.execution)
         self.learning_rate = recipe.learning_rate
         self._average = Average(net, recipe.ema) if recipe.ema else None
         self._shuffle = np.random.default_rng(recipe.seed)

@@ -6,10 +6,8 @@ small network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from zoo import kernels
 from zoo.graph.cost import INPUT_SHAPE
+from zoo.graph.execution import Execution
 from zoo.graph.ir import Graph, Node
 from zoo.recipes.augmentation import CONTROL_POINTS
 from zoo.runtime import mx
@@ -19,9 +17,9 @@ from zoo.runtime import mx
 IMAGES, LABELS, INDEX, POINTS, BASIS = "images", "labels", "index", "points", "basis"
 
 
-def prediction(net: mx.gluon.HybridBlock, contexts: Sequence[mx.Context], scale: float) -> mx.sym.Symbol:
+def prediction(net: mx.gluon.HybridBlock, execution: Execution, scale: float) -> mx.sym.Symbol:
     """The logits of the images at the index, whose pixels are multiplied by ``scale``."""
-    if not _on_kernels(contexts):
+    if not execution.kernels:
         return net(_pixels(mx.sym.var(INDEX), scale))
     graph = Graph.of(net(mx.sym.var("data")))
     _read_pixels(graph, scale)
@@ -29,13 +27,13 @@ def prediction(net: mx.gluon.HybridBlock, contexts: Sequence[mx.Context], scale:
 
 
 def training(
-    net: mx.gluon.HybridBlock, contexts: Sequence[mx.Context], scale: float, smoothing: float = 0, deform: bool = False
+    net: mx.gluon.HybridBlock, execution: Execution, scale: float, smoothing: float = 0, deform: bool = False
 ) -> mx.sym.Symbol:
     """Two outputs: the sum of the cross-entropy, and that again beside the number of right digits, for the eye.
 
     ``smoothing`` is the share of the labels that is spread over all classes; with ``deform`` images are augmented.
     """
-    if not _on_kernels(contexts):
+    if not execution.kernels:
         index = mx.sym.var(INDEX)
         truth = mx.sym.cast(mx.sym.take(mx.sym.var(LABELS), index), dtype="float32")
         pixels = _pixels(index, scale)
@@ -56,10 +54,6 @@ def training(
     entropy = Node("zoo_cross_entropy", "cross_entropy", {"smoothing": repr(smoothing)}, inputs)
     graph.heads = [(entropy, 0), (entropy, 1)]
     return graph.symbol()
-
-
-def _on_kernels(contexts: Sequence[mx.Context]) -> bool:
-    return all(context.device_type == "cpu" for context in contexts) and kernels.available().usable
 
 
 def _pixels(index: mx.sym.Symbol, scale: float) -> mx.sym.Symbol:

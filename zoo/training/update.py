@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zoo import kernels
+from zoo.graph.execution import FLOAT16, Execution
 from zoo.graph.ir import Graph, Node
 from zoo.recipes import Recipe
 from zoo.runtime import mx
@@ -42,6 +42,7 @@ class GluonUpdate(_Unscaled):
         self._trainer.step(images, ignore_stale_grad=some_idle)
 
     def set_learning_rate(self, rate: float) -> None:
+        """Of the steps from now on."""
         self._trainer.set_learning_rate(rate)
 
 
@@ -65,34 +66,32 @@ class FusedUpdate(_Unscaled):
         symbol = Graph([(Node("zoo_sgd", "sgd", attributes, inputs), 0)]).symbol()
         self._operator = mx.nd.CachedOp(symbol, [("static_alloc", True), ("static_shape", True)])
         self._recipe, self._rate = recipe, recipe.learning_rate
-        self._arrays, self._settings = arrays, None
+        self._arrays = arrays
+        self._settings: tuple[float, ...] = ()
 
     def step(self, images: int, some_idle: bool) -> None:
+        """Apply the gradients of a batch; one context is never idle."""
         settings = (self._rate, self._recipe.weight_decay, 1 / images, self._recipe.momentum)
         if settings != self._settings:  # in a new array: the one before may still have readers to wait for
             self._settings, self._array = settings, on_device(np.array(settings, np.float32), mx.cpu())
         self._operator(*self._arrays, self._array)
 
     def set_learning_rate(self, rate: float) -> None:
+        """Of the steps from now on."""
         self._rate = rate
 
 
 def update(
-    parameters: Sequence[mx.gluon.Parameter], recipe: Recipe, contexts: Sequence[mx.Context], dtype: str
+    parameters: Sequence[mx.gluon.Parameter], recipe: Recipe, execution: Execution
 ) -> GluonUpdate | FusedUpdate | ScaledUpdate:
-    """The one that gradients of a graph that computes in ``dtype`` need, and of the others the faster."""
-    if dtype == "float16":
+    """The one that the gradients need: scaled in float16; else fused where one CPU and plain SGD allow it."""
+    if execution.dtype == FLOAT16:
         optimizer = mx.optimizer.create(recipe.optimizer, param_dict=dict(enumerate(parameters)), **_settings(recipe))
-        return ScaledUpdate(parameters, optimizer, contexts)
-    on_one_cpu = [context.device_type for context in contexts] == ["cpu"]
-    if (
-        recipe.optimizer in ("sgd", "nag")
-        and on_one_cpu
-        and kernels.available().usable
-        and all(map(_is_plain, parameters))
-    ):
+        return ScaledUpdate(parameters, optimizer, execution.contexts)
+    on_one = execution.kernels and len(execution.contexts) == 1
+    if on_one and recipe.optimizer in ("sgd", "nag") and all(map(_is_plain, parameters)):
         return FusedUpdate(parameters, recipe)
-    return GluonUpdate(parameters, recipe, contexts)
+    return GluonUpdate(parameters, recipe, execution.contexts)
 
 
 def _settings(recipe: Recipe) -> dict[str, float]:

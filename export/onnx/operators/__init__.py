@@ -4,9 +4,14 @@ A function takes a :class:`export.onnx.graph.Call`, appends what it needs to the
 tensor that stands for the operator's output, or a list of names where there are several.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from export.onnx.graph import Call
 from export.onnx.operators import activations, arithmetic, layers, pooling, reductions, shapes
 
-OPERATORS = {
+OPERATORS: dict[str, Callable[[Call], str | list[str]]] = {
     **activations.OPERATORS,
     **arithmetic.OPERATORS,
     **layers.OPERATORS,

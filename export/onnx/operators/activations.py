@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from export.onnx.graph import Call
+from export.onnx.graph import Call, Tensor
 
 _ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softrelu": "Softplus", "softsign": "Softsign"}
 
 
 def activation(call: Call) -> str:
-    return call.add(_ACTIVATIONS[call.settings.only("act_type", None, *_ACTIVATIONS)], call.data)
+    """``Activation`` as the operator that its ``act_type`` names."""
+    kind = call.settings.only("act_type", *_ACTIVATIONS)  # never missing: MXNet has no default for it
+    return call.add(_ACTIVATIONS[kind], call.data)
 
 
 def leaky(call: Call) -> str:
+    """``LeakyReLU`` as LeakyRelu, Elu, Selu, Gelu or PRelu; rrelu is refused."""
     kind = call.settings.only("act_type", "leaky", "elu", "selu", "gelu", "prelu")
     slope = call.settings.number("slope", 0.25)
     call.settings.ignore("lower_bound", "upper_bound")  # of rrelu
@@ -39,7 +43,7 @@ def _prelu(call: Call) -> str:
 
 
 def _gelu(call: Call) -> str:
-    """X / 2 · (1 + erf(x / √2))"""
+    """Half of x · (1 + erf(x / √2))."""
     if call.opset >= 20:
         return call.add("Gelu", call.data)
     scaled = call.add("Div", call.data, call.number("root", math.sqrt(2)), suffix="scaled")
@@ -50,22 +54,25 @@ def _gelu(call: Call) -> str:
 
 
 def hard_sigmoid(call: Call) -> str:
+    """``hard_sigmoid`` as HardSigmoid: a line that is cut off at 0 and 1."""
     alpha, beta = call.settings.number("alpha", 0.2), call.settings.number("beta", 0.5)
     return call.add("HardSigmoid", call.data, alpha=alpha, beta=beta)
 
 
 def clip(call: Call) -> str:
+    """``clip`` as Clip, with its bounds as inputs."""
     low, high = call.settings.number("a_min", -math.inf), call.settings.number("a_max", math.inf)
     return call.add("Clip", call.data, call.number("min", low), call.number("max", high))
 
 
 def softmax(call: Call) -> str:
+    """``softmax`` and ``log_softmax``, over data that are divided by the temperature before."""
     settings = call.settings
     settings.only("use_length", False)
     settings.only("dtype", None, "None", "float32")
     axis = call.axis(settings.integer("axis", -1))
-    data, temperature = call.data, settings.get("temperature")
-    if temperature not in (None, "None", 1):
+    data: Tensor | str = call.data
+    if settings.get("temperature") not in (None, "None", 1):
         divisor = call.number("temperature", settings.number("temperature", 1))
         data = call.add("Div", data, divisor, suffix="scaled")
     operator = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}[call.operator]
@@ -73,6 +80,7 @@ def softmax(call: Call) -> str:
 
 
 def softmax_activation(call: Call) -> str:
+    """``SoftmaxActivation`` as Softmax over the channels, or over the items of two dimensions."""
     if call.settings.only("mode", "instance", "channel") == "channel":
         return call.add("Softmax", call.data, axis=1)
     if call.data.rank != 2:
@@ -80,7 +88,7 @@ def softmax_activation(call: Call) -> str:
     return call.add("Softmax", call.data, axis=-1)
 
 
-def _plain(operator: str):
+def _plain(operator: str) -> Callable[[Call], str]:
     return lambda call: call.add(operator, call.data)
 
 
@@ -92,7 +100,7 @@ def _rsqrt(call: Call) -> str:
     return call.add("Reciprocal", call.add("Sqrt", call.data, suffix="sqrt"))
 
 
-def _cast(call: Call) -> str | None:
+def _cast(call: Call) -> str:
     _, dtype = call.outputs[0]
     call.settings.ignore("dtype")
     return call.data.name if dtype == call.data.dtype else call.add("Cast", call.data, to=np.dtype(dtype))

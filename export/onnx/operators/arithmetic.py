@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from export.onnx.graph import Call, Tensor
 
 
-def _binary(operator: str):
+def _binary(operator: str) -> Callable[[Call], str]:
     return lambda call: call.add(operator, *call.inputs)
 
 
-def _scalar(operator: str, reverse: bool = False):
+def _scalar(operator: str, reverse: bool = False) -> Callable[[Call], str]:
     def translate(call: Call) -> str:
         if not np.issubdtype(call.data.dtype, np.floating):
             raise call.refusal(f"its data are {call.data.dtype}, and arithmetic with numbers is translated for floats")
@@ -22,7 +24,7 @@ def _scalar(operator: str, reverse: bool = False):
     return translate
 
 
-def _comparison(operator: str, scalar: bool = False):
+def _comparison(operator: str, scalar: bool = False) -> Callable[[Call], str]:
     """MXNet puts out 1 and 0 in the data's dtype."""
 
     def translate(call: Call) -> str:

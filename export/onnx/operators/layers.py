@@ -10,6 +10,7 @@ LAYOUTS = (None, "None", "NCW", "NCHW", "NCDHW")
 
 
 def convolution(call: Call) -> str:
+    """``Convolution`` in one to three dimensions as Conv, padded alike at both ends."""
     settings = call.settings
     settings.only("layout", *LAYOUTS)
     settings.ignore("num_filter", "no_bias")  # the weights' shape and the number of inputs say so
@@ -22,6 +23,7 @@ def convolution(call: Call) -> str:
 
 
 def deconvolution(call: Call) -> str:
+    """``Deconvolution`` as ConvTranspose; a ``target_shape`` is refused."""
     settings = call.settings
     settings.only("layout", *LAYOUTS)
     settings.ignore("num_filter", "no_bias")
@@ -33,11 +35,12 @@ def deconvolution(call: Call) -> str:
     return call.add(
         "ConvTranspose", *call.inputs, kernel_shape=kernel, strides=settings.integers("stride", ones),
         dilations=settings.integers("dilate", ones), pads=padding * 2, group=settings.integer("num_group", 1),
-        **({"output_padding": further} if any(further) else {}),
+        output_padding=further if any(further) else None,
     )  # fmt: skip
 
 
 def fully_connected(call: Call) -> str:
+    """``FullyConnected`` as Gemm of flat data, or along the last axis as MatMul and Add."""
     call.settings.ignore("num_hidden", "no_bias")
     data, weight, *bias = call.inputs
     if call.settings.flag("flatten", True) or data.rank == 2:
@@ -52,6 +55,7 @@ def fully_connected(call: Call) -> str:
 
 
 def batch_norm(call: Call) -> str:
+    """``BatchNorm`` over the axis 1 as BatchNormalization with the running statistics."""
     settings = call.settings
     if call.axis(settings.integer("axis", 1)) != 1:
         raise call.refusal(f"there is no translation of axis={settings.get('axis')}, only of the channels' axis 1")
@@ -67,10 +71,12 @@ def batch_norm(call: Call) -> str:
 
 
 def instance_norm(call: Call) -> str:
+    """``InstanceNorm`` as InstanceNormalization."""
     return call.add("InstanceNormalization", *call.inputs, epsilon=call.settings.number("eps", 1e-3))
 
 
 def layer_norm(call: Call) -> str:
+    """``LayerNorm`` over the last axis as LayerNormalization, which ONNX has from opset 17 on."""
     call.settings.only("output_mean_var", False)
     if call.axis(call.settings.integer("axis", -1)) != call.data.rank - 1:
         raise call.refusal("only normalization over the last axis is translated")
@@ -80,6 +86,7 @@ def layer_norm(call: Call) -> str:
 
 
 def local_response_norm(call: Call) -> str:
+    """``LRN`` as LRN, over an odd number of channels."""
     settings = call.settings
     size = settings.integer("nsize", 0)
     if size % 2 == 0:
@@ -91,6 +98,7 @@ def local_response_norm(call: Call) -> str:
 
 
 def l2_normalization(call: Call) -> str:
+    """``L2Normalization`` as a division by the root of the sum of squares."""
     axes = {"instance": range(1, call.data.rank), "channel": [1], "spatial": range(2, call.data.rank)}
     chosen = list(axes[call.settings.only("mode", *axes)])
     squares = call.add("Mul", call.data, call.data, suffix="squares")
@@ -100,6 +108,7 @@ def l2_normalization(call: Call) -> str:
 
 
 def embedding(call: Call) -> str:
+    """``Embedding`` as Gather, by indices that come as floats."""
     call.settings.ignore("input_dim", "output_dim", "sparse_grad")
     call.settings.only("dtype", "float32")
     data, weight = call.inputs

@@ -11,40 +11,42 @@ _OPERATORS = {"max": "MaxPool", "avg": "AveragePool", "lp": "LpPool"}
 
 
 def pooling(call: Call) -> str:
+    """``Pooling`` as MaxPool, AveragePool or LpPool, or the Global one of these."""
     settings = call.settings
     kind = settings.only("pool_type", "max", *_OPERATORS)
     settings.only("layout", *LAYOUTS)
     include = settings.get("count_include_pad", True) in (True, "True", None, 1)
-    power = {"p": settings.integer("p_value", 2)} if kind == "lp" else {}
+    power = settings.integer("p_value", 2) if kind == "lp" else None
     settings.ignore("p_value")
     if settings.flag("global_pool", False):
         settings.ignore("kernel", "stride", "pad", "pooling_convention")
-        return call.add(f"Global{_OPERATORS[kind]}", call.data, **power)
-    kernel, ones = settings.integers("kernel"), (1,) * (call.data.rank - 2)
+        return call.add(f"Global{_OPERATORS[kind]}", call.data, p=power)
+    kernel, ones = settings.integers("kernel", ()), (1,) * (call.data.rank - 2)
     stride, padding = settings.integers("stride", ones), settings.integers("pad", (0,) * len(ones))
     settings.only("pooling_convention", "valid", "full")
     if any(pad >= size for pad, size in zip(padding, kernel)):
         raise call.refusal(f"its padding {padding} is not smaller than its kernel {kernel}")
     beyond = _beyond(call, kernel, stride, padding)
-    averaged = {}
+    counted = None
     if kind == "avg" and (any(padding) or any(beyond)):
         if include and any(padding) and any(beyond):
             raise call.refusal("it averages over padding in windows that end beyond it (pooling_convention=full)")
-        averaged = {"count_include_pad": int(include and any(padding))}
+        counted = int(include and any(padding))
     if kind == "lp" and any(beyond):
         raise call.refusal("windows of an LpPool that end beyond the data are not translated")
     ends = tuple(pad + extra for pad, extra in zip(padding, beyond))
     return call.add(
-        _OPERATORS[kind], call.data, kernel_shape=kernel, strides=stride, pads=padding + ends, **averaged, **power
-    )
+        _OPERATORS[kind], call.data, kernel_shape=kernel, strides=stride, pads=padding + ends,
+        count_include_pad=counted, p=power,
+    )  # fmt: skip
 
 
-def _beyond(call: Call, kernel: tuple, stride: tuple, padding: tuple) -> list[int]:
+def _beyond(call: Call, kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...]) -> list[int]:
     """How far the last windows reach over the padded end: not at all unless pooling_convention is full."""
     reach = []
     sizes = zip(call.data.shape[2:], call.shape[2:], kernel, stride, padding)
     for size, windows, extent, step, pad in sizes:
-        if not isinstance(size, int):
+        if not isinstance(size, int) or not isinstance(windows, int):
             raise call.refusal("the size of its input is not fixed")
         last = (windows - 1) * step - pad
         if last >= size:
@@ -54,17 +56,22 @@ def _beyond(call: Call, kernel: tuple, stride: tuple, padding: tuple) -> list[in
 
 
 def adaptive_average(call: Call) -> str:
+    """``_contrib_AdaptiveAvgPooling2D`` as AveragePool, where all windows are of one size."""
     sizes, wanted = call.data.shape[2:], call.shape[2:]
     call.settings.ignore("output_size")
     if set(wanted) == {1}:
         return call.add("GlobalAveragePool", call.data)
-    if any(not isinstance(size, int) or size % count for size, count in zip(sizes, wanted)):
+    kernel = [
+        size // count for size, count in zip(sizes, wanted)
+        if isinstance(size, int) and isinstance(count, int) and size % count == 0
+    ]  # fmt: skip
+    if len(kernel) < len(wanted):
         raise call.refusal(f"{sizes} cannot be cut into {wanted} equal parts")
-    kernel = [size // count for size, count in zip(sizes, wanted)]
     return call.add("AveragePool", call.data, kernel_shape=kernel, strides=kernel)
 
 
 def up_sampling(call: Call) -> str:
+    """``UpSampling`` as Resize that repeats the nearest pixels."""
     call.settings.only("sample_type", "nearest")
     call.settings.only("num_args", 1)
     call.settings.ignore("num_filter", "multi_input_mode")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 import numpy as np
 
 from export.onnx.graph import Call
@@ -9,7 +11,7 @@ from export.onnx.graph import Call
 
 def _axes(call: Call) -> list[int]:
     given = call.settings.integers("axis")
-    axes = range(call.data.rank) if given is None else [call.axis(value) for value in given]
+    axes: Collection[int] = range(call.data.rank) if given is None else [call.axis(value) for value in given]
     if call.settings.flag("exclude", False):
         axes = set(range(call.data.rank)) - set(axes)
     if not axes:
@@ -17,7 +19,7 @@ def _axes(call: Call) -> list[int]:
     return sorted(axes)
 
 
-def _reduction(operator: str):
+def _reduction(operator: str) -> Callable[[Call], str]:
     def translate(call: Call) -> str:
         axes, keep = _axes(call), call.settings.flag("keepdims", False)
         call.settings.only("dtype", None, "None", "float32")
@@ -31,12 +33,13 @@ def _reduction(operator: str):
 
 
 def norm(call: Call) -> str:
+    """``norm`` as ReduceL1 or ReduceL2."""
     call.settings.only("out_dtype", None, "None")
     order = call.settings.only("ord", 2, 1)
     return _reduction({1: "ReduceL1", 2: "ReduceL2"}[order])(call)
 
 
-def _index(operator: str):
+def _index(operator: str) -> Callable[[Call], str]:
     """MXNet puts out the index as a float."""
 
     def translate(call: Call) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from export.onnx.graph import BATCH, Call, Tensor
@@ -10,6 +12,7 @@ _END = np.iinfo(np.int64).max
 
 
 def flatten(call: Call) -> str:
+    """``Flatten`` as Flatten; what has two dimensions stays as it is."""
     return call.data.name if call.data.rank == 2 else call.add("Flatten", call.data, axis=1)
 
 
@@ -21,19 +24,21 @@ def reshape(call: Call) -> str:
         return call.data.name
     if len(after) == 2 and after[0] == before[0] == BATCH and isinstance(after[1], int):
         return call.add("Flatten", call.data, axis=1)
-    target = [0 if axis == 0 and size == before[0] == BATCH else size for axis, size in enumerate(after)]
-    target = [size if isinstance(size, int) else -1 for size in target]
+    sizes = [0 if axis == 0 and size == before[0] == BATCH else size for axis, size in enumerate(after)]
+    target = [size if isinstance(size, int) else -1 for size in sizes]
     if target.count(-1) > 1:
         raise call.refusal("two of its dimensions depend on the batch size")
     return call.add("Reshape", call.data, call.integers("shape", target))
 
 
 def transpose(call: Call) -> str:
+    """``transpose`` as Transpose; without axes it turns their order round."""
     axes = call.settings.integers("axes") or range(call.data.rank)[::-1]
     return call.add("Transpose", call.data, perm=[call.axis(value) for value in axes])
 
 
 def swap(call: Call) -> str:
+    """``SwapAxis`` as Transpose."""
     first = call.axis(call.settings.integer("dim1", 0))
     second = call.axis(call.settings.integer("dim2", 0))
     order = list(range(call.data.rank))
@@ -42,11 +47,13 @@ def swap(call: Call) -> str:
 
 
 def expand(call: Call) -> str:
+    """``expand_dims`` as Unsqueeze."""
     axis = call.settings.integer("axis", 0)
     return call.add("Unsqueeze", call.data, call.integers("axes", [axis]))
 
 
 def squeeze(call: Call) -> str:
+    """``squeeze`` as Squeeze, without axes of all that are of size 1."""
     given = call.settings.integers("axis")
     ones = [axis for axis, size in enumerate(call.data.shape) if size == 1]
     axes = ones if given is None else sorted(call.axis(value) for value in given)
@@ -54,6 +61,7 @@ def squeeze(call: Call) -> str:
 
 
 def concat(call: Call) -> str:
+    """``Concat`` as Concat; a single tensor stays as it is."""
     call.settings.ignore("num_args")
     if len(call.inputs) == 1:
         return call.data.name
@@ -61,6 +69,7 @@ def concat(call: Call) -> str:
 
 
 def stack(call: Call) -> str:
+    """``stack`` as Unsqueeze of every input, and Concat."""
     call.settings.ignore("num_args")
     axis = call.settings.integer("axis", 0)
     raised = [call.add("Unsqueeze", each, call.integers("axes", [axis]), suffix="part") for each in call.inputs]
@@ -68,6 +77,7 @@ def stack(call: Call) -> str:
 
 
 def split(call: Call) -> list[str]:
+    """``SliceChannel`` as Split into equal parts, squeezed where that is asked for; the batch is not cut."""
     settings = call.settings
     axis, count = call.axis(settings.integer("axis", 1)), settings.integer("num_outputs", 1)
     size = call.data.shape[axis]
@@ -83,30 +93,43 @@ def split(call: Call) -> list[str]:
 
 
 def slice_axis(call: Call) -> str:
-    axis = call.axis(call.settings.integer("axis", 0))
-    begin, end = call.settings.integer("begin", 0), call.settings.get("end")
-    return _slice(call, [begin], [_END if end in (None, "None") else end], [axis])
+    """``slice_axis`` as Slice along one axis."""
+    settings = call.settings
+    axis, begin = call.axis(settings.integer("axis", 0)), settings.integer("begin", 0)
+    end = _END if settings.get("end") in (None, "None") else settings.integer("end", _END)
+    return _slice(call, [begin], [end], [axis])
 
 
 def slice_(call: Call) -> str:
-    begins, ends = call.settings.get("begin", ()), call.settings.get("end", ())
+    """``slice`` as Slice along the first axes, without steps."""
+    begins, ends = [begin or 0 for begin in _bounds(call, "begin")], _bounds(call, "end")
     call.settings.only("step", (), "()", "[]", None)
-    begins = [begin or 0 for begin in begins]
     return _slice(call, begins, [_END if end is None else end for end in ends], list(range(len(begins))))
+
+
+def _bounds(call: Call, key: str) -> list[int | None]:
+    """One for each of the first axes, None where it is not cut; a single number counts as a list of one."""
+    given = call.settings.get(key, ())
+    held = given if isinstance(given, (tuple, list)) else (given,)
+    bounds = [each for each in held if each is None or isinstance(each, int)]
+    if len(bounds) < len(held):
+        raise call.refusal(f"there is no translation of {key}={given}")
+    return bounds
 
 
 def _slice(call: Call, begins: list[int], ends: list[int], axes: list[int]) -> str:
     kept = [each for each in zip(begins, ends, axes) if each[:2] != (0, _END)]
     if not kept:
         return call.data.name
-    begins, ends, axes = zip(*kept)
-    inputs = (call.integers("starts", begins), call.integers("ends", ends), call.integers("axes", axes))
+    starts, stops, along = zip(*kept)
+    inputs = (call.integers("starts", starts), call.integers("ends", stops), call.integers("axes", along))
     return call.add("Slice", call.data, *inputs)
 
 
 def pad(call: Call) -> str:
+    """``Pad`` as Pad, with the widths as an input."""
     settings = call.settings
-    mode, widths = settings.only("mode", None, "constant", "edge", "reflect"), settings.integers("pad_width")
+    mode, widths = settings.only("mode", None, "constant", "edge", "reflect"), settings.integers("pad_width", ())
     value = settings.number("constant_value", 0.0)
     inputs: list[Tensor | str] = [call.data, call.integers("pads", [*widths[::2], *widths[1::2]])]
     if mode == "constant":
@@ -114,7 +137,7 @@ def pad(call: Call) -> str:
     return call.add("Pad", *inputs, mode=mode)
 
 
-OPERATORS = {
+OPERATORS: dict[str, Callable[[Call], str | list[str]]] = {
     "Concat": concat,
     "Flatten": flatten,
     "Pad": pad,

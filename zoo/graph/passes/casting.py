@@ -1,22 +1,25 @@
-"""Mixed precision: which of a graph's operators compute in 16 bits, and the conversions around them."""
+"""Mixed precision: which operators compute in 16 bits, and the conversions around them.
+
+    Convolution, FullyConnected   take and give 16 bits, with their parameters converted in every pass
+    Activation, Pooling, ...      compute in whatever their input comes in
+    everything else               stays in float32: normalization, the outputs, operators that are not named here
+
+Conversions are ``amp_cast``. No two stand in a row, and what several operators need is converted once.
+"""
 
 from __future__ import annotations
 
 from zoo.graph.ir import Graph, Node, Output
 
 LAYERS = {"Convolution", "FullyConnected"}  # faster in 16 bits whatever surrounds them
-_EITHER = {"Activation", "Flatten", "Pooling", "zoo_chain", "zoo_dropout", "zoo_network"}  # as their input comes
-_EITHER_IN = {"float16": _EITHER | {"Dropout"}}  # MXNet's own Dropout has no bfloat16
+_FOLLOW_INPUT = {"Activation", "Flatten", "Pooling", "zoo_chain", "zoo_dropout", "zoo_network"}
+_FOLLOW_INPUT_IN = {"float16": _FOLLOW_INPUT | {"Dropout"}}  # MXNet's own Dropout has no bfloat16
 _FLOAT32 = "float32"
 
 
-def cast(graph: Graph, low: str) -> None:
-    """Put conversions where ``low``, "bfloat16" or "float16", begins and ends.
-
-    Convolutions and fully connected layers compute in it, with their parameters converted in every pass.
-    Normalization, the outputs, and every operator that is not named above stay in float32.
-    """
-    either = _EITHER_IN.get(low, _EITHER)
+def cast(graph: Graph, low: str) -> dict[str, str]:
+    """Put conversions where ``low``, "bfloat16" or "float16", begins and ends; returns the dtype of every node."""
+    follow_input = _FOLLOW_INPUT_IN.get(low, _FOLLOW_INPUT)
     dtypes: dict[int, str] = {}
     casts: dict[tuple[int, int, str], Output] = {}
 
@@ -40,9 +43,10 @@ def cast(graph: Graph, low: str) -> None:
         elif node.operator == "zoo_convolution":  # takes its weights as they are
             node.inputs[0] = to(node.inputs[0], low)
             dtypes[id(node)] = low
-        elif node.operator in either:
+        elif node.operator in follow_input:
             dtypes[id(node)] = dtypes[id(node.inputs[0][0])]
         else:
             node.inputs = [to(each, _FLOAT32) for each in node.inputs]
             dtypes[id(node)] = _FLOAT32
     graph.heads = [to(head, _FLOAT32) for head in graph.heads]
+    return {node.name: dtypes[id(node)] for node in graph.nodes()}

@@ -24,6 +24,7 @@ class MXNetHook:
 sys.meta_path.insert(0, MXNetHook())
 
 # The rest is for PYTHONPATH alone: the sitecustomize that this one hides.
+# mypy: allow-untyped-defs
 from importlib import util  # noqa: E402
 from importlib.machinery import PathFinder  # noqa: E402
 from os.path import dirname, realpath  # noqa: E402
@@ -31,5 +32,5 @@ from os.path import dirname, realpath  # noqa: E402
 _hidden = PathFinder.find_spec(
     "sitecustomize", [each for each in sys.path if realpath(each) != realpath(dirname(__file__))]
 )
-if _hidden is not None:
+if _hidden is not None and _hidden.loader is not None:  # which a mere folder has not
     _hidden.loader.exec_module(util.module_from_spec(_hidden))

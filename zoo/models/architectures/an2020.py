@@ -10,13 +10,12 @@ from zoo.recipes.named import RECIPES
 if TYPE_CHECKING:
     from zoo.models.architectures.layers import nn
 
-_FACTS = {
-    "kind": "gluon",
-    "initializer": xavier(factor_type="in", magnitude=2),
-    "recipe": RECIPES["an2020"],
-    "source": "An, Lee, Park, Yang, So: An Ensemble of Simple Convolutional Neural Network Models for MNIST Digit "
-    "Recognition, 2020",
-}
+_HE = xavier(factor_type="in", magnitude=2)
+_RECIPE = RECIPES["an2020"]
+_PAPER = (
+    "An, Lee, Park, Yang, So: An Ensemble of Simple Convolutional Neural Network Models for MNIST Digit "
+    "Recognition, 2020"
+)
 
 
 def _stack(kernel_size: int, *channels: int) -> nn.HybridSequential:
@@ -30,16 +29,19 @@ def _stack(kernel_size: int, *channels: int) -> nn.HybridSequential:
     return net
 
 
-@register("m3", summary="ten unpadded 3×3 convolutions", **_FACTS)
+@register("m3", kind="gluon", initializer=_HE, recipe=_RECIPE, summary="ten unpadded 3×3 convolutions", source=_PAPER)
 def m3() -> nn.HybridSequential:
+    """From 32 to 176 channels, 16 more in each layer."""
     return _stack(3, *range(32, 177, 16))
 
 
-@register("m5", summary="five unpadded 5×5 convolutions", **_FACTS)
+@register("m5", kind="gluon", initializer=_HE, recipe=_RECIPE, summary="five unpadded 5×5 convolutions", source=_PAPER)
 def m5() -> nn.HybridSequential:
+    """From 32 to 160 channels, 32 more in each layer."""
     return _stack(5, *range(32, 161, 32))
 
 
-@register("m7", summary="four unpadded 7×7 convolutions", **_FACTS)
+@register("m7", kind="gluon", initializer=_HE, recipe=_RECIPE, summary="four unpadded 7×7 convolutions", source=_PAPER)
 def m7() -> nn.HybridSequential:
+    """From 48 to 192 channels, 48 more in each layer."""
     return _stack(7, *range(48, 193, 48))

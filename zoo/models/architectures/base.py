@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from zoo.recipes import Recipe
 from zoo.registry import Registry
@@ -28,13 +28,16 @@ class Architecture:
 
 
 MODELS: Registry[Architecture] = Registry("model")
+Builder = TypeVar("Builder", bound="Callable[[], mx.gluon.HybridBlock]")
 
 
-def register(name: str, **facts):
-    """Decorate a function that builds a network: registers it as the model ``name`` with these ``facts``."""
+def register(
+    name: str, *, kind: str, initializer: mx.init.Initializer | str, recipe: Recipe, summary: str, source: str
+) -> Callable[[Builder], Builder]:
+    """Decorate a function that builds a network: registers it as the model ``name`` with these facts."""
 
-    def decorate(build):
-        MODELS.add(name, Architecture(name=name, build=build, **facts))
+    def decorate(build: Builder) -> Builder:
+        MODELS.add(name, Architecture(name, kind, build, initializer, recipe, summary, source))
         return build
 
     return decorate

@@ -22,6 +22,7 @@ MEMBERS = ("vgg6",) * 5
     source="this project; its pretrained members were trained one by one",
 )
 def ensemble() -> Mean:
+    """The members side by side, each with parameters of its own."""
     from zoo.models.architectures.layers import Mean
 
     return Mean(MEMBERS, prefix="")

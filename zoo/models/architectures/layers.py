@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from zoo.models.architectures.base import MODELS
 from zoo.runtime import mx
 
-nn = mx.gluon.nn
+if TYPE_CHECKING:
+    from mxnet.gluon import nn as nn
+else:
+    nn = mx.gluon.nn
 
 
 def add_convolution(
     net: nn.HybridSequential, number: int, channels: int, kernel_size: int = 3, padding: int = 0
 ) -> None:
-    """Convolution without bias, BatchNorm and ReLU, named ``conv1``, ``bn1``, ``relu1``, …"""
+    """Convolution without bias, BatchNorm and ReLU, named ``conv1``, ``bn1``, ``relu1`` and so on."""
     net.add(
         nn.Conv2D(channels, kernel_size, padding=padding, use_bias=False, prefix=f"conv{number}_"),
         nn.BatchNorm(prefix=f"bn{number}_"),
@@ -24,7 +29,7 @@ def add_convolution(
 class Mean(mx.gluon.HybridBlock):
     """The mean of what the ``members`` put out for the same input: parameters of the first begin with ``member1_``."""
 
-    def __init__(self, members: Sequence[str], **facts) -> None:
+    def __init__(self, members: Sequence[str], **facts: object) -> None:
         super().__init__(**facts)
         self._members = []
         for number, name in enumerate(members, start=1):
@@ -33,5 +38,10 @@ class Mean(mx.gluon.HybridBlock):
             self.register_child(member, f"member{number}")
             self._members.append(member)
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(
+        self,
+        F: ModuleType,  # noqa: N803  Gluon's name
+        x: mx.nd.NDArray | mx.sym.Symbol,
+    ) -> mx.nd.NDArray | mx.sym.Symbol:
+        """The mean, of an array or of a symbol; ``F`` is the module of its operators."""
         return sum(member(x) for member in self._members) / len(self._members)

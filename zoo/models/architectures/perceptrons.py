@@ -41,6 +41,7 @@ def _perceptron(*hidden: int) -> mx.gluon.SymbolBlock:
     source="MNIST notebook with mx.sym, RecordIO and Module (learning rates 0.1, 0.01, 0.001 on 0-255 pixels)",
 )
 def mlp() -> mx.gluon.SymbolBlock:
+    """One hidden layer of 128 units."""
     return _perceptron(128)
 
 
@@ -53,4 +54,5 @@ def mlp() -> mx.gluon.SymbolBlock:
     source="Apache MXNet, Handwritten Digit Recognition tutorial",
 )
 def mlp_128_64() -> mx.gluon.SymbolBlock:
+    """Two hidden layers, of 128 and 64 units."""
     return _perceptron(128, 64)

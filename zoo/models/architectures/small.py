@@ -10,7 +10,7 @@ from zoo.recipes.named import RECIPES
 if TYPE_CHECKING:
     from zoo.models.architectures.layers import nn
 
-_FACTS = {"kind": "gluon", "initializer": xavier(factor_type="in", magnitude=2), "source": "this project"}
+_HE = xavier(factor_type="in", magnitude=2)
 
 
 def _small(*channels: int) -> nn.HybridSequential:
@@ -26,18 +26,42 @@ def _small(*channels: int) -> nn.HybridSequential:
     return net
 
 
-@register("micro", summary="five convolutions, fewer than 5,000 parameters", recipe=RECIPES["small"], **_FACTS)
+@register(
+    "micro",
+    kind="gluon",
+    initializer=_HE,
+    recipe=RECIPES["small"],
+    summary="five convolutions, fewer than 5,000 parameters",
+    source="this project",
+)
 def micro() -> nn.HybridSequential:
+    """Between 8 and 14 channels in each layer."""
     return _small(8, 8, 12, 14, 12)
 
 
-@register("nano", summary="five convolutions, fewer than 2,000 parameters", recipe=RECIPES["small"], **_FACTS)
+@register(
+    "nano",
+    kind="gluon",
+    initializer=_HE,
+    recipe=RECIPES["small"],
+    summary="five convolutions, fewer than 2,000 parameters",
+    source="this project",
+)
 def nano() -> nn.HybridSequential:
+    """Between 5 and 8 channels in each layer."""
     return _small(5, 5, 8, 8, 8)
 
 
-@register("sprint", summary="three convolutions, made to reach 99% in one epoch", recipe=RECIPES["sprint"], **_FACTS)
+@register(
+    "sprint",
+    kind="gluon",
+    initializer=_HE,
+    recipe=RECIPES["sprint"],
+    summary="three convolutions, made to reach 99% in one epoch",
+    source="this project",
+)
 def sprint() -> nn.HybridSequential:
+    """Pooling right after the first layer makes an epoch short."""
     from zoo.models.architectures.layers import add_convolution, nn
 
     net = nn.HybridSequential(prefix="")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     "Recognition, 2015",
 )
 def vgg6() -> nn.HybridSequential:
+    """Pairs with 32, 64 and 128 channels, at 28×28, 14×14 and 7×7 pixels."""
     from zoo.models.architectures.layers import add_convolution, nn
 
     net = nn.HybridSequential(prefix="")

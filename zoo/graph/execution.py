@@ -1,0 +1,95 @@
+"""Where and in what a network computes: decided once, where a command or a call enters, and handed down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Union
+
+from zoo import kernels
+from zoo.errors import ZooError
+from zoo.graph.cost import INPUT_SHAPE
+from zoo.graph.ir import Graph, symbol_of
+from zoo.graph.passes import casting, convolutions
+from zoo.graph.shapes import ranks
+from zoo.runtime import contexts, cpus, mx
+from zoo.runtime.dtypes import DTYPES, INFERENCE_DTYPES
+
+FLOAT32, BFLOAT16, FLOAT16, INT8 = "float32", "bfloat16", "float16", "int8"
+
+
+@dataclass(frozen=True)
+class Execution:
+    """The devices, the dtype, and whether this project's kernels take the place of MXNet's operators."""
+
+    contexts: tuple[mx.Context, ...]
+    dtype: str  # one of INFERENCE_DTYPES; parameters are float32 in any case
+    kernels: bool  # on CPUs: for what surrounds the layers
+    amx: bool  # on CPUs with AMX: for convolutions and fully connected layers in bfloat16, too
+
+    @classmethod
+    def of(cls, net: mx.gluon.HybridBlock, ctx: Placement = None, dtype: str = FLOAT32) -> Execution:
+        """What computes ``net`` on ``ctx`` (None: ``cpu(0)``) in ``dtype``, which may be "auto": the faster one here.
+
+        "auto" is bfloat16 where the kernels for AMX do all convolutions and fully connected layers, and float32
+        elsewhere. float16 is for those who ask for it: MXNet has it on GPUs only, and only some are faster with it.
+        An execution is returned as it is. Raises :class:`ZooError` for contexts and dtypes that do not work here.
+        """
+        if isinstance(ctx, Execution):
+            return ctx
+        placed = contexts.check(ctx)
+        if dtype == "auto":
+            dtype = BFLOAT16 if _has_amx(placed) and _suits_amx(net) else FLOAT32
+        check(dtype, placed)
+        return cls(tuple(placed), dtype, _has_kernels(placed), _has_amx(placed))
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether all contexts are CPUs."""
+        return _are_all(self.contexts, "cpu")
+
+    def __str__(self) -> str:
+        by = "operators of MXNet"
+        if self.kernels:
+            by = f"kernels compiled for this processor{', AMX among them' if self.amx else ''}"
+        return f"{self.dtype} on {', '.join(map(str, self.contexts))}, {by}"
+
+
+Placement = Union[Execution, "mx.Context", Sequence["mx.Context"], str, None]
+
+
+def check(dtype: str, placed: Sequence[mx.Context]) -> None:
+    """Raise :class:`ZooError` if ``dtype`` is unknown, or cannot be computed in on one of the contexts."""
+    if dtype not in INFERENCE_DTYPES:
+        raise ZooError(f"the dtype must be one of auto, {', '.join(DTYPES)}, not {dtype!r}")
+    if dtype == INT8 and list(placed) != [mx.cpu(0)]:
+        raise ZooError(f"int8 runs on cpu(0) only, not on {', '.join(map(str, placed))}")
+    if dtype == BFLOAT16 and not _are_all(placed, "cpu"):
+        raise ZooError("bfloat16 runs on CPUs only: take float32 on a GPU")
+    if dtype == FLOAT16 and not _are_all(placed, "gpu"):
+        raise ZooError("float16 runs on GPUs only: take float32 on a CPU")
+    if dtype == BFLOAT16 and "avx512bw" not in cpus.flags():
+        raise ZooError("bfloat16 needs a processor with AVX-512: take float32 here")
+
+
+def fast_dtypes(placed: Sequence[mx.Context]) -> tuple[str, ...]:
+    """The dtypes that are worth measuring on these contexts: float32, and what this project's kernels are made for."""
+    return (FLOAT32, BFLOAT16) if _has_amx(placed) else (FLOAT32,)
+
+
+def _are_all(placed: Sequence[mx.Context], device_type: str) -> bool:
+    return all(context.device_type == device_type for context in placed)
+
+
+def _has_kernels(placed: Sequence[mx.Context]) -> bool:
+    return _are_all(placed, "cpu") and kernels.available().usable
+
+
+def _has_amx(placed: Sequence[mx.Context]) -> bool:
+    return _are_all(placed, "cpu") and kernels.available().convolution
+
+
+def _suits_amx(net: mx.gluon.HybridBlock) -> bool:
+    graph = Graph.of(symbol_of(net))
+    decisions = convolutions.lower(graph, ranks(graph, INPUT_SHAPE))
+    return any(each.is_done for each in decisions) and not {node.operator for node in graph.nodes()} & casting.LAYERS

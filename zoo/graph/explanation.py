@@ -1,0 +1,76 @@
+"""What computes a network here, layer by layer, and why the rest was left as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from zoo import kernels
+from zoo.graph import lowering
+from zoo.graph.execution import BFLOAT16, Execution
+from zoo.graph.ir import Graph
+from zoo.graph.passes.decisions import Decision
+from zoo.runtime import STATUS, mx
+
+_LAYERS = "convolutions and fully connected layers are oneDNN's"
+
+
+@dataclass(frozen=True)
+class Row:
+    """An operator that runs, and the layers of the network that it computes."""
+
+    layers: tuple[str, ...]
+    operator: str  # MXNet's name, or this project's, which begins with zoo_; empty for what needs none
+    dtype: str
+    reason: str  # why a pass left the layer as it is; empty where it was replaced, or no pass is for it
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The rows in the order in which they are computed, and what holds for all of them."""
+
+    rows: tuple[Row, ...]
+    remarks: tuple[str, ...]
+
+
+def explain(net: mx.gluon.HybridBlock, execution: Execution, phase: str) -> Explanation:
+    """What computes ``net`` in ``phase``, "train" or "infer"; int8 is MXNet's own and explained as float32."""
+    lowered = (lowering.training if phase == "train" else lowering.inference)(net, execution)
+    remarks = tuple(_remarks(execution, phase))
+    return Explanation(tuple(_rows(lowered, execution)), remarks)
+
+
+def _rows(lowered: lowering.Lowered, execution: Execution) -> Iterator[Row]:
+    done = {each.node: each for each in lowered.decisions if each.is_done}
+    left = {each.node: each.reason for each in lowered.decisions if not each.is_done}
+    running = [node for node in Graph.of(lowered.symbol).nodes() if not node.is_variable]
+    names = {node.name for node in running}
+    for node in running:
+        if node.operator == "amp_cast":
+            continue
+        layers = _layers(done[node.name], lowered.decisions) if node.name in done else (node.name,)
+        dtype = lowered.dtypes.get(node.name, "float32")
+        yield Row(layers, node.operator, dtype, left.get(node.name, ""))
+    inside = {layer for each in lowered.decisions for layer in each.layers if each.node != layer}
+    for each in lowered.decisions:
+        if each.is_done and each.node not in names | inside:  # Dropout at inference
+            yield Row(each.layers, "", "", "")
+
+
+def _layers(last: Decision, decisions: tuple[Decision, ...]) -> tuple[str, ...]:
+    """The network's own layers behind ``last``, which may have replaced what earlier decisions made."""
+    earlier = {each.node: each for each in decisions[: decisions.index(last)] if each.is_done}
+    return tuple(
+        name for layer in last.layers for name in (_layers(earlier[layer], decisions) if layer in earlier else (layer,))
+    )
+
+
+def _remarks(execution: Execution, phase: str) -> Iterator[str]:
+    if not execution.on_cpu:
+        yield "on GPUs, MXNet's own operators (cuDNN's) compute everything"
+    elif not execution.kernels:
+        yield f"no kernels of this project: {kernels.available().reason}"
+    elif execution.dtype != BFLOAT16:
+        yield f"{_LAYERS}: this project's kernels compute them in bfloat16 on AMX"
+    elif not execution.amx:
+        yield f"{_LAYERS}: this project's kernels need AMX ({STATUS.amx_reason})"

@@ -1,0 +1,108 @@
+"""Convolutions and fully connected layers in bfloat16 on AMX.
+
+    Convolution -> [Activation]                                             becomes   zoo_convolution   (training)
+    Convolution -> [Activation] -> [BatchNorm] -> [ReLU] -> [pooling 2 x 2]  becomes   zoo_convolution   (inference)
+    zoo_convolution -> zoo_convolution -> ...                                becomes   zoo_network       (inference)
+
+FullyConnected is a convolution of images of one pixel. At inference, BatchNorm is a multiplication and an addition
+for each channel, done with the sums that are in registers. Candidates are all convolutions and fully connected layers.
+"""
+
+from __future__ import annotations
+
+from zoo.graph.ir import Graph, Node
+from zoo.graph.passes.decisions import Decision
+from zoo.graph.passes.matching import SHARED, Matcher, activation, has_parameters, is_halving, nodes_of
+
+
+def lower(graph: Graph, ranks: dict[str, int], for_inference: bool = False) -> list[Decision]:
+    """Let the kernel do all layers that it can do; ``ranks`` are the numbers of dimensions by node."""
+    dense = [_lower_dense(graph, node, ranks, for_inference) for node in nodes_of(graph, "FullyConnected")]
+    return [*dense, *(_lower_convolution(graph, node, ranks, for_inference) for node in nodes_of(graph, "Convolution"))]
+
+
+def join(graph: Graph) -> list[Decision]:
+    """Runs of ``zoo_convolution``, with what inference does along with them, become one ``zoo_network`` each."""
+    decisions = []
+    for last in nodes_of(graph, "zoo_convolution"):
+        matcher = Matcher(graph)
+        following = matcher.next(last)
+        if following is not None and following.operator == "zoo_convolution":
+            continue
+        run = [last]
+        while run[0].inputs[0][0].operator == "zoo_convolution" and not matcher.is_shared(run[0].inputs[0][0]):
+            run.insert(0, run[0].inputs[0][0])
+        attributes = {"layers": str(len(run))}
+        inputs = run[0].inputs[:1]
+        for number, layer in enumerate(run):
+            attributes.update({f"{name}_{number}": value for name, value in layer.attributes.items()})
+            inputs += layer.inputs[1:]
+        graph.replace(last, (Node("zoo_network", last.name, attributes, inputs), 0))
+        decisions.append(Decision(last.name, tuple(layer.name for layer in run)))
+    return decisions
+
+
+def _lower_dense(graph: Graph, dense: Node, ranks: dict[str, int], for_inference: bool) -> Decision:
+    if not dense.is_set("flatten", True) and ranks[dense.inputs[0][0].name] != 2:
+        return Decision(dense.name, (dense.name,), "it does not flatten its input")
+    if Matcher(graph).adds_gradients(dense.inputs[0]):
+        return Decision(dense.name, (dense.name,), SHARED)
+    while dense.inputs[0][0].operator == "Flatten":  # the operator does that itself
+        dense.inputs[0] = dense.inputs[0][0].inputs[0]
+    return _lower(graph, dense, {"flat": "True", "num_filter": dense.attributes["num_hidden"]}, for_inference)
+
+
+def _lower_convolution(graph: Graph, conv: Node, ranks: dict[str, int], for_inference: bool) -> Decision:
+    obstacle = _obstacle(conv, ranks)
+    if obstacle or Matcher(graph).adds_gradients(conv.inputs[0]):
+        return Decision(conv.name, (conv.name,), obstacle or SHARED)
+    attributes = {
+        "kernel": str(conv.pair("kernel", 1)),
+        "pad": str(conv.pair("pad", 0)),
+        "num_filter": conv.attributes["num_filter"],
+    }
+    return _lower(graph, conv, attributes, for_inference)
+
+
+def _obstacle(conv: Node, ranks: dict[str, int]) -> str:
+    kernel, pad = conv.pair("kernel", 1), conv.pair("pad", 0)
+    if ranks[conv.name] != 4:
+        return "it is not a convolution of images"
+    if (conv.pair("stride", 1), conv.pair("dilate", 1)) != ((1, 1), (1, 1)):
+        return "it has strides or is dilated"
+    if conv.attributes.get("num_group", "1") != "1":
+        return f"it has {conv.attributes['num_group']} groups"
+    if any(p >= k for p, k in zip(pad, kernel)):
+        return f"its padding {pad} is not smaller than its kernel {kernel}"
+    return ""
+
+
+def _lower(graph: Graph, layer: Node, attributes: dict[str, str], for_inference: bool) -> Decision:
+    """Replace ``layer`` and what can be done along with it."""
+    matcher = Matcher(graph)
+    inputs, layers = list(layer.inputs), [layer]
+    attributes["no_bias"] = str(layer.is_set("no_bias"))
+    attributes["first"] = str(not has_parameters(layer.inputs[0]))
+    following = matcher.next(layer)
+    kind = activation(following)
+    if following is not None and kind:
+        attributes["activation"] = kind
+        layers.append(following)
+        following = matcher.next(following)
+    if for_inference:
+        if following is not None and following.operator == "BatchNorm" and following.attributes.get("axis", "1") == "1":
+            attributes["norm"] = "True"
+            attributes["epsilon"] = following.attributes.get("eps", "0.001")
+            attributes["fix_gamma"] = str(following.is_set("fix_gamma", True))
+            inputs += following.inputs[1:]
+            layers.append(following)
+            following = matcher.next(following)
+        if following is not None and activation(following) == "relu":
+            attributes["relu"] = "True"
+            layers.append(following)
+            following = matcher.next(following)
+        if following is not None and is_halving(following):
+            attributes["pool"] = "True"
+            layers.append(following)
+    graph.replace(layers[-1], (Node("zoo_convolution", layer.name, attributes, inputs), 0))
+    return Decision(layer.name, tuple(each.name for each in layers))

@@ -1,0 +1,55 @@
+"""The shapes that a graph gives to its arrays."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from math import prod
+
+from zoo.console import mxnet_reason
+from zoo.errors import ZooError
+from zoo.graph.ir import Graph
+from zoo.runtime import mx
+
+Shape = tuple[int, ...]
+_MOST_ELEMENTS = 2**31  # of an array of MXNet 1.9.1 as it is distributed
+
+
+def infer(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, list[Shape]]:
+    """The shapes of all outputs of every node of ``graph`` by its name, which no other node may have.
+
+    ``shapes`` are those of the variables. Raises :class:`ZooError` where they do not go together, and for what MXNet
+    infers without complaint and then computes outside of its memory.
+    """
+    internals = graph.symbol().get_internals()
+    auxiliary = internals.list_auxiliary_states()
+    arguments = {name: shapes[name] for name in internals.list_arguments() if name in shapes}
+    try:
+        with contextlib.redirect_stdout(None):  # MXNet prints the arguments when it refuses them
+            taken, inferred, states = internals.infer_shape(**arguments)
+    except mx.base.MXNetError as error:
+        raise ZooError(mxnet_reason(error)) from None
+    if inferred is None:
+        raise ZooError("the shapes do not follow from that of the data")
+    for name, shape in zip([*internals.list_arguments(), *auxiliary], [*taken, *states]):
+        if shapes.get(name, shape) != shape:  # of some operators MXNet corrects them in silence
+            raise ZooError(f"{name} is {shapes[name]} and should be {shape}")
+    nodes = list(graph.nodes())
+    found: dict[str, list[Shape]] = {node.name: [] for node in nodes}
+    for each, shape in zip(internals, inferred):
+        found[each.name].append(shape)
+    for node in nodes:
+        for shape in found[node.name]:
+            if prod(shape) >= _MOST_ELEMENTS:
+                raise ZooError(f"the {node.operator} {node.name!r} puts out {shape}, more than MXNet can address")
+        if node.operator == "Reshape":
+            (source, output), (after,) = node.inputs[0], found[node.name]
+            before = found[source.name][output]
+            if prod(before) != prod(after):
+                raise ZooError(f"the Reshape {node.name!r} makes {after} of {before}, another number of elements")
+    return found
+
+
+def ranks(graph: Graph, input_shape: Shape) -> dict[str, int]:
+    """The number of dimensions of every node's first output, for a batch of inputs of ``input_shape``."""
+    return {name: len(shapes[0]) for name, shapes in infer(graph, {"data": (1, *input_shape)}).items()}
