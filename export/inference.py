@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from math import prod
-
 import numpy as np
 
-from zoo.console import mxnet_reason
 from zoo.errors import ZooError
 from zoo.graph.ir import Graph, Node, symbol_of
 from zoo.models import weights
 from zoo.runtime import mx
 
 INPUT = "data"
-_MOST_ELEMENTS = 2**31  # of an array of MXNet 1.9.1 as it is distributed
 # Operators that exist for their gradients, and what they compute at inference.
 _HEADS = {
     "LinearRegressionOutput": "_copy",
@@ -55,41 +50,6 @@ def label_names(graph: Graph) -> set[str]:
             if source.is_variable:
                 (labels if node.operator in _HEADS and position == 1 else others).add(source.name)
     return labels - others
-
-
-def infer_shapes(graph: Graph, shapes: dict[str, tuple[int, ...]]) -> list[list[tuple[int, ...]]]:
-    """The shapes of all outputs of every node of ``graph``, in the order of the nodes, whose names must be unique.
-
-    ``shapes`` are those of the variables. Raises :class:`ZooError` where they do not go together, and for what MXNet
-    infers without complaint and then computes outside of its memory.
-    """
-    internals = graph.symbol().get_internals()
-    auxiliary = internals.list_auxiliary_states()
-    arguments = {name: shapes[name] for name in internals.list_arguments() if name in shapes}
-    try:
-        with contextlib.redirect_stdout(None):  # MXNet prints the arguments when it refuses them
-            taken, inferred, states = internals.infer_shape(**arguments)
-    except mx.base.MXNetError as error:
-        raise ZooError(mxnet_reason(error)) from None
-    if inferred is None:
-        raise ZooError("the shapes do not follow from that of the data")
-    for name, shape in zip([*internals.list_arguments(), *auxiliary], [*taken, *states]):
-        if shapes.get(name, shape) != shape:  # of some operators MXNet corrects them in silence
-            raise ZooError(f"{name} is {shapes[name]} and should be {shape}")
-    nodes = list(graph.nodes())
-    found: dict[str, list[tuple[int, ...]]] = {node.name: [] for node in nodes}
-    for each, shape in zip(internals, inferred):
-        found[each.name].append(shape)
-    for node in nodes:
-        for shape in found[node.name]:
-            if prod(shape) >= _MOST_ELEMENTS:
-                raise ZooError(f"the {node.operator} {node.name!r} puts out {shape}, more than MXNet can address")
-        if node.operator == "Reshape":
-            (source, output), (after,) = node.inputs[0], found[node.name]
-            before = found[source.name][output]
-            if prod(before) != prod(after):
-                raise ZooError(f"the Reshape {node.name!r} makes {after} of {before}, another number of elements")
-    return [found[node.name] for node in nodes]
 
 
 def name_uniquely(graph: Graph) -> None:

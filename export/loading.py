@@ -14,7 +14,7 @@ import numpy as np
 from export import inference
 from zoo.console import mxnet_reason
 from zoo.errors import WeightsError, ZooError
-from zoo.graph import lowering
+from zoo.graph import lowering, shapes
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.ir import Graph
 from zoo.models import weights
@@ -208,11 +208,11 @@ def _fit(graph: Graph, arrays: dict[str, np.ndarray], input_shape: tuple[int, ..
     """Shapes and dtypes of the parameters and of the data must go together in the graph."""
     inference.name_uniquely(graph)
     known = {name.split(":", 1)[-1]: array for name, array in arrays.items()}
-    shapes = {name: array.shape for name, array in known.items()}
     symbol = graph.symbol()
     dtypes = {name: known[name].dtype for name in symbol.list_arguments() if name in known}
     try:
-        inference.infer_shapes(graph, {inference.INPUT: (1, *input_shape), **shapes})
+        given = {name: array.shape for name, array in known.items()}
+        shapes.infer(graph, {inference.INPUT: (1, *input_shape), **given})
         symbol.infer_type(**{inference.INPUT: np.float32}, **dtypes)
     except (ZooError, mx.base.MXNetError, TypeError) as error:
         reason = mxnet_reason(error)

@@ -13,7 +13,7 @@ from bench import results
 from bench.cells import ARITHMETIC, Ceiling, Cell, Measurement, Outcome, Round
 from bench.peers import tables as peer_tables
 from bench.peers import works
-from bench.peers.comparison import Plan
+from bench.peers.comparison import Rounds
 from bench.peers.results import Result, judge
 from bench.results import Run
 from bench.sides.checks import Check
@@ -61,7 +61,7 @@ def peers() -> dict:
     sides = [Result(ours, **side(1.0)), Result(theirs, **side(2.0)), Result(absent, error="not installed")]
     targets = [works.Target(work, "PyTorch", "PyTorch *", 1.5, 3.0), works.Target(work, "ONNX", "ONNX *", 1.0)]
     rows = [judge(target, sides) for target in targets]
-    return peer_tables.document(rows, {work: sides}, Plan(5, 1.0), environment(), "here")
+    return peer_tables.document(rows, {work: sides}, Rounds(5, 1.0), environment(), "here")
 
 
 def write(folder: Path, **contents: object) -> list[Path]:

@@ -131,6 +131,17 @@ def test_commands_parse(page: str, line: str):
     parser.parse_args(rest)
 
 
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("path", PAGES, ids=of)
+def test_commands_run_in_the_order_of_their_page(path: Path, tmp_path: Path):
+    """All but those with a remark: that they take minutes, or need a GPU, files, or other machines."""
+    for line in "".join(blocks(path, "sh")).splitlines():
+        if "#" not in line:
+            program, module, *rest = shlex.split(line)
+            assert (program, module) == ("python", "-m")
+            assert execute("-m", *rest, cwd=tmp_path), line
+
+
 @pytest.mark.parametrize("path", TEXTS, ids=of)
 def test_commands_in_sentences_and_tables_exist(path: Path):
     for program, name in re.findall(

@@ -16,7 +16,7 @@ from bench.cells import Cell
 from bench.cli.table import add_cells, chosen_cells
 from bench.compare import revisions, rounds, rows, tables
 from bench.compare.revisions import Revision
-from bench.compare.rows import Row
+from bench.compare.rows import ComparisonRow
 from bench.compare.statistics import LEVEL, can_normalise, scipy_stats
 from bench.pace import duration
 from bench.sides.wire import SideFailed
@@ -71,7 +71,7 @@ def percent(text: str) -> float:
     return share
 
 
-def _files(arguments: argparse.Namespace) -> list[Row]:
+def _files(arguments: argparse.Namespace) -> list[ComparisonRow]:
     a, b = (results.load(Path(name)) for name in (arguments.a, arguments.b))
     threshold = arguments.threshold or _BETWEEN_FILES
     pairs = {
@@ -98,7 +98,7 @@ def _is_wanted(cell: Cell, arguments: argparse.Namespace) -> bool:
     )
 
 
-def _revisions(arguments: argparse.Namespace, a: Revision, b: Revision) -> list[Row]:
+def _revisions(arguments: argparse.Namespace, a: Revision, b: Revision) -> list[ComparisonRow]:
     if arguments.calibrate < 1:
         raise ZooError(f"--calibrate must be at least 1, not {arguments.calibrate}")
     if arguments.pairs < rounds.FEWEST_PAIRS:
@@ -107,11 +107,11 @@ def _revisions(arguments: argparse.Namespace, a: Revision, b: Revision) -> list[
     if revisions.has_changes():
         print("note: changes that are not committed belong to no revision and are not measured", file=sys.stderr)
     threshold, level = arguments.threshold or _BETWEEN_REVISIONS, LEVEL / len(cells)
-    compared: list[Row] = []
+    compared: list[ComparisonRow] = []
     with ExitStack() as stack:
         folders = [stack.enter_context(revisions.checked_out(revision)) for revision in (a, b)]
         for _ in range(arguments.calibrate):
-            latest: list[Row] = []
+            latest: list[ComparisonRow] = []
             try:
                 for row in _measured(cells, folders, arguments, threshold, level):
                     latest.append(row)
@@ -127,7 +127,7 @@ def _revisions(arguments: argparse.Namespace, a: Revision, b: Revision) -> list[
 
 def _measured(
     cells: Sequence[Cell], folders: Sequence[Path], arguments: argparse.Namespace, threshold: float, level: float
-) -> Iterator[Row]:
+) -> Iterator[ComparisonRow]:
     """Compare cell by cell, showing which one it is and how long the rest will take."""
     data = arguments.data or os.environ.get("MNIST_DIR") or None
     if data not in (None, "synthetic"):
@@ -144,7 +144,7 @@ def _measured(
                 pairs = rounds.measure(cell, folders, data, arguments.seconds, arguments.pairs, progress)
                 row = rows.of_pairs(cell, pairs, threshold, level)
             except SideFailed as failure:
-                row = Row(cell, error=str(failure))
+                row = ComparisonRow(cell, error=str(failure))
             left = (time.monotonic() - started) / (done + 1) * (len(cells) - done - 1)
             said = f"failed: {row.error}" if row.error else row.verdict
             say(f"{done + 1}/{len(cells)}  {cell}: {said}, {duration(left)} left", sys.stderr)

@@ -15,8 +15,8 @@ from typing import Any
 from bench import environment
 from bench.pace import duration
 from bench.peers import comparison, tables, works
-from bench.peers.comparison import Plan
-from bench.peers.results import Result, Row, judge
+from bench.peers.comparison import Rounds
+from bench.peers.results import Result, TargetRow, judge
 from bench.peers.works import Configuration, Target, Work
 from bench.sides.wire import SideFailed
 from zoo import models
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     results: dict[Work, list[Result]] = {}
     interrupted = False
 
-    def found() -> tuple[list[Row], dict[Work, list[Result]], Plan, dict[str, Any], str]:
+    def found() -> tuple[list[TargetRow], dict[Work, list[Result]], Rounds, dict[str, Any], str]:
         rows = [judge(target, results[target.work]) for target in targets if target.work in results]
         return rows, results, plan, captured, data
 
@@ -72,12 +72,12 @@ def run(arguments: argparse.Namespace) -> int:
     return FAILURE if tables.ours_failed(results) else 0
 
 
-def _plan(arguments: argparse.Namespace) -> Plan:
+def _plan(arguments: argparse.Namespace) -> Rounds:
     if arguments.rounds < 5 or (arguments.batches is not None and arguments.batches < 1):
         raise ZooError("a comparison takes at least 5 rounds of at least 1 batch")
     if not 0 < arguments.seconds <= 600:
         raise ZooError(f"--seconds must be above 0 and at most 600, not {arguments.seconds:g}")
-    return Plan(arguments.rounds, arguments.seconds, arguments.batches)
+    return Rounds(arguments.rounds, arguments.seconds, arguments.batches)
 
 
 def _targets(arguments: argparse.Namespace) -> list[Target]:
@@ -112,7 +112,7 @@ def _sides(targets: Sequence[Target], arguments: argparse.Namespace) -> dict[Wor
 
 
 def _measured(
-    sides: dict[Work, list[Configuration]], plan: Plan, data: str | None
+    sides: dict[Work, list[Configuration]], plan: Rounds, data: str | None
 ) -> Iterator[tuple[Work, list[Result]]]:
     """Compare piece by piece, showing who is at work, which piece is done and how long the rest will take."""
     total, done, started = sum(map(len, sides.values())), 0, time.monotonic()

@@ -13,7 +13,7 @@ from bench.compare.statistics import SLOWER, Effect, Verdict, independent, judge
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """A cell with its verdict, or with the reason why there is none."""
 
     cell: Cell
@@ -30,17 +30,17 @@ class Row:
         return self.verdict is not None and self.verdict.word == SLOWER
 
 
-def of_pairs(cell: Cell, pairs: Sequence[Pair], threshold: float, level: float) -> Row:
+def of_pairs(cell: Cell, pairs: Sequence[Pair], threshold: float, level: float) -> ComparisonRow:
     """Two revisions that took turns; ``level`` is the share of false alarms that this cell may have."""
     rounds = [[getattr(turns, side) for pair in pairs for turns in pair] for side in "ab"]
     a, b = (float(np.median([each.images / each.seconds for each in side])) for side in rounds)
     wall = paired(pairs, "seconds")
     assert wall is not None  # time is measured in every round
     cpu = None if "gpu" in cell.context else paired(pairs, "cpu_seconds")  # a GPU's work is not in it
-    return Row(cell, (a, b), wall, cpu, judge(wall, cpu, threshold, level), tuple(pairs))
+    return ComparisonRow(cell, (a, b), wall, cpu, judge(wall, cpu, threshold, level), tuple(pairs))
 
 
-def slowed(row: Row, share: float, threshold: float, level: float) -> Row:
+def slowed(row: ComparisonRow, share: float, threshold: float, level: float) -> ComparisonRow:
     """What would have become of revisions that took turns, had all that B did taken longer by ``share``.
 
     Planted in the figures: a delay in B's process would last far longer than asked for on a busy machine.
@@ -56,7 +56,9 @@ def _slowed(turns: Turns, factor: float) -> Turns:
     return replace(turns, b=Round(b.images, b.seconds * factor, b.cpu_seconds and b.cpu_seconds * factor))
 
 
-def of_measurements(cell: Cell, a: Measurement, b: Measurement, threshold: float, level: float) -> Row:
+def of_measurements(cell: Cell, a: Measurement, b: Measurement, threshold: float, level: float) -> ComparisonRow:
     """The same cell of two runs."""
     wall = independent(a, b)
-    return Row(cell, (a.images_per_second, b.images_per_second), wall, None, judge(wall, None, threshold, level))
+    return ComparisonRow(
+        cell, (a.images_per_second, b.images_per_second), wall, None, judge(wall, None, threshold, level)
+    )

@@ -9,7 +9,7 @@ import numpy as np
 from tabulate import tabulate
 
 from bench.compare.revisions import Revision
-from bench.compare.rows import Row
+from bench.compare.rows import ComparisonRow
 from bench.compare.statistics import Effect
 from bench.environment import summary
 from bench.results import Run
@@ -19,7 +19,7 @@ _ALIGNMENT = ("left", "right", "right", "right", "left", "right", "right", "left
 _EXPECTED = {"date", "revision", "load_average"}  # to differ between two runs
 
 
-def of_revisions(rows: Sequence[Row], a: Revision, b: Revision, threshold: float) -> str:
+def of_revisions(rows: Sequence[ComparisonRow], a: Revision, b: Revision, threshold: float) -> str:
     """A table of cells whose revisions took turns."""
     turns = [turns for row in rows for pair in row.pairs for turns in pair]
     notes = [f"A is {a}, B is {b}; they took turns, A B B A"]
@@ -33,7 +33,7 @@ def of_revisions(rows: Sequence[Row], a: Revision, b: Revision, threshold: float
     return _render(rows, [*notes, *_meaning(threshold)])
 
 
-def of_calibration(slowdowns: Mapping[float, Sequence[Row]], comparisons: int) -> str:
+def of_calibration(slowdowns: Mapping[float, Sequence[ComparisonRow]], comparisons: int) -> str:
     """How often each cell got which verdict, as it was measured (a slowdown of 0) and with slowdowns planted."""
     counts = Counter(
         (str(row.cell), share, str(row.verdict or "failed")) for share, rows in slowdowns.items() for row in rows
@@ -46,7 +46,7 @@ def of_calibration(slowdowns: Mapping[float, Sequence[Row]], comparisons: int) -
     return "\n" + tabulate(counted, headers, disable_numparse=True, colalign=("left", "right", "left", "left"))
 
 
-def of_files(rows: Sequence[Row], a: Run, b: Run, normalised: bool, threshold: float) -> str:
+def of_files(rows: Sequence[ComparisonRow], a: Run, b: Run, normalised: bool, threshold: float) -> str:
     """A table of cells that were measured in two runs."""
     notes = [
         "two runs at two times: B/A, but not images/s, is relative to the reference workload that was timed in both"
@@ -62,13 +62,13 @@ def of_files(rows: Sequence[Row], a: Run, b: Run, normalised: bool, threshold: f
     return _render(rows, [*notes, *_meaning(threshold), *sources])
 
 
-def _render(rows: Sequence[Row], notes: Sequence[str]) -> str:
+def _render(rows: Sequence[ComparisonRow], notes: Sequence[str]) -> str:
     table = tabulate([_shown(row) for row in rows], _COLUMNS, disable_numparse=True, colalign=_ALIGNMENT)
     failed = [f"failed: {row.cell}: {row.error}" for row in rows if row.error is not None]
     return "\n".join([table, "", *failed, *notes])
 
 
-def _shown(row: Row) -> tuple[str, ...]:
+def _shown(row: ComparisonRow) -> tuple[str, ...]:
     if row.error is not None:
         return (str(row.cell), *[""] * (len(_COLUMNS) - 2), "failed")
     assert row.speeds is not None and row.wall is not None  # as there is no error

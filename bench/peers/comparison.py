@@ -25,7 +25,7 @@ MISSING = "not installed: pip install '.[peers]'"
 
 
 @dataclass(frozen=True)
-class Plan:
+class Rounds:
     """How much is run."""
 
     rounds: int
@@ -71,7 +71,7 @@ def compare(
     configurations: Sequence[Configuration],
     folder: Path,
     data: str | None,
-    plan: Plan,
+    plan: Rounds,
     progress: Callable[[Configuration], None] = lambda configuration: None,
 ) -> list[Result]:
     """Run all sides in turn, from what :func:`hand_over` left in ``folder``; ``progress`` hears of every step.
@@ -113,7 +113,7 @@ def compare(
     return [participant.result() for participant in everyone]
 
 
-def steps(plan: Plan) -> int:
+def steps(plan: Rounds) -> int:
     """How many each side takes: starting, being checked and warmed up, and its turn in every round."""
     return 2 + plan.rounds
 

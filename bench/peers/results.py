@@ -79,7 +79,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Row:
+class TargetRow:
     """A target and how it was met; without a comparison, the verdict is the reason why there is none."""
 
     target: Target
@@ -89,7 +89,7 @@ class Row:
     comparison: Comparison | None = None
 
 
-def judge(target: Target, results: Sequence[Result]) -> Row:
+def judge(target: Target, results: Sequence[Result]) -> TargetRow:
     """Compare the fastest sides on both ends of ``target``.
 
     Sides of this project whose check failed do not count. The fastest peer counts in any case: where its
@@ -100,13 +100,13 @@ def judge(target: Target, results: Sequence[Result]) -> Row:
     theirs = [result for result in compared if not result.configuration.is_ours]
     able, running = [each for each in ours if not each.problem], [each for each in theirs if not each.error]
     if not able or not running:
-        return Row(target, _reason(theirs if able else ours))
+        return TargetRow(target, _reason(theirs if able else ours))
     best, rival = (max(each, key=lambda result: result.median) for each in (able, running))
     if rival.problem:
-        return Row(target, f"{rival.configuration.name}: {rival.problem}", best, rival)
+        return TargetRow(target, f"{rival.configuration.name}: {rival.problem}", best, rival)
     comparison = Comparison(tuple(best.speeds), tuple(rival.speeds))
     busy = " (busy machine)" if best.disturbed or rival.disturbed else ""
-    return Row(target, _verdict(target, comparison.ratio) + busy, best, rival, comparison)
+    return TargetRow(target, _verdict(target, comparison.ratio) + busy, best, rival, comparison)
 
 
 def _reason(failed: Sequence[Result]) -> str:

@@ -12,8 +12,8 @@ from tabulate import tabulate
 
 from bench.contention import BUSY
 from bench.environment import summary
-from bench.peers.comparison import Plan
-from bench.peers.results import Result, Row
+from bench.peers.comparison import Rounds
+from bench.peers.results import Result, TargetRow
 from bench.peers.works import OURS, Work
 
 SCHEMA = 1
@@ -23,9 +23,9 @@ _SIDES = ("work", "side", "images/s", "spread", "ms/batch", "others", "check")
 
 
 def render(
-    rows: Sequence[Row],
+    rows: Sequence[TargetRow],
     results: Mapping[Work, Sequence[Result]],
-    plan: Plan,
+    plan: Rounds,
     captured: dict[str, Any],
     data: str,
 ) -> str:
@@ -47,9 +47,9 @@ def render(
 
 
 def document(
-    rows: Sequence[Row],
+    rows: Sequence[TargetRow],
     results: Mapping[Work, Sequence[Result]],
-    plan: Plan,
+    plan: Rounds,
     captured: dict[str, Any],
     data: str,
 ) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], alignment: str
     )
 
 
-def _row(row: Row) -> tuple[str, ...]:
+def _row(row: TargetRow) -> tuple[str, ...]:
     target, comparison = row.target, row.comparison
     aim = "" if target.at_least is None else f"{target.at_least:.1f}×"
     figures = ("", "", "", "")
@@ -94,7 +94,7 @@ def _row(row: Row) -> tuple[str, ...]:
     return (str(target), target.against, *figures, aim, row.verdict)
 
 
-def _choices(rows: Sequence[Row]) -> list[str]:
+def _choices(rows: Sequence[TargetRow]) -> list[str]:
     """Which sides were the best ones, where there were several to choose from."""
     pairs = dict.fromkeys(
         f"{row.target}: {row.ours.configuration.name} against {row.theirs.configuration.name}"
@@ -114,7 +114,7 @@ def _side(work: Work, result: Result) -> tuple[str, ...]:
     return (str(work), result.configuration.name, *figures, check)
 
 
-def _facts(row: Row) -> dict[str, Any]:
+def _facts(row: TargetRow) -> dict[str, Any]:
     comparison = row.comparison
     return {
         "work": str(row.target),

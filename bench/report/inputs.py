@@ -31,7 +31,7 @@ class Host:
 
 
 @dataclass(frozen=True)
-class Aim:
+class SavedTarget:
     """A row of ``python -m bench peers``: what was compared, and what came of it."""
 
     work: str
@@ -46,7 +46,7 @@ class Aim:
 
 
 @dataclass(frozen=True)
-class Sides:
+class SavedWork:
     """Everyone who took part in a piece of work."""
 
     work: Work
@@ -62,8 +62,8 @@ class Peers:
     packages: dict[str, Any]
     data: str
     plan: dict[str, Any]
-    targets: tuple[Aim, ...]
-    works: tuple[Sides, ...]
+    targets: tuple[SavedTarget, ...]
+    works: tuple[SavedWork, ...]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.report import drawing, selection
-from bench.report.inputs import Aim, Inputs, Peers
+from bench.report.inputs import Inputs, Peers, SavedTarget
 from bench.report.parts import Group, Plot, Section, Table, value
 from bench.report.themes import Theme
 
@@ -36,7 +36,7 @@ def section(inputs: Inputs) -> Section | None:
     return Section("peers", "Against other runtimes", _TEXT, groups) if groups else None
 
 
-def _plot(compared: Sequence[tuple[Aim, float]]) -> Plot:
+def _plot(compared: Sequence[tuple[SavedTarget, float]]) -> Plot:
     """Of rows with their ratios."""
     facts = "; ".join(f"{aim.work} against {aim.against} {ratio:.2f} {aim.verdict}" for aim, ratio in compared)
 

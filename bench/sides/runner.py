@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from bench.cells import Ceiling, Cell, Latency, Measurement, Outcome, Profile, Until
+from bench.sides.wire import NoAnswer, Side, SideFailed
 from zoo.errors import ZooError
 from zoo.io import files
 from zoo.io.schema import build
@@ -74,43 +71,15 @@ def _ask(
     request: dict[str, Any], limit: float, at_most: float | None = None, settings: dict[str, str] | None = None
 ) -> dict[str, Any]:
     """The worker's answer within ``limit`` seconds; under the key "error" the reason why there is none."""
+    seconds = limit if at_most is None else min(limit, at_most)
     try:
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            return _ask_in(Path(folder), request, limit if at_most is None else min(limit, at_most), settings)
-    except subprocess.TimeoutExpired:
+        with Side("bench.sides.worker", request, {**os.environ, **(settings or {})}, seconds) as side:
+            return side.answer()
+    except NoAnswer:
         if at_most is not None and at_most <= limit:
             raise TimeIsUp from None
         return {"error": f"not done after {limit:.0f} s"}
+    except SideFailed as failure:
+        return {"error": str(failure)}
     except OSError as error:
         return {"error": f"could not be started: {error.strerror or error} {error.filename or ''}".strip()}
-
-
-def _ask_in(folder: Path, request: dict[str, Any], limit: float, settings: dict[str, str] | None) -> dict[str, Any]:
-    asked, result = folder / "request.json", folder / "result.json"
-    asked.write_text(json.dumps(request))
-    command = [sys.executable, "-m", "bench.sides.worker", str(asked), str(result)]
-    with (folder / "log").open("w+b") as log:
-        # A session of its own keeps the terminal's Ctrl-C from it; subprocess.run kills it when it comes here.
-        done = subprocess.run(
-            command,
-            env={**os.environ, **(settings or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            timeout=limit,
-            start_new_session=True,
-            check=False,
-        )
-        log.seek(0)
-        said = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-    if done.returncode < 0:
-        return {"error": _killed(-done.returncode)}
-    try:
-        return json.loads(result.read_text())
-    except (OSError, ValueError):
-        return {"error": said[-1] if said else f"the process ended with {done.returncode} and said nothing"}
-
-
-def _killed(number: int) -> str:
-    name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
-    return f"killed by {name}" + (", most likely for want of memory" if name == "SIGKILL" else "")

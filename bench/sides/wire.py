@@ -1,4 +1,4 @@
-"""How a side is driven: a JSON request on its stdin, then a command a line; a JSON answer to each."""
+"""How a process that measures is driven: a JSON request on its stdin, then a command a line; a JSON answer to each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,10 @@ class SideFailed(ZooError):
     """A side ended, failed or kept silent; carries the reason."""
 
 
+class NoAnswer(SideFailed):
+    """A side did not answer in the time that it had."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What a side can do once it is ready."""
@@ -36,18 +40,33 @@ class Prepared:
 
 def serve(prepare: Callable[[dict[str, Any]], Prepared]) -> None:
     """The side's half: prepare for the request, then run batches as asked until stdin closes."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints must not get between the answers
-    try:
-        prepared = prepare(json.loads(sys.stdin.readline()))
-        print(json.dumps({"ready": True}), file=answers)
+
+    def answers(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        prepared = prepare(request)
+        yield {"ready": True}
         for line in sys.stdin:
             command = json.loads(line)
-            answer = prepared.check() if command == "check" else prepared.run(command)
-            print(json.dumps(answer), file=answers)
+            yield prepared.check() if command == "check" else prepared.run(command)
+
+    reply(answers)
+
+
+def reply(answers: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]) -> None:
+    """Read the request and print whatever ``answers`` makes of it; what it raises is the last answer."""
+    out = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever a library prints must not get between the answers
+    try:
+        for answer in answers(json.loads(sys.stdin.readline())):
+            print(json.dumps(answer), file=out)
     except Exception as error:
-        kind = "" if isinstance(error, ZooError) else f"{type(error).__name__}: "
-        print(json.dumps({"error": kind + mxnet_reason(error)}), file=answers)
+        print(json.dumps({"error": _problem(error)}), file=out)
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    named = isinstance(error, ZooError) or type(error).__name__ == "MXNetError"
+    return ("" if named else f"{type(error).__name__}: ") + mxnet_reason(error)
 
 
 class Side:
@@ -70,7 +89,11 @@ class Side:
             [sys.executable, "-m", self._module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
             text=True, env=self._environment, cwd=self._folder, start_new_session=True,
         )  # fmt: skip
-        self._send(self._request)
+        try:
+            self._send(self._request)
+        except SideFailed:
+            self.__exit__()
+            raise
         return self
 
     @property
@@ -80,17 +103,17 @@ class Side:
 
     def ready(self) -> None:
         """Wait until it is prepared; entering only starts it, so that several sides can prepare at once."""
-        self._answer()
+        self.answer()
 
     def check(self) -> dict[str, Any]:
         """What it computes, as :attr:`Prepared.check` gives it."""
         self._send("check")
-        return self._answer()
+        return self.answer()
 
     def run(self, batches: int) -> dict[str, Any]:
         """Have it process so many batches; how many images that were, and how long they took."""
         self._send(batches)
-        return self._answer()
+        return self.answer()
 
     def _send(self, message: object) -> None:
         try:
@@ -98,13 +121,14 @@ class Side:
         except BrokenPipeError:
             raise SideFailed(self._last_words()) from None
 
-    def _answer(self) -> dict[str, Any]:
+    def answer(self) -> dict[str, Any]:
+        """The next answer; raises :class:`SideFailed` where there is none."""
         answers = self._process.stdout
         assert answers is not None  # a pipe
         if not select.select([answers], [], [], self._limit)[0]:
-            raise SideFailed(f"no answer within {self._limit:.0f} s")
+            raise NoAnswer(f"no answer within {self._limit:.0f} s")
         line = answers.readline()
-        if not line:
+        if not line.endswith("\n"):
             raise SideFailed(self._last_words())
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
@@ -114,7 +138,8 @@ class Side:
     def _last_words(self) -> str:
         code = self._process.wait()
         if code < 0:
-            return f"killed by {signal.Signals(-code).name if -code in list(signal.Signals) else f'signal {-code}'}"
+            name = signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
+            return f"killed by {name}" + (", most likely for want of memory" if name == "SIGKILL" else "")
         self._log.seek(0)
         said = [line.strip() for line in self._log if line.strip()]
         return said[-1] if said else f"the process ended with {code} and said nothing"
@@ -122,7 +147,7 @@ class Side:
     def __exit__(self, *_: object) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)  # and whatever it started: compilers, for one
-        with self._process, self._log:  # closes the pipes, and waits
+        with suppress(BrokenPipeError), self._log, self._process:  # closes the pipes, and waits
             pass
 
 

@@ -48,7 +48,7 @@ class Operation:
 
 
 @dataclass
-class Graph:
+class OnnxGraph:
     """Operations in topological order, and the constants that they take."""
 
     opset: int
@@ -96,7 +96,7 @@ class Graph:
 class Call:
     """One operator of MXNet's graph on its way into ONNX's."""
 
-    graph: Graph
+    graph: OnnxGraph
     node: Node
     name: str  # in the ONNX graph
     inputs: list[Tensor]

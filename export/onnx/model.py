@@ -13,7 +13,7 @@ import numpy as np
 from export import inference
 from export.inference import INPUT
 from export.onnx import DEFAULT_OPSET
-from export.onnx.graph import BATCH, Graph, Tensor
+from export.onnx.graph import BATCH, OnnxGraph, Tensor
 from export.onnx.translation import Translation, translate
 from zoo import __version__
 from zoo.errors import ZooError
@@ -137,7 +137,7 @@ def _finish(translation: Translation, softmax: bool) -> list[Tensor]:
     return named
 
 
-def _scale(graph: Graph) -> None:
+def _scale(graph: OnnxGraph) -> None:
     """Take pixels from 0 to 255 and divide them by 255, before all else."""
     pixels, scaled = graph.unique("pixels"), graph.unique("scaled")
     for operation in graph.operations:
@@ -149,7 +149,7 @@ def _scale(graph: Graph) -> None:
     graph.operations = graph.operations[count:] + graph.operations[:count]
 
 
-def _model(graph: Graph, data: Tensor, outputs: list[Tensor], name: str, facts: dict[str, str]) -> onnx.ModelProto:
+def _model(graph: OnnxGraph, data: Tensor, outputs: list[Tensor], name: str, facts: dict[str, str]) -> onnx.ModelProto:
     onnx = package()
     nodes = []
     for each in graph.operations:

@@ -8,11 +8,11 @@ import numpy as np
 
 from export import inference
 from export.inference import INPUT
-from export.onnx.graph import BATCH, Call, Graph, Shape, Tensor
+from export.onnx.graph import BATCH, Call, OnnxGraph, Shape, Tensor
 from export.onnx.operators import OPERATORS
 from export.onnx.settings import Settings
 from zoo.errors import ZooError
-from zoo.graph import ir
+from zoo.graph import ir, shapes
 from zoo.registry import suggestion
 
 _TRIED = (2, 3)  # batch sizes: what is the same for both does not depend on it
@@ -22,7 +22,7 @@ _TRIED = (2, 3)  # batch sizes: what is the same for both does not depend on it
 class Translation:
     """An ONNX graph, and the tensors that it puts out."""
 
-    graph: Graph
+    graph: OnnxGraph
     outputs: list[Tensor]
 
 
@@ -39,7 +39,7 @@ def translate(
         if node.is_variable:
             node.attributes = {}  # shapes and dtypes are those of the weights themselves
     facts = _infer(source, weights, input_shape, batch)
-    graph = Graph(opset, taken={node.name for node in nodes if node.is_variable} | {"output", "probabilities"})
+    graph = OnnxGraph(opset, taken={node.name for node in nodes if node.is_variable} | {"output", "probabilities"})
     tensors: dict[int, list[Tensor]] = {}  # the outputs of a node, by its id
     for number, node in enumerate(nodes):
         outputs = facts[number]
@@ -70,7 +70,7 @@ def _infer(
     for size in [batch] if batch else _TRIED:
         data = (size, *input_shape)
         try:
-            found.append(inference.infer_shapes(source, {INPUT: data, **known}))
+            found.append(list(shapes.infer(source, {INPUT: data, **known}).values()))
         except ZooError as error:
             raise ZooError(f"the network does not take data of the shape {data}: {error}") from None
     internals = source.symbol().get_internals()

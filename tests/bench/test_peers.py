@@ -18,7 +18,7 @@ from networks import unsettled
 import zoo
 from bench.cells import Round
 from bench.peers import comparison, tables, works
-from bench.peers.comparison import MISSING, Plan, compare
+from bench.peers.comparison import MISSING, Rounds, compare
 from bench.peers.results import Comparison, Result, judge
 from bench.peers.works import Configuration, Target, Work
 from bench.sides.checks import Check
@@ -139,12 +139,12 @@ def test_sides_take_turns_and_those_that_fail_drop_out(tmp_path: Path, monkeypat
     able = [Configuration(name, "fake") for name in "abc"]
     unable = [Configuration("d", "fake", requires=("nosuchpackage",)), Configuration("e", "fake", requires=("onnx",))]
     steps = []
-    results = compare(WORK, [*able, *unable], tmp_path, None, Plan(6, 1.0, batches=4), steps.append)
+    results = compare(WORK, [*able, *unable], tmp_path, None, Rounds(6, 1.0, batches=4), steps.append)
     assert [len(each.rounds) for each in results] == [6, 6, 0, 0, 0]
     assert results[2].error == "it broke" and results[3].error == MISSING and results[4].error
-    assert len(steps) == 5 * comparison.steps(Plan(6, 1.0))
+    assert len(steps) == 5 * comparison.steps(Rounds(6, 1.0))
     assert len({"".join(log[start : start + 3]) for start in (0, 3, 6)}) == 3  # an order of its own in each round
-    assert tables.render([], {WORK: results}, Plan(6, 1.0), zoo_environment(), "here").count(MISSING) >= 1
+    assert tables.render([], {WORK: results}, Rounds(6, 1.0), zoo_environment(), "here").count(MISSING) >= 1
 
 
 def zoo_environment() -> dict:
@@ -194,7 +194,7 @@ def test_who_does_other_work_gets_no_verdict():
     assert judge(target, [result(OURS, 1, check=wrong), result(fallback, 2), result(THEIRS, 1)]).comparison.ratio == 0.5
     assert judge(target, [result(OURS, 1), result(THEIRS, error=MISSING)]).verdict == MISSING
     group = {WORK: [result(OURS, 1), result(THEIRS, 1, check=wrong), result(slower, error="it broke")]}
-    text = tables.render([judge(target, group[WORK])], group, Plan(1, 1.0), zoo_environment(), "here")
+    text = tables.render([judge(target, group[WORK])], group, Rounds(1, 1.0), zoo_environment(), "here")
     assert "FAILED: its logits differ" in text and "it broke" in text
 
 

@@ -18,7 +18,7 @@ from zoo.models.architectures import MODELS
 
 
 @pytest.fixture(scope="module")
-def runs(mnist, tmp_path_factory) -> list[reproductions.Run]:
+def runs(mnist, tmp_path_factory) -> list[reproductions.Reproduction]:
     """The notebook's experiment on a seventh of its images, for three epochs at most."""
     folder = tmp_path_factory.mktemp("notebook")
     return list(reproductions.mlp_learning_rates(mnist.train[:6000], folder, epochs=3))

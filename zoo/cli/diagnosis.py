@@ -89,9 +89,12 @@ def _contexts() -> Iterator[tuple[str, str]]:
     elif any(gpu.has_code for gpu in found) and STATUS.distribution is not None:
         yield "GPUs not used", f"{STATUS.distribution} is for CPUs alone: run python -m zoo setup --wheel cu112"
     if STATUS.problem is None:
+        from zoo.graph.execution import possible_dtypes
         from zoo.runtime import contexts
 
         yield "contexts", ", ".join(map(str, contexts.usable()))
+        dtypes = (f"{context}: {', '.join(possible_dtypes([context]))}" for context in contexts.usable())
+        yield "dtypes", "; ".join(dtypes)
         if any(context.device_type == "gpu" for context in contexts.usable()):
             yield "tests of GPUs", f"in a clone, {_GPU_TESTS} compares what they compute with the CPU"
 

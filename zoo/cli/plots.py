@@ -23,7 +23,7 @@ _SIDE, _CELL_WIDTH, _CELL_HEIGHT = 28, 36, 52  # pixels of a digit, and with roo
 
 
 @dataclass(frozen=True)
-class Line:
+class Curve:
     """A curve over the epochs, from 1 on; lines of the same ``style`` show the same thing, measured or published."""
 
     label: str
@@ -49,7 +49,7 @@ def output(path: Path) -> Path:
     return path
 
 
-def curves(panels: Sequence[tuple[str, Sequence[Line]]], path: Path) -> None:
+def curves(panels: Sequence[tuple[str, Sequence[Curve]]], path: Path) -> None:
     """Validation accuracies over epochs, a panel with a title for each group of lines."""
     figure, axes = _figure(len(panels))
     for axis, (title, lines) in zip(axes, panels):

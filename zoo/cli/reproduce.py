@@ -88,7 +88,7 @@ def _show(record: training.EpochRecord) -> None:
     say(f"{record}, {record.seconds:.1f} s")
 
 
-def _print(run: reproductions.Run) -> None:
+def _print(run: reproductions.Reproduction) -> None:
     columns = {
         "train, published": run.published.train,
         "train, measured": [record.train_accuracy for record in run.records],

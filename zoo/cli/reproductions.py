@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from zoo.cli.plots import Line
+from zoo.cli.plots import Curve
 from zoo.data import MNIST, Dataset
 from zoo.data.packing import pack
 from zoo.data.records import load_records
@@ -19,7 +19,7 @@ from zoo.training import EpochRecord, fit
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedCurves:
     """Accuracies epoch by epoch, as far as the source shows them."""
 
     train: tuple[float, ...]
@@ -27,13 +27,13 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Run:
+class Reproduction:
     """One run of an experiment, and what the source says of it."""
 
     name: str
     group: str  # of runs that belong together
     records: tuple[EpochRecord, ...]
-    published: Published = Published((), ())
+    published: PublishedCurves = PublishedCurves((), ())
     remark: str = ""
 
     @property
@@ -44,12 +44,12 @@ class Run:
 
 # The notebook on RecordIO and Module, whose output is cut off within the eighth epoch of each run.
 NOTEBOOK = {
-    0.1: Published((0.110820, 0.112354, *[0.112196] * 6), (0.105476,) * 7),
-    0.01: Published(
+    0.1: PublishedCurves((0.110820, 0.112354, *[0.112196] * 6), (0.105476,) * 7),
+    0.01: PublishedCurves(
         (0.413598, 0.579630, 0.550926, 0.632063, 0.648598, 0.604286, 0.634603, 0.676085),
         (0.556667, 0.630714, 0.614048, 0.647381, 0.616429, 0.620238, 0.667143),
     ),
-    0.001: Published(
+    0.001: PublishedCurves(
         (0.730556, 0.833360, 0.868730, 0.890000, 0.903862, 0.914180, 0.920794, 0.926905),
         (0.804762, 0.842857, 0.873095, 0.882143, 0.889524, 0.893333, 0.900476),
     ),
@@ -58,7 +58,7 @@ NOTEBOOK_EPOCHS = {0.1: 10, 0.01: 10, 0.001: 25}
 NOTEBOOK_IMAGES = 42_000
 
 # The report on the CNN, hypothesis 7; the 13 epochs that it prints.
-REPORT = Published(
+REPORT = PublishedCurves(
     (0.9499, 0.9821, 0.9861, 0.9878, 0.9899, 0.9908, 0.9914, 0.9921, 0.9928, 0.9937, 0.9935, 0.9941, 0.9948),
     (0.9753, 0.9747, 0.9880, 0.9867, 0.9884, 0.9894, 0.9916, 0.9901, 0.9909, 0.9902, 0.9909, 0.9903, 0.9924),
 )
@@ -70,7 +70,7 @@ def mlp_learning_rates(
     epochs: int | None = None,
     seed: int = 0,
     ctx: mx.Context | Sequence[mx.Context] | str | None = None,
-) -> Iterator[Run]:
+) -> Iterator[Reproduction]:
     """The notebook's three learning rates on raw pixels, then the same three on pixels scaled to [0, 1].
 
     ``images`` become JPGs in ``.rec`` files in ``folder``, nine of ten to train on and one to validate on. ``epochs``
@@ -92,7 +92,9 @@ def mlp_learning_rates(
                 fit(net, *data, recipe, on_epoch=records.append)
             except DivergenceError as error:
                 remark = str(error)
-            yield Run(f"learning rate {rate:g}", group, tuple(records), published if raw else Published((), ()), remark)
+            yield Reproduction(
+                f"learning rate {rate:g}", group, tuple(records), published if raw else PublishedCurves((), ()), remark
+            )
 
 
 def cnn7(
@@ -102,7 +104,7 @@ def cnn7(
     ctx: mx.Context | Sequence[mx.Context] | str | None = None,
     out: Path | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
-) -> Run:
+) -> Reproduction:
     """The report's training: batch 200, SGD with 0.1, the best weights from 99.3% on kept in ``out``.
 
     As in the report, the test images are the ones to validate on.
@@ -110,16 +112,16 @@ def cnn7(
     recipe = replace(MODELS["cnn7"].recipe, epochs=epochs, seed=seed)
     net = get_model("cnn7", ctx=ctx, seed=seed)
     history = fit(net, mnist.train, mnist.test, recipe, out=out, on_epoch=on_epoch)
-    return Run("cnn7", "cnn7, batch 200, SGD with learning rate 0.1", history.records, REPORT)
+    return Reproduction("cnn7", "cnn7, batch 200, SGD with learning rate 0.1", history.records, REPORT)
 
 
-def panels(runs: Sequence[Run]) -> list[tuple[str, list[Line]]]:
+def panels(runs: Sequence[Reproduction]) -> list[tuple[str, list[Curve]]]:
     """The validation accuracies of ``runs`` for :func:`zoo.cli.plots.curves`, a panel for each group."""
-    groups: dict[str, list[Line]] = {}
+    groups: dict[str, list[Curve]] = {}
     for run in runs:
         lines = groups.setdefault(run.group, [])
         style = len({line.style for line in lines})
-        lines.append(Line(f"{run.name}, measured", run.validation, style))
+        lines.append(Curve(f"{run.name}, measured", run.validation, style))
         if run.published.validation:
-            lines.append(Line(f"{run.name}, published", run.published.validation, style, published=True))
+            lines.append(Curve(f"{run.name}, published", run.published.validation, style, published=True))
     return list(groups.items())

@@ -9,7 +9,7 @@ from zoo.data.sources import DebianPackage, Mirror, NpmPackage, Source
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedDataset:
     """A data set as it was published, and who has it."""
 
     name: str  # as commands take it
@@ -28,7 +28,7 @@ class Published:
 DATASETS = {
     published.name: published
     for published in (
-        Published(
+        PublishedDataset(
             name="mnist",
             title="MNIST",
             # The content whose MD5 sums are the ones published with MNIST.
@@ -45,7 +45,7 @@ DATASETS = {
             ),
             subfolder="",
         ),
-        Published(
+        PublishedDataset(
             name="fashion-mnist",
             title="Fashion-MNIST",
             # The content of the gzip files whose MD5 sums its authors published.

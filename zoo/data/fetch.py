@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from zoo.data import idx
-from zoo.data.catalogue import Published
+from zoo.data.catalogue import PublishedDataset
 from zoo.data.sources import SourceFailed
 from zoo.errors import DataError, ZooError
 from zoo.io import files, private
 
 
-def cache(dataset: Published) -> Path:
+def cache(dataset: PublishedDataset) -> Path:
     """The folder in which its files are kept, as the platform wants it (below ``XDG_CACHE_HOME`` on Linux)."""
     try:
         return files.user_cache() / dataset.subfolder
@@ -29,13 +29,13 @@ def find(folder: Path, name: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def canonical(dataset: Published, folder: Path, name: str) -> Path | None:
+def canonical(dataset: PublishedDataset, folder: Path, name: str) -> Path | None:
     """The file ``name`` in ``folder``, raw or gzipped, if its content is the canonical one."""
     checked = _checked(dataset, folder, name)
     return checked and checked[0]
 
 
-def _checked(dataset: Published, folder: Path, name: str) -> tuple[Path, bytes] | None:
+def _checked(dataset: PublishedDataset, folder: Path, name: str) -> tuple[Path, bytes] | None:
     """The same, with its content."""
     path = find(folder, name)
     if path is None:
@@ -47,17 +47,17 @@ def _checked(dataset: Published, folder: Path, name: str) -> tuple[Path, bytes] 
     return (path, content) if files.hexdigest(content) == dataset.sha256[name] else None
 
 
-def is_complete(dataset: Published, folder: Path) -> bool:
+def is_complete(dataset: PublishedDataset, folder: Path) -> bool:
     """Whether ``folder`` holds all of its files, whole and canonical, raw or gzipped."""
     return all(canonical(dataset, folder, name) for name in dataset.sha256)
 
 
-def ensure(dataset: Published, folder: Path) -> dict[str, Path]:
+def ensure(dataset: PublishedDataset, folder: Path) -> dict[str, Path]:
     """Make ``folder`` hold the canonical files, fetching what is not there or damaged; returns their paths by name."""
     return {name: path for name, (path, _) in load(dataset, folder).items()}
 
 
-def load(dataset: Published, folder: Path) -> dict[str, tuple[Path, bytes]]:
+def load(dataset: PublishedDataset, folder: Path) -> dict[str, tuple[Path, bytes]]:
     """The same, returning each file's path and its checked content, uncompressed.
 
     Every file is checked before it takes its name, by a rename, so neither a broken download nor a
@@ -98,7 +98,7 @@ def _accept(downloaded: Path, path: Path, sha256: str) -> tuple[Path, bytes]:
 
 
 @contextmanager
-def _temporary(dataset: Published, folder: Path) -> Iterator[Path]:
+def _temporary(dataset: PublishedDataset, folder: Path) -> Iterator[Path]:
     """A folder for downloads within ``folder``, which is made if need be; :class:`DataError` where the disk refuses."""
     try:
         private.make(folder)

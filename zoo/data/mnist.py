@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.data import fetch, idx
-from zoo.data.catalogue import DATASETS, Published
+from zoo.data.catalogue import DATASETS, PublishedDataset
 from zoo.errors import DataError
 from zoo.io.files import hexdigest
 
@@ -107,7 +107,7 @@ def load_fashion_mnist(root: str | os.PathLike[str] | None = None) -> MNIST:
     return _load(DATASETS["fashion-mnist"], root)
 
 
-def _load(dataset: Published, root: str | os.PathLike[str] | None) -> MNIST:
+def _load(dataset: PublishedDataset, root: str | os.PathLike[str] | None) -> MNIST:
     folder = _folder(dataset, root)
     if folder is None:
         folder = fetch.cache(dataset)
@@ -131,7 +131,7 @@ def _load(dataset: Published, root: str | os.PathLike[str] | None) -> MNIST:
     return MNIST(part(train_images, train_labels), part(test_images, test_labels))
 
 
-def locate(dataset: Published, root: str | os.PathLike[str] | None = None) -> dict[str, Path]:
+def locate(dataset: PublishedDataset, root: str | os.PathLike[str] | None = None) -> dict[str, Path]:
     """The paths of its four files, raw or gzipped, by name: in ``root``, else where its variable says, else cached.
 
     The cache is filled first if need be. Raises :class:`DataError` where a file is missing.
@@ -150,12 +150,12 @@ def locate(dataset: Published, root: str | os.PathLike[str] | None = None) -> di
     return paths
 
 
-def _folder(dataset: Published, root: str | os.PathLike[str] | None) -> Path | None:
+def _folder(dataset: PublishedDataset, root: str | os.PathLike[str] | None) -> Path | None:
     """The folder that the caller or the environment names; None for the cache."""
     return Path(root) if root is not None else named_folder(dataset)
 
 
-def named_folder(dataset: Published) -> Path | None:
+def named_folder(dataset: PublishedDataset) -> Path | None:
     """The folder that the data set's environment variable names, None where it is not set."""
     named = os.environ.get(dataset.variable)
     return Path(named) if named else None

@@ -60,21 +60,33 @@ Placement = Union[Execution, "mx.Context", Sequence["mx.Context"], str, None]
 
 def check(dtype: str, placed: Sequence[mx.Context]) -> None:
     """Raise :class:`ZooError` if ``dtype`` is unknown, or cannot be computed in on one of the contexts."""
-    if dtype not in INFERENCE_DTYPES:
-        raise ZooError(f"the dtype must be one of auto, {', '.join(DTYPES)}, not {dtype!r}")
-    if dtype == INT8 and list(placed) != [mx.cpu(0)]:
-        raise ZooError(f"int8 runs on cpu(0) only, not on {', '.join(map(str, placed))}")
-    if dtype == BFLOAT16 and not _are_all(placed, "cpu"):
-        raise ZooError("bfloat16 runs on CPUs only: take float32 on a GPU")
-    if dtype == FLOAT16 and not _are_all(placed, "gpu"):
-        raise ZooError("float16 runs on GPUs only: take float32 on a CPU")
-    if dtype == BFLOAT16 and "avx512bw" not in cpus.flags():
-        raise ZooError("bfloat16 needs a processor with AVX-512: take float32 here")
+    obstacle = _obstacle(dtype, placed)
+    if obstacle is not None:
+        raise ZooError(obstacle)
+
+
+def possible_dtypes(placed: Sequence[mx.Context]) -> tuple[str, ...]:
+    """The dtypes that can be computed in on these contexts, int8 for inference only."""
+    return tuple(dtype for dtype in INFERENCE_DTYPES if _obstacle(dtype, placed) is None)
 
 
 def fast_dtypes(placed: Sequence[mx.Context]) -> tuple[str, ...]:
     """The dtypes that are worth measuring on these contexts: float32, and what this project's kernels are made for."""
     return (FLOAT32, BFLOAT16) if _has_amx(placed) else (FLOAT32,)
+
+
+def _obstacle(dtype: str, placed: Sequence[mx.Context]) -> str | None:
+    if dtype not in INFERENCE_DTYPES:
+        return f"the dtype must be one of auto, {', '.join(DTYPES)}, not {dtype!r}"
+    if dtype == INT8 and list(placed) != [mx.cpu(0)]:
+        return f"int8 runs on cpu(0) only, not on {', '.join(map(str, placed))}"
+    if dtype == BFLOAT16 and not _are_all(placed, "cpu"):
+        return "bfloat16 runs on CPUs only: take float32 on a GPU"
+    if dtype == FLOAT16 and not _are_all(placed, "gpu"):
+        return "float16 runs on GPUs only: take float32 on a CPU"
+    if dtype == BFLOAT16 and "avx512bw" not in cpus.flags():
+        return "bfloat16 needs a processor with AVX-512: take float32 here"
+    return None
 
 
 def _are_all(placed: Sequence[mx.Context], device_type: str) -> bool:

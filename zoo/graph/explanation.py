@@ -16,7 +16,7 @@ _LAYERS = "convolutions and fully connected layers are oneDNN's"
 
 
 @dataclass(frozen=True)
-class Row:
+class Operation:
     """An operator that runs, and the layers of the network that it computes."""
 
     layers: tuple[str, ...]
@@ -29,7 +29,7 @@ class Row:
 class Explanation:
     """The rows in the order in which they are computed, and what holds for all of them."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[Operation, ...]
     remarks: tuple[str, ...]
 
 
@@ -40,7 +40,7 @@ def explain(net: mx.gluon.HybridBlock, execution: Execution, phase: str) -> Expl
     return Explanation(tuple(_rows(lowered, execution)), remarks)
 
 
-def _rows(lowered: lowering.Lowered, execution: Execution) -> Iterator[Row]:
+def _rows(lowered: lowering.Lowered, execution: Execution) -> Iterator[Operation]:
     done = {each.node: each for each in lowered.decisions if each.is_done}
     left = {each.node: each.reason for each in lowered.decisions if not each.is_done}
     running = [node for node in Graph.of(lowered.symbol).nodes() if not node.is_variable]
@@ -50,11 +50,11 @@ def _rows(lowered: lowering.Lowered, execution: Execution) -> Iterator[Row]:
             continue
         layers = _layers(done[node.name], lowered.decisions) if node.name in done else (node.name,)
         dtype = lowered.dtypes.get(node.name, "float32")
-        yield Row(layers, node.operator, dtype, left.get(node.name, ""))
+        yield Operation(layers, node.operator, dtype, left.get(node.name, ""))
     inside = {layer for each in lowered.decisions for layer in each.layers if each.node != layer}
     for each in lowered.decisions:
         if each.is_done and each.node not in names | inside:  # Dropout at inference
-            yield Row(each.layers, "", "", "")
+            yield Operation(each.layers, "", "", "")
 
 
 def _layers(last: Decision, decisions: tuple[Decision, ...]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from zoo.models.pretrained.manifest import FOLDER, Pretrained, params
 
 if TYPE_CHECKING:
     from zoo.data import Dataset
-    from zoo.publishing.entries import Run
+    from zoo.publishing.entries import TrainingRun
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Test the runs once more, write weights and entry, and print what became of them."""
     from zoo.publishing import combining
-    from zoo.publishing.entries import Run
+    from zoo.publishing.entries import TrainingRun
 
-    runs = [Run.read(folder) for folder in arguments.runs]
+    runs = [TrainingRun.read(folder) for folder in arguments.runs]
     mnist = load_data(arguments.data)
     if arguments.ensemble:
         name, entry = combining.NAME, combining.combine(runs, mnist, arguments.into)
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _publish_one(runs: list[Run], test: Dataset, folder: Path) -> tuple[str, Pretrained]:
+def _publish_one(runs: list[TrainingRun], test: Dataset, folder: Path) -> tuple[str, Pretrained]:
     from zoo.publishing.entries import chosen, publish, together
 
     together(runs)

@@ -15,12 +15,12 @@ from zoo.io import files
 from zoo.models import weights
 from zoo.models.architectures import ensemble
 from zoo.models.pretrained.manifest import Pretrained
-from zoo.publishing.entries import Run, described, together, write
+from zoo.publishing.entries import TrainingRun, described, together, write
 
 NAME = "ensemble"
 
 
-def combine(runs: Sequence[Run], mnist: MNIST, folder: Path) -> Pretrained:
+def combine(runs: Sequence[TrainingRun], mnist: MNIST, folder: Path) -> Pretrained:
     """Write the ensemble of all ``runs``, in the order of their seeds, and its entry into ``folder``."""
     together(runs)
     runs = sorted(runs, key=lambda run: run.seed)
@@ -49,7 +49,7 @@ def combine(runs: Sequence[Run], mnist: MNIST, folder: Path) -> Pretrained:
     return entry
 
 
-def _parameters(run: Run) -> list[tuple[str, str, np.ndarray]]:
+def _parameters(run: TrainingRun) -> list[tuple[str, str, np.ndarray]]:
     """Kind, name and values of each, of a file that is the one that the run wrote."""
     state = weights.state(run.network())
     split = [(name.partition(":"), array) for name, array in state.items()]

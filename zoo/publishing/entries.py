@@ -25,7 +25,7 @@ _TOLERANCE = 10  # errors by which another machine's test, on a GPU say, may dif
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """A directory that ``python -m zoo train --out`` wrote."""
 
     folder: Path
@@ -35,7 +35,7 @@ class Run:
     sha256: str  # of final.params
 
     @classmethod
-    def read(cls, folder: Path) -> Run:
+    def read(cls, folder: Path) -> TrainingRun:
         """:class:`ZooError` says why the run cannot be published."""
         history = History.read(folder / "history.json")
         command = history.command
@@ -71,7 +71,7 @@ class Run:
         return net
 
 
-def together(runs: Sequence[Run]) -> None:
+def together(runs: Sequence[TrainingRun]) -> None:
     """Refuse runs that are not the same but for their seeds."""
     first = runs[0]
     for run in runs[1:]:
@@ -90,12 +90,12 @@ def together(runs: Sequence[Run]) -> None:
             raise ZooError(f"the seed {run.seed} is there twice, in {run.folder} for one: each counts once")
 
 
-def chosen(runs: Sequence[Run]) -> Run:
+def chosen(runs: Sequence[TrainingRun]) -> TrainingRun:
     """The best on held-out images, or else the lowest seed: the test images have no say in it."""
     return min(runs, key=lambda run: (-(run.validation_accuracy or 0.0), run.seed))
 
 
-def measured(runs: Sequence[Run], test: Dataset) -> Pretrained:
+def measured(runs: Sequence[TrainingRun], test: Dataset) -> Pretrained:
     """The entry for the chosen one of ``runs``, everything tested once more here."""
     best = chosen(runs)
     seeds = {}
@@ -108,7 +108,7 @@ def measured(runs: Sequence[Run], test: Dataset) -> Pretrained:
     return described(best, best.network(), test, seeds)
 
 
-def described(run: Run, net: mx.gluon.HybridBlock, test: Dataset, seeds: Mapping[str, int]) -> Pretrained:
+def described(run: TrainingRun, net: mx.gluon.HybridBlock, test: Dataset, seeds: Mapping[str, int]) -> Pretrained:
     """The entry for ``net``, the network of ``run``, whose test errors by seed are ``seeds``."""
     command = run.command
     return Pretrained(
@@ -131,7 +131,7 @@ def described(run: Run, net: mx.gluon.HybridBlock, test: Dataset, seeds: Mapping
     )
 
 
-def publish(runs: Sequence[Run], test: Dataset, folder: Path) -> Pretrained:
+def publish(runs: Sequence[TrainingRun], test: Dataset, folder: Path) -> Pretrained:
     """Test ``runs`` once more, and write the chosen one's weights and its entry into ``folder``, both or none."""
     together(runs)
     entry = measured(runs, test)
