@@ -20,6 +20,7 @@ from pathlib import Path
 
 from zoo.errors import ZooError
 from zoo.io import files
+from zoo.progress import is_watched
 from zoo.runtime import gpus, libraries
 
 PROJECT, VERSION = "mxnet-mnist-zoo", "1.9.1"
@@ -131,7 +132,7 @@ def _pip(*arguments: str) -> None:
         command = [uv, "pip", arguments[0], "--python", sys.executable, *arguments[1:]]
     else:
         raise ZooError(f"this environment has no pip: make one with python3 -m venv, or {sys.executable} -m ensurepip")
-    quiet = [] if sys.stderr is not None and sys.stderr.isatty() else ["--quiet"]
+    quiet = [] if is_watched() else ["--quiet"]
     done = subprocess.run([*command, *quiet], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from zoo.errors import ZooError
 from zoo.io import private
+from zoo.progress import is_watched
 from zoo.runtime import cpus
 
 _FOLDER = Path(__file__).parent
@@ -84,7 +85,7 @@ def _handed_down(name: str, objection: str | None) -> Built | None:
 
 def _compiled(compiler: list[str], name: str, kept: Path | None, objection: str | None) -> Built:
     """A new library, in the cache at ``kept`` if that is private and can be written, else in a temporary folder."""
-    if sys.stderr is not None and sys.stderr.isatty():
+    if is_watched():
         often = "once" if kept is not None else f"for this process alone{_because(objection)}"
         print(f"compiling kernels for this processor, {often}", file=sys.stderr)
     folder = private.temporary("kernels-")
