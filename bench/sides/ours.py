@@ -31,11 +31,11 @@ def prepare(request: dict[str, Any]) -> Prepared:
 
     def check() -> dict[str, float]:
         tested = Workload(replace(cell, phase="infer"), mnist.test)
-        logits = np.concatenate(list(tested._run(np.arange(checks.IMAGES))))
+        logits = np.concatenate(tested.results(np.arange(checks.IMAGES)))
         if cell.phase == "infer":
             return checks.measure(request["folder"], request["start"], logits)
         order = np.concatenate(list(Order(len(mnist.train), cell.batch_size).take(checks.BATCHES)))
-        losses = [result.loss / result.images for result in workload._run(order)]
+        losses = [result.loss / result.images for result in workload.results(order)]
         return checks.measure(request["folder"], request["start"], logits, losses)
 
     return Prepared(run, check)
