@@ -13,7 +13,7 @@ import numpy as np
 from zoo.io.schema import build
 
 PHASES = ("train", "infer")
-ON_CPUS = ("float32", "bfloat16", "int8")  # of these
+ON_CPUS = ("float32", "bfloat16", "int8")  # dtypes that CPUs have ceilings for
 INFERENCE_ONLY = ("int8",)
 MEMORY = ("read", "copied")
 ARITHMETIC = "arithmetic units"  # how a ceiling is best reached
@@ -165,7 +165,7 @@ class Latency:
     rate: float = 0.0  # arrivals a second
     capacity: float = 0.0  # answers a second where each request waits for the answer before it, measured first
     seconds: tuple[float, ...] = ()  # from each scheduled arrival to its answer, or to the end where there was none
-    unanswered: int = 0  # of these; the last ones
+    unanswered: int = 0  # requests, the last ones
     elapsed: float = 0.0  # seconds from the first arrival to the last answer
     data: str = ""
     error: str | None = None

@@ -29,7 +29,7 @@ def prediction(net: mx.gluon.HybridBlock, execution: Execution, scale: float) ->
 def training(
     net: mx.gluon.HybridBlock, execution: Execution, scale: float, smoothing: float = 0, deform: bool = False
 ) -> mx.sym.Symbol:
-    """Two outputs: the sum of the cross-entropy, and that again beside the number of right digits, for the eye.
+    """Two outputs: the sum of the cross-entropy, and an array of that and the number of right digits, to be shown.
 
     ``smoothing`` is the share of the labels that is spread over all classes; with ``deform`` images are augmented.
     """
