@@ -52,17 +52,6 @@ def label_names(graph: Graph) -> set[str]:
     return labels - others
 
 
-def name_uniquely(graph: Graph) -> None:
-    """Number the operators of ``graph`` that share a name."""
-    taken = {node.name for node in graph.nodes() if node.is_variable}
-    for node in [node for node in graph.nodes() if not node.is_variable]:
-        name, number = node.name, 1
-        while node.name in taken:
-            number += 1
-            node.name = f"{name}_{number}"
-        taken.add(node.name)
-
-
 def finite_state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
     """:func:`zoo.models.weights.state`; :class:`ZooError` names a weight that holds what is no finite number."""
     arrays = weights.state(net)

@@ -206,7 +206,7 @@ def _some(names: list[str]) -> str:
 
 def _fit(graph: Graph, arrays: dict[str, np.ndarray], input_shape: tuple[int, ...], path: Path, origin: Path) -> None:
     """Shapes and dtypes of the parameters and of the data must go together in the graph."""
-    inference.name_uniquely(graph)
+    graph.name_uniquely()
     known = {name.split(":", 1)[-1]: array for name, array in arrays.items()}
     symbol = graph.symbol()
     dtypes = {name: known[name].dtype for name in symbol.list_arguments() if name in known}

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export import inference
 from export.inference import INPUT
 from export.onnx.graph import BATCH, Call, OnnxGraph, Shape, Tensor
 from export.onnx.operators import OPERATORS
@@ -34,7 +33,7 @@ def translate(
     unknown = [node.name for node in nodes if node.is_variable and node.name not in weights and node.name != INPUT]
     if unknown:
         raise ZooError(f"the network cannot be written as ONNX: {', '.join(unknown)} are neither its data nor weights")
-    inference.name_uniquely(source)
+    source.name_uniquely()
     for node in nodes:
         if node.is_variable:
             node.attributes = {}  # shapes and dtypes are those of the weights themselves

@@ -106,3 +106,15 @@ def test_the_command_explains(run_here):
     done = run_here("zoo", "explain", "cnn7")
     assert done.returncode == 0 and done.stdout.startswith("cnn7, train: ") and "bn1_fwd pool1_fwd" in done.stdout
     assert_refused(run_here("zoo", "explain", "cnn9"), "no model 'cnn9'")
+
+
+def test_operators_may_share_a_name():
+    """Such as one that a file has given, and one that is numbered from 0 again."""
+    data = mx.sym.var("data")
+    flat = mx.sym.Reshape(mx.sym.Reshape(data, shape=(0, -1), name="same"), shape=(0, 4, 8, 8), name="same")
+    net = lowering.block(mx.sym.FullyConnected(mx.sym.Activation(flat, act_type="relu"), num_hidden=10))
+    net.initialize()
+    pixels = mx.nd.ones((2, 4, 8, 8))
+    expected = net(pixels).asnumpy()
+    trained = lowering.for_training(net, execution("float32"), (4, 8, 8))
+    assert (trained(pixels).asnumpy() == expected).all()

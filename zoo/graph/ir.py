@@ -115,3 +115,13 @@ class Graph:
         for node in list(self.nodes()):
             node.inputs = [new if source is old else (source, output) for source, output in node.inputs]
         self.heads = [new if node is old else (node, output) for node, output in self.heads]
+
+    def name_uniquely(self) -> None:
+        """Number the operators that share a name."""
+        taken = {node.name for node in self.nodes() if node.is_variable}
+        for node in [node for node in self.nodes() if not node.is_variable]:
+            name, number = node.name, 1
+            while node.name in taken:
+                number += 1
+                node.name = f"{name}_{number}"
+            taken.add(node.name)

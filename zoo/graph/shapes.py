@@ -16,11 +16,12 @@ _MOST_ELEMENTS = 2**31  # of an array of MXNet 1.9.1 as it is distributed
 
 
 def infer(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, list[Shape]]:
-    """The shapes of all outputs of every node of ``graph`` by its name, which no other node may have.
+    """The shapes of all outputs of every node of ``graph`` by its name; operators that share one are numbered first.
 
     ``shapes`` are those of the variables. Raises :class:`ZooError` where they do not go together, and for what MXNet
     infers without complaint and then computes outside of its memory.
     """
+    graph.name_uniquely()
     internals = graph.symbol().get_internals()
     auxiliary = internals.list_auxiliary_states()
     arguments = {name: shapes[name] for name in internals.list_arguments() if name in shapes}
