@@ -88,7 +88,7 @@ def compare(
             if reason is not None:
                 raise SideFailed(reason)
             request = _request(work, participant.configuration, folder, data)
-            side = Side(f"bench.peers.{participant.configuration.module}", request, environment)
+            side = Side(f"bench.sides.{participant.configuration.module}", request, environment)
             participant.side = stack.enter_context(side)
 
         def prepare(participant: _Participant) -> None:

@@ -32,7 +32,7 @@ class Configuration:
     """One side: a program and its settings."""
 
     name: str  # unique among the sides of a piece of work
-    module: str  # of bench.peers
+    module: str  # of bench.sides
     dtype: str = "float32"
     requires: tuple[str, ...] = ()  # packages, beyond those that the zoo itself needs
     layout: str = "contiguous"  # PyTorch's: contiguous or channels_last

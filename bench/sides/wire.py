@@ -65,7 +65,7 @@ def reply(answers: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]) -> None
 def _problem(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "out of memory"
-    named = isinstance(error, ZooError) or type(error).__name__ == "MXNetError"
+    named = isinstance(error, ZooError) or any(kind.__name__ == "MXNetError" for kind in type(error).__mro__)
     return ("" if named else f"{type(error).__name__}: ") + mxnet_reason(error)
 
 
@@ -85,13 +85,17 @@ class Side:
 
     def __enter__(self) -> Side:
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # a pipe that nobody reads would fill up
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
-            text=True, env=self._environment, cwd=self._folder, start_new_session=True,
-        )  # fmt: skip
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", self._module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
+                text=True, env=self._environment, cwd=self._folder, start_new_session=True,
+            )  # fmt: skip
+        except OSError:
+            self._log.close()
+            raise
         try:
             self._send(self._request)
-        except SideFailed:
+        except BaseException:  # Ctrl-C, too: a session of its own keeps that from the process
             self.__exit__()
             raise
         return self
@@ -130,13 +134,19 @@ class Side:
         line = answers.readline()
         if not line.endswith("\n"):
             raise SideFailed(self._last_words())
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError:  # of a module that prints when Python starts
+            raise SideFailed(f"it said {line.strip()!r} instead of an answer") from None
         if "error" in answer:
             raise SideFailed(answer["error"])
         return answer
 
     def _last_words(self) -> str:
-        code = self._process.wait()
+        try:
+            code = self._process.wait(self._limit)
+        except subprocess.TimeoutExpired:
+            return f"it did not end within {self._limit:.0f} s"
         if code < 0:
             name = signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
             return f"killed by {name}" + (", most likely for want of memory" if name == "SIGKILL" else "")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from conftest import assert_refused
+from conftest import BFLOAT16, assert_refused
 from networks import execution
 
 import zoo
 from zoo.graph import lowering
+from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.execution import Execution
 from zoo.graph.explanation import explain
 from zoo.graph.ir import Graph, symbol_of
@@ -80,13 +81,23 @@ def test_a_network_on_amx_is_one_operator():
     assert operators(graph) == ["zoo_network"] and len(joined.layers) == 2
 
 
+@pytest.mark.parametrize("dtype", ["float32", *BFLOAT16])
 @pytest.mark.parametrize("phase", ["train", "infer"])
 @pytest.mark.parametrize("name", zoo.list_models())
-def test_every_layer_is_explained_once(name: str, phase: str):
+def test_every_layer_is_explained_once(name: str, phase: str, dtype: str):
     net = zoo.get_model(name)
     expected = {node.name for node in Graph.of(symbol_of(net)).nodes() if not node.is_variable}
-    explained = [layer for row in explain(net, execution("float32"), phase).rows for layer in row.layers]
+    explained = [layer for row in explain(net, execution(dtype), phase).rows for layer in row.layers]
     assert sorted(explained) == sorted(expected)
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_lowering_for_amx_loses_no_layer(name: str):
+    """On any processor, since the graph alone is asked."""
+    graph = Graph.of(symbol_of(zoo.get_model(name)))
+    expected = {node.name for node in graph.nodes() if node.operator in ("Convolution", "FullyConnected", "Flatten")}
+    decisions = convolutions.lower(graph, ranks(graph, INPUT_SHAPE))
+    assert expected <= {layer for each in decisions for layer in each.layers}
 
 
 @pytest.mark.parametrize("phase, operator", [("train", "zoo_convolution"), ("infer", "zoo_network")])
@@ -94,12 +105,14 @@ def test_layers_on_amx_are_explained(phase: str, operator: str):
     if not execution("bfloat16").amx:
         pytest.skip("needs AMX")
     found = explain(zoo.get_model("cnn7"), execution("bfloat16"), phase)
-    assert operator in {row.operator for row in found.rows} and not found.remarks
+    assert {row.dtype for row in found.rows if row.operator == operator} == {"bfloat16"} and not found.remarks
 
 
 def test_int8_is_not_trained():
     with pytest.raises(zoo.ZooError, match="int8 is for inference only"):
         lowering.training(zoo.get_model("mlp"), Execution.of(zoo.get_model("mlp"), None, "int8"))
+    with pytest.raises(zoo.ZooError, match="int8 is quantized by MXNet"):
+        lowering.inference(zoo.get_model("mlp"), Execution.of(zoo.get_model("mlp"), None, "int8"))
 
 
 def test_the_command_explains(run_here):

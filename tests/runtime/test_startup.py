@@ -82,7 +82,7 @@ def package(tmp_path: Path) -> Path:
     """A copy of the file and of what it depends on."""
     shutil.copytree(costs.PACKAGE / "models/architectures", tmp_path / "models/architectures")
     (tmp_path / "graph").mkdir()
-    for name in ("graph/cost.py", costs.FILE):
+    for name in ("graph/cost.py", "graph/ir.py", "graph/shapes.py", costs.FILE):
         shutil.copy(costs.PACKAGE / name, tmp_path / name)
     return tmp_path
 

@@ -34,7 +34,7 @@ class Explanation:
 
 
 def explain(net: mx.gluon.HybridBlock, execution: Execution, phase: str) -> Explanation:
-    """What computes ``net`` in ``phase``, "train" or "infer"; int8 is MXNet's own and explained as float32."""
+    """What computes ``net`` in ``phase``, "train" or "infer"; :class:`ZooError` for int8, which is MXNet's own."""
     lowered = (lowering.training if phase == "train" else lowering.inference)(net, execution)
     remarks = tuple(_remarks(execution, phase))
     return Explanation(tuple(_rows(lowered, execution)), remarks)
@@ -49,8 +49,9 @@ def _rows(lowered: lowering.Lowered, execution: Execution) -> Iterator[Operation
         if node.operator == "amp_cast":
             continue
         layers = _layers(done[node.name], lowered.decisions) if node.name in done else (node.name,)
-        dtype = lowered.dtypes.get(node.name, "float32")
-        yield Operation(layers, node.operator, dtype, left.get(node.name, ""))
+        # A network of this project's kernels takes and gives float32, and computes in the dtype that was asked for.
+        computed_in = execution.dtype if node.operator == "zoo_network" else lowered.dtypes.get(node.name, "float32")
+        yield Operation(layers, node.operator, computed_in, left.get(node.name, ""))
     inside = {layer for each in lowered.decisions for layer in each.layers if each.node != layer}
     for each in lowered.decisions:
         if each.is_done and each.node not in names | inside:  # Dropout at inference

@@ -68,6 +68,8 @@ def inference(net: mx.gluon.HybridBlock, execution: Execution, input_shape: Shap
     """The graph that predicts what ``net`` predicts: fused on CPUs, by oneDNN in float32 and by the kernels for AMX."""
     graph = Graph.of(symbol_of(net))
     decisions = dropout.remove(graph)
+    if execution.dtype == INT8:
+        raise ZooError("int8 is quantized by MXNet: see zoo.graph.quantization")
     if execution.dtype == FLOAT32 and execution.on_cpu:
         symbol = graph.symbol().optimize_for("MKLDNN")
         return Lowered(symbol, (*decisions, *_fused_by_onednn(symbol)))

@@ -21,6 +21,7 @@ from zoo.models.architectures import MODELS, Architecture
 
 PACKAGE = Path(__file__).parents[1]  # zoo
 FILE = "models/costs.json"
+_COMPUTED_BY = ("graph/cost.py", "graph/ir.py", "graph/shapes.py")
 
 
 def layers(architecture: Architecture) -> tuple[Layer, ...]:
@@ -58,6 +59,6 @@ def encode(package: Path) -> bytes:
 
 
 def _digest(package: Path, known: object) -> str:
-    sources = sorted([package / "graph/cost.py", *(package / "models/architectures").rglob("*.py")])
+    sources = sorted([*(package / name for name in _COMPUTED_BY), *(package / "models/architectures").rglob("*.py")])
     parts = [part for path in sources for part in (path.relative_to(package).as_posix().encode(), path.read_bytes())]
     return files.hexdigest(b"\0".join([json.dumps(known).encode(), *parts]))

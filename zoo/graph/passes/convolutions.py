@@ -10,6 +10,8 @@ for each channel, done with the sums that are in registers. Candidates are all c
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from zoo.graph.ir import Graph, Node
 from zoo.graph.passes.decisions import Decision
 from zoo.graph.passes.matching import SHARED, Matcher, activation, has_parameters, is_halving, nodes_of
@@ -45,11 +47,18 @@ def join(graph: Graph) -> list[Decision]:
 def _lower_dense(graph: Graph, dense: Node, ranks: dict[str, int], for_inference: bool) -> Decision:
     if not dense.is_set("flatten", True) and ranks[dense.inputs[0][0].name] != 2:
         return Decision(dense.name, (dense.name,), "it does not flatten its input")
-    if Matcher(graph).adds_gradients(dense.inputs[0]):
+    matcher = Matcher(graph)
+    if matcher.adds_gradients(dense.inputs[0]):
         return Decision(dense.name, (dense.name,), SHARED)
+    flattened: list[str] = []
     while dense.inputs[0][0].operator == "Flatten":  # the operator does that itself
-        dense.inputs[0] = dense.inputs[0][0].inputs[0]
-    return _lower(graph, dense, {"flat": "True", "num_filter": dense.attributes["num_hidden"]}, for_inference)
+        flatten = dense.inputs[0][0]
+        if not matcher.is_shared(flatten):
+            flattened.insert(0, flatten.name)
+        dense.inputs[0] = flatten.inputs[0]
+    attributes = {"flat": "True", "num_filter": dense.attributes["num_hidden"]}
+    lowered = _lower(graph, dense, attributes, for_inference)
+    return replace(lowered, layers=(*flattened, *lowered.layers))
 
 
 def _lower_convolution(graph: Graph, conv: Node, ranks: dict[str, int], for_inference: bool) -> Decision:
