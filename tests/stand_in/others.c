@@ -53,6 +53,9 @@ EXPORT int cusolverDnCreate(void** handle) { return create(handle); }
   }
 
 GESVD(S)
-GESVD(D) ORGQR(S) ORGQR(D) SYEVD(S) SYEVD(D) FACTORS(Sgetrf) FACTORS(Dgetrf) FACTORS(Sgeqrf) FACTORS(Dgeqrf)
-    FACTORS(Spotrf) FACTORS(Dpotrf)
+GESVD(D) /* clang-format off */
+ORGQR(S) ORGQR(D) SYEVD(S) SYEVD(D)
+FACTORS(Sgetrf) FACTORS(Dgetrf) FACTORS(Sgeqrf) FACTORS(Dgeqrf)
+FACTORS(Spotrf) FACTORS(Dpotrf)
+/* clang-format on */
 #endif
