@@ -52,8 +52,8 @@ EXPORT int cusolverDnCreate(void** handle) { return create(handle); }
     return 0;                                                                                         \
   }
 
-GESVD(S)
-GESVD(D) /* clang-format off */
+/* clang-format off */
+GESVD(S) GESVD(D)
 ORGQR(S) ORGQR(D) SYEVD(S) SYEVD(D)
 FACTORS(Sgetrf) FACTORS(Dgetrf) FACTORS(Sgeqrf) FACTORS(Dgeqrf)
 FACTORS(Spotrf) FACTORS(Dpotrf)
