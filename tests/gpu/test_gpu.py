@@ -152,7 +152,7 @@ def test_doctor_refuses_a_gpu_that_the_wheel_has_no_code_for(start, tmp_path: Pa
     assert found.returncode == 0, found.stdout + found.stderr
     said = " ".join(found.stdout.split())
     assert "GPUs not used gpu(0) Stand-in GPU, compute capability 9.0 cannot run mxnet-cu112" in said
-    assert "contexts cpu(0) MNIST" in said and "a training step of cnn7 ran on cpu(0)" in said
+    assert "contexts cpu(0) dtypes cpu(0): " in said and "a training step of cnn7 ran on cpu(0)" in said
     assert "launch" not in (tmp_path / "log").read_text()
 
 
