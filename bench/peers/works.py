@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from zoo.runtime.dtypes import INFERENCE_DTYPES
-
 OURS = "this project"
 REPORT = "the report's loop, default MXNet"
 _OUR_DTYPES = {"train": ("float32", "bfloat16"), "infer": ("float32", "bfloat16", "int8")}
@@ -92,8 +90,12 @@ def comparisons(model: str, batch_size: int) -> tuple[Target, ...]:
 
 
 def configurations(work: Work, compiled: bool = False) -> list[Configuration]:
-    """Every side that can do ``work``; ``compiled`` adds those that take a minute to prepare."""
-    ours = [dtype for dtype in _OUR_DTYPES[work.phase] if dtype in INFERENCE_DTYPES]
+    """Every side that can do ``work`` on this processor; ``compiled`` adds those that take a minute to prepare."""
+    from zoo.graph.execution import possible_dtypes
+    from zoo.runtime import contexts  # imports MXNet, which reports of older comparisons do without
+
+    possible = possible_dtypes(contexts.parse("cpu"))
+    ours = [dtype for dtype in _OUR_DTYPES[work.phase] if dtype in possible]
     sides = [Configuration(f"{OURS}, {dtype}", "ours", dtype) for dtype in ours]
     if work == _TRAIN_CNN7:  # the report has this network, this batch size and no other
         sides.append(Configuration(REPORT, "report_loop"))

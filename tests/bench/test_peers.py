@@ -23,6 +23,7 @@ from bench.peers.results import Comparison, Result, judge
 from bench.peers.works import Configuration, Target, Work
 from bench.sides.checks import Check
 from bench.sides.wire import SideFailed
+from zoo.graph.quantization import is_exact
 from zoo.models import weights
 from zoo.runtime import mx
 
@@ -107,10 +108,14 @@ def test_inference_is_compared_with_every_runtime(run, tmp_path: Path, runtime: 
     needs("onnx", package)
     done = run("bench", "peers", "--models", "mlp", "--only", runtime, "--rounds", 5, "--batches", 3,
                "--json", tmp_path / "peers.json")  # fmt: skip
+    failed = [line for line in done.stdout.splitlines() if "FAILED" in line]
+    if is_exact():
+        assert not failed
+    assert all("this project, int8" in line for line in failed)  # in 7 bits, 12 batches of training are not enough
+    assert done.returncode == bool(failed), done.stderr
     sides = json.loads((tmp_path / "peers.json").read_text())["works"][0]["sides"]
     checks = {side["configuration"]["name"]: side["check"] for side in sides}
-    errors = [side["error"] for side in sides if side["error"]]
-    assert all("needs a processor with AVX-512" in error for error in errors), done.stderr
+    assert not [side["error"] for side in sides if side["error"]]
     for name in ("this project, float32", *exact):
         assert checks[name]["difference"] < 1e-5
     if "OpenVINO bfloat16" in checks:

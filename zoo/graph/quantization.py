@@ -89,19 +89,30 @@ def _in_seven_bits(
 ) -> tuple[mx.sym.Symbol, dict[str, mx.nd.NDArray]]:
     """The same network with one bit fewer in one factor of each product, so that no pair of products saturates.
 
-    That is the data where they are unsigned, and the weights of fully connected layers, for oneDNN makes signed data
-    unsigned by adding 128. In convolutions of signed data, oneDNN itself takes the bit from the weights.
+    That is the data where they are unsigned. Signed data oneDNN makes unsigned by adding 128, so that the weights lose
+    the bit: those of fully connected layers here, and those of convolutions in oneDNN itself.
     """
     graph, halved = Graph.of(symbol), dict(arguments)
     for node in graph.nodes():
         if float(node.attributes.get("min_calib_range", -1)) >= 0:
             node.attributes["max_calib_range"] = str(2 * float(node.attributes["max_calib_range"]))
-        if node.operator.endswith("fully_connected"):
+        if node.operator.endswith("fully_connected") and not _takes_unsigned(node):
             weight = node.inputs[1][0].name
             halved[weight] = (arguments[weight].astype("float32") / 2).round().astype("int8")
             for end in (f"{weight}_min", f"{weight}_max"):
                 halved[end] = 2 * arguments[end]
     return graph.symbol(), halved
+
+
+def _takes_unsigned(node: Node) -> bool:
+    """Whether the data of ``node`` are certainly integers from 0 on: quantized from numbers of which none is negative.
+
+    What other layers put out may be signed whatever its range is: MXNet decides that when it fuses them.
+    """
+    source = node.inputs[0][0]
+    while "min_calib_range" not in source.attributes and source.inputs:  # pooling and the like keep the range
+        source = source.inputs[0][0]
+    return source.operator == "_contrib_quantize_v2" and float(source.attributes.get("min_calib_range", -1)) >= 0
 
 
 @contextlib.contextmanager
