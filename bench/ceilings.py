@@ -1,8 +1,7 @@
-"""What this machine can do at most, measured: the figures that cells are shown as shares of.
+"""Measured upper bounds of this machine, which cells are reported as shares of.
 
-The peak of a number type is what the arithmetic units themselves reach, in a loop that touches no memory
-(``zoo/kernels/peak.h``): no matrix product and no convolution can be faster. Without the kernels the fastest matrix
-product stands in for it.
+The peak of a dtype is what the arithmetic units reach in a loop that touches no memory (``zoo/kernels/peak.h``): no
+matrix product or convolution can be faster. Without the kernels, the fastest matrix product stands in for it.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from zoo.runtime import STATUS, cpus, mx
 
 PROBES = (*ON_CPUS, "memory")
 _WITHOUT_AMX = {"float32": "float32", "bfloat16": "bfloat16_vectors"}  # functions of zoo/kernels/peak.h
-_PIECES, _REST = 16, 0.02  # of a measurement, and seconds before each
-_SIZES = (512, 1024, 2048)  # of square matrices
-_BYTES = 512 * 2**20  # of an array: several times what caches hold
+_PIECES, _REST = 16, 0.02  # pieces of a measurement, and seconds of rest before each
+_SIZES = (512, 1024, 2048)  # rows of the square matrices
+_BYTES = 512 * 2**20  # per array: several times the size of the caches
 
 
 def probe(what: str, seconds: float) -> list[Ceiling]:
-    """Measure one of :data:`PROBES` for about ``seconds``, on as many threads as cells run on; the best counts."""
+    """Measure one of :data:`PROBES` for about ``seconds``, on as many threads as cells use, and keep the best rate."""
     others = Others(os.getpid())
     found = _probe(what, seconds)
     share = round(others.share(), 3)
@@ -52,13 +51,13 @@ def _probe(what: str, seconds: float) -> list[Ceiling]:
 
 
 def _rested(measure: Callable[[float], float], seconds: float) -> float:
-    """``measure(seconds)`` by threads that slept first: Linux may leave two that never sleep to share one CPU."""
+    """Call ``measure(seconds)`` after a sleep: Linux may leave two threads that never sleep on the same CPU."""
     time.sleep(_REST)
     return measure(seconds)
 
 
 def _arithmetic(dtype: str) -> Callable[[float], float] | None:
-    """The kernels' function that measures GFLOP/s for some seconds; None where there is none or it must not run."""
+    """Return the kernels' function that measures GFLOP/s for some seconds; None if it is missing or must not run."""
     found = kernels.available()
     if not found.usable:
         return None
@@ -70,7 +69,7 @@ def _arithmetic(dtype: str) -> Callable[[float], float] | None:
 
 
 def _products(dtype: str) -> Iterator[tuple[str, float, Callable[[], object]]]:
-    """Matrix products: by whom, how many operations, and what to call."""
+    """Yield matrix products: a description, the number of operations, and the function to call."""
     if dtype == "int8" or (dtype == "bfloat16" and "avx512_bf16" not in cpus.flags()):
         return
     for size in _SIZES:
@@ -91,11 +90,11 @@ def _mxnet_product(a: mx.nd.NDArray, b: mx.nd.NDArray) -> Callable[[], object]:
 
 
 def _memory(seconds: float) -> list[Ceiling]:
-    """GB/s between memory and the processor: read, and copied (what is read and what is written both count)."""
+    """Measure memory bandwidth in GB/s: reading, and copying (where bytes read and bytes written both count)."""
     size = min(_BYTES, psutil.virtual_memory().available // 8) // 4
     source, target = np.ones(size, np.float32), np.zeros(size, np.float32)
     sources, targets = (np.array_split(array, STATUS.threads) for array in (source, target))
-    with ThreadPoolExecutor(STATUS.threads) as threads:  # NumPy lets go of Python's lock meanwhile
+    with ThreadPoolExecutor(STATUS.threads) as threads:  # NumPy releases the GIL meanwhile
         read = _fastest(lambda: list(threads.map(np.max, sources)), seconds / 2)
         copied = _fastest(lambda: list(threads.map(np.copyto, targets, sources)), seconds / 2)
     rates = (source.nbytes / read / 1e9, 2 * source.nbytes / copied / 1e9)
@@ -103,7 +102,7 @@ def _memory(seconds: float) -> list[Ceiling]:
 
 
 def _fastest(run: Callable[[], object], seconds: float) -> float:
-    """Seconds that the fastest of at least three calls took, after one to warm up."""
+    """Return the seconds of the fastest of at least three calls, after one to warm up."""
     run()
     times: list[float] = []
     while len(times) < 3 or sum(times) < seconds:

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from bench.cells import Latency, Operator, Profile
 from bench.tables import lay_out
 
-_SHOWN = 12  # operators; the rest is summed up
-_ENOUGH_FOR_P99 = 100  # requests; with fewer it is little more than their maximum
+_SHOWN = 12  # operators; the rest are summed up
+_ENOUGH_FOR_P99 = 100  # requests; with fewer, the p99 is little more than their maximum
 _OPERATORS = ("operator", "calls", "total ms", "share", "mean µs")
 _LATENCIES = ("model", "context", "dtype", "offered/s", "achieved/s", "p50 ms", "p90", "p99", "max", "requests")
 _LEFT = {"operator", "model", "context", "dtype"}
 
 
 def render(latencies: Sequence[Latency], profiles: Sequence[Profile], style: str) -> str:
-    """All of them in one of tabulate's formats, one below the other; nothing where there are none."""
+    """Render all of them in one of tabulate's formats, one below the other; empty if there are none."""
     return "\n\n".join([*_latencies(latencies, style), *(_profile(each, style) for each in profiles)])
 
 

@@ -15,7 +15,7 @@ from zoo.runtime import STATUS, cpus, gpus, mx, provenance
 
 
 def capture() -> dict[str, Any]:
-    """The machine, the software and the settings, as JSON values; compiles the kernels if that is still to be done."""
+    """Return machine, software and settings as JSON values; compiles the kernels if that has not been done yet."""
     found = kernels.available()
     return {
         "date": provenance.now(),
@@ -24,7 +24,7 @@ def capture() -> dict[str, Any]:
         "cpus_total": os.cpu_count(),
         "cpu_flags": sorted(flag for flag in cpus.flags() if flag.startswith(("avx", "amx", "fma", "asimd", "sve"))),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "load_average": os.getloadavg()[0],  # other work on the machine, when the run began
+        "load_average": os.getloadavg()[0],  # other work on the machine when the run began
         "gpus": [str(gpu) for gpu in gpus.installed()],
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -42,7 +42,7 @@ def capture() -> dict[str, Any]:
 
 
 def summary(environment: dict[str, Any], data: str) -> str:
-    """The part of it that every reader of a figure should see, in two lines."""
+    """Return the part of ``environment`` that every reader of a figure should see, in two lines."""
     gpus_too = f", {', '.join(environment['gpus'])}" if environment["gpus"] else ""
     revision = f", revision {environment['revision']}" if environment["revision"] else ""
     return (

@@ -1,6 +1,6 @@
-"""Ceilings that earlier runs measured, in the user's cache: as long as nothing changes, so does what is possible.
+"""Ceilings that earlier runs measured, in the user's cache: they hold as long as the setup does not change.
 
-A file for each setup. A value is kept if nobody else worked on the machine while it was measured, and only a higher
+There is one file for each setup. A value is kept if no other program was busy while it was measured, and only a higher
 one replaces it: other programs, heat and a busy host make ceilings too low, and nothing makes them too high.
 """
 
@@ -26,19 +26,19 @@ from zoo.errors import ZooError
 from zoo.io import files, schema
 from zoo.runtime import STATUS, cpus, mx
 
-# Of threads, instructions and operators.
+# Part of the key, as it chooses threads, instructions and operators.
 _PROBES = Path(__file__).with_name("ceilings.py")
 
 
 @dataclass(frozen=True)
 class _File:
-    """What a file holds; every ceiling with its date."""
+    """The contents of a file; every ceiling has its date."""
 
     ceilings: tuple[Ceiling, ...]
 
 
 def load(of: Iterable[str]) -> tuple[Ceiling, ...]:
-    """What was kept for ``of``, dtypes and "memory", with its dates; what is damaged is as good as never kept."""
+    """Return the ceilings kept for ``of``, dtypes and "memory", with their dates; damaged files count as empty."""
     wanted = set(of)
     if "memory" in wanted:
         wanted |= set(MEMORY)
@@ -46,9 +46,9 @@ def load(of: Iterable[str]) -> tuple[Ceiling, ...]:
 
 
 def keep(ceilings: Sequence[Ceiling], date: str) -> None:
-    """Keep what was measured on ``date`` (ISO 8601), where nobody disturbed it and nothing higher is kept already.
+    """Keep what was measured on ``date`` (ISO 8601), if nothing disturbed it and no higher value is kept already.
 
-    A cache that cannot be written keeps nothing, which is no error.
+    If the cache cannot be written, nothing is kept; this is not an error.
     """
     path = _path()
     new = [replace(each, cached=date) for each in ceilings if _is_sound(each)]
@@ -65,13 +65,13 @@ def keep(ceilings: Sequence[Ceiling], date: str) -> None:
 
 
 def missing(of: Iterable[str], ceilings: Sequence[Ceiling]) -> list[str]:
-    """Those of ``of``, dtypes and "memory", that ``ceilings`` do not tell."""
+    """Return those of ``of``, dtypes and "memory", whose rates ``ceilings`` lack."""
     known = {each.of for each in ceilings if each.rate is not None}
     return [what for what in of if not known.issuperset(MEMORY if what == "memory" else (what,))]
 
 
 def _path() -> Path | None:
-    """The file for this setup; None where there is no home for caches."""
+    """Return the file for this setup; None if there is no directory for caches."""
     try:
         return files.user_cache() / "ceilings" / f"{_key()}.json"
     except ZooError:
@@ -79,7 +79,7 @@ def _path() -> Path | None:
 
 
 def _key() -> str:
-    """Names everything that a ceiling depends on, the program that measures it included."""
+    """Hash everything that a ceiling depends on, including the program that measures it."""
     found = kernels.available()
     tuning = {name: value for name, value in sorted(os.environ.items()) if name.startswith(TUNING)}
     facts = (
@@ -91,7 +91,7 @@ def _key() -> str:
 
 
 def _affinity() -> list[int]:
-    """Processors have cores of several kinds."""
+    """Return the CPUs this process may use; they matter because some processors mix kinds of cores."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 

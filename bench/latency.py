@@ -1,7 +1,7 @@
 """How long single images wait for their logits while requests arrive at a steady rate.
 
-Requests arrive on schedule, whatever became of those before them, and their latency counts from that moment. Where
-each would wait for the answer before it, a slow answer would keep others from arriving, and hide the queue behind it.
+Requests arrive on schedule, whether or not earlier ones are answered, and their latency counts from that moment. If
+each waited for the previous answer, a slow answer would delay later arrivals and hide the queue behind it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from bench.measure import Workload
 from zoo.data import Dataset
 
 _MOST_REQUESTS = 100_000
-_SPIN = 0.001  # seconds before an arrival in which sleeping is not exact enough
+_SPIN = 0.001  # seconds before an arrival, in which sleeping is too inexact
 
 
 def measure(cell: Cell, dataset: Dataset, seconds: float, rate: float | None) -> Latency:
-    """Send requests for about ``seconds``, ``rate`` a second, half of what is possible if that is None."""
+    """Send requests for about ``seconds``, ``rate`` per second, or half of what is possible if that is None."""
     workload = Workload(cell, dataset)
     workload.run(1)  # compiles and allocates
     capacity = _capacity(lambda: workload.run(1), min(1.0, seconds))
@@ -28,10 +28,10 @@ def measure(cell: Cell, dataset: Dataset, seconds: float, rate: float | None) ->
 
 
 def send(answer: Callable[[], object], rate: float, seconds: float) -> tuple[list[float], int, float]:
-    """Call ``answer`` for each request of ``seconds``, and give up on a queue that is not empty after as long again.
+    """Call ``answer`` for each request of ``seconds``; give up if the queue is not empty after twice that time.
 
     Returns the seconds that each request waited from its arrival, how many were answered, and the seconds from the
-    first arrival to the last answer. Those without an answer have waited to the end.
+    first arrival to the last answer. Unanswered requests count as waiting to the end.
     """
     count = min(_MOST_REQUESTS, max(1, int(rate * seconds)))
     start = time.perf_counter() + 2 * _SPIN

@@ -1,4 +1,4 @@
-"""The measuring itself: warm, synchronised, repeated. ``bench`` and ``benchmarks/`` both call these functions."""
+"""The measurement itself: warm, synchronised, repeated. ``bench`` and ``benchmarks/`` both call these functions."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from zoo.recipes import Recipe
 from zoo.runtime import contexts, mx
 from zoo.training import Predictor, TrainingSession
 
-ROUNDS = 5  # at least
-ROUND_SECONDS = 0.4  # at least, so that starting and waiting for the device do not count; less in a short measurement
-_OF_ROUNDS, _OF_BATCHES = 0.6, 0.2  # of the time for a cell
-_ENOUGH_FOR_INTERVAL = 6  # rounds: all of fewer hold the median with less than 95%
-_STEADY = 0.10  # the last warm-up rounds differ by no more
+ROUNDS = 5  # minimum
+ROUND_SECONDS = 0.4  # minimum, so that starting and waiting for the device do not count; less in a short measurement
+_OF_ROUNDS, _OF_BATCHES = 0.6, 0.2  # shares of the time for a cell
+_ENOUGH_FOR_INTERVAL = 6  # rounds; the full range of fewer contains the median with less than 95%
+_STEADY = 0.10  # largest relative difference between the last two warm-up rounds
 _MAX_BATCH_SAMPLES = 500
-_CALIBRATION = 1000  # images that set the ranges of int8, from the end of the training set
+_CALIBRATION = 1000  # images from the end of the training set, which set the ranges of int8
 
 
 class Workload:
-    """A model in a phase, over real data on a context, ready to process batches as :func:`zoo.fit` does."""
+    """A model in one phase, with real data and a context, ready to process batches as :func:`zoo.fit` does."""
 
     def __init__(self, cell: Cell, dataset: Dataset) -> None:
         if cell.batch_size > len(dataset):
@@ -49,7 +49,7 @@ class Workload:
         self._position = 0
 
     def run(self, batches: int) -> Round:
-        """Process that many full batches of images in random order, and wait for the last one."""
+        """Process this many full batches of images in random order, and wait for the last one."""
         return self._timed(np.concatenate([self._next_batch() for _ in range(batches)]))
 
     def epoch(self) -> Round:
@@ -57,7 +57,7 @@ class Workload:
         return self._timed(self._order)
 
     def results(self, order: np.ndarray) -> list[Any]:
-        """What becomes of the images at ``order``, batch by batch: logits, or what a training step measured."""
+        """Return the results for the images at ``order``, batch by batch: logits, or the metrics of training steps."""
         return list(self._run(order))
 
     def _next_batch(self) -> np.ndarray:
@@ -100,7 +100,7 @@ def measure(cell: Cell, dataset: Dataset, seconds: float = 5.0, until: Until | N
 
 
 def _recipe(cell: Cell) -> Recipe:
-    """The model's own recipe, its learning rate scaled down with the batch: overflowing numbers have another speed."""
+    """The model's recipe, its learning rate scaled down for small batches: overflow would change the speed."""
     recipe = MODELS[cell.model].recipe
     scale = min(1.0, cell.batch_size / recipe.batch_size)
     learning_rate = recipe.learning_rate * scale
@@ -110,7 +110,7 @@ def _recipe(cell: Cell) -> Recipe:
 def _warm_up(workload: Workload, of_round: float, seconds: float) -> tuple[int, int, bool]:
     """Run until two rounds of ``of_round`` seconds or more agree, or for ``seconds``.
 
-    Returns batches a round, rounds run, and whether the last two agreed.
+    Returns batches per round, rounds run, and whether the last two agreed.
     """
     workload.run(1)  # compiles and allocates
     batches, spent, rounds = 1, 0.0, [workload.run(1)]
@@ -134,7 +134,7 @@ def _goes_on(rounds: list[Round], seconds: float, until: Until | None) -> bool:
 
 
 def _batch_seconds(workload: Workload, rounds: list[Round], batches: int, seconds: float) -> list[float]:
-    """Time single batches; rounds of one batch are that already."""
+    """Time single batches; rounds of one batch already do."""
     if batches == 1:
         return [each.seconds for each in rounds]
     samples: list[float] = []

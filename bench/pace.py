@@ -1,4 +1,4 @@
-"""How long the rest of a run will take, by the pace of what is done."""
+"""How long the rest of a run will take, estimated from the pace so far."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Pace:
-    """Compares the time that steps took with the time that was expected of them, each kind of step by itself."""
+    """Compares the time that steps took with their expected time, separately for each kind of step."""
 
     _took: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
 
     def note(self, kind: str, expected: float, seconds: float) -> None:
-        """A step that was expected to take ``expected`` seconds took ``seconds``."""
+        """Record that a step expected to take ``expected`` seconds took ``seconds``."""
         self._took[kind].append((expected, seconds))
 
     def seconds(self, steps: Iterable[tuple[str, float]]) -> float:
-        """That ``steps``, kinds and what is expected of them, will take: as much longer as those before them did.
+        """Estimate the time for ``steps``, pairs of a kind and expected seconds, at the pace of the steps so far.
 
-        Where none of a kind is done, all others set its pace; before the first, what is expected counts.
+        A kind with no finished step takes the pace of all others; before the first step, the expected time counts.
         """
         return sum(expected * self._ratio(kind) for kind, expected in steps)
 
     @property
     def is_known(self) -> bool:
-        """Whether anything is done yet."""
+        """Whether any step has finished yet."""
         return bool(self._took)
 
     def _ratio(self, kind: str) -> float:
@@ -36,7 +36,7 @@ class Pace:
 
 
 def duration(seconds: float) -> str:
-    """As people say it: ``40 s``, ``3 min``, ``1 h 20 min``."""
+    """Format a duration for people: ``40 s``, ``3 min``, ``1 h 20 min``."""
     if seconds < 90:
         return f"{max(0.0, seconds):.0f} s"
     minutes = round(seconds / 60)

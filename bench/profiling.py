@@ -13,13 +13,13 @@ from bench.measure import ROUND_SECONDS, Workload
 from zoo.data import Dataset
 from zoo.runtime import mx
 
-_MOST_BATCHES = 100  # of small ones, so that the trace stays small too
+_MOST_BATCHES = 100  # limit for small batches, so that the trace stays small too
 
 
 def profile(cell: Cell, dataset: Dataset) -> tuple[Profile, dict[str, Any]]:
-    """The profile of ``cell``, and its trace as a JSON object of Chrome's.
+    """Return the profile of ``cell``, and its trace as a JSON object in Chrome's format.
 
-    In a process that measures nothing else, as the profiler slows all of it down.
+    Call this in a process that measures nothing else, as the profiler slows the whole process down.
     """
     workload = Workload(cell, dataset)
     workload.run(1)  # compiles and allocates
@@ -31,8 +31,8 @@ def profile(cell: Cell, dataset: Dataset) -> tuple[Profile, dict[str, Any]]:
             filename=str(file),
             profile_memory=False,
             profile_api=False,
-            continuous_dump=False,  # it would write the file again and again, from a thread of its own
-            aggregate_stats=True,  # for nothing but that operators outside of graphs are not run in bulk either
+            continuous_dump=False,  # True would rewrite the file again and again, from a separate thread
+            aggregate_stats=True,  # only so that operators outside of graphs are not run in bulk either
         )
         mx.profiler.set_state("run")
         done = workload.run(batches)
@@ -44,7 +44,7 @@ def profile(cell: Cell, dataset: Dataset) -> tuple[Profile, dict[str, Any]]:
 
 
 def _calls(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Chrome's complete events, the first at time 0: MXNet writes a beginning and an end, and both of them twice."""
+    """Convert to Chrome's complete events, from time 0: MXNet writes begins and ends, and both of them twice."""
     begins = [event for event in events if event["ph"] == "B"]
     ends = [event for event in events if event["ph"] == "E"]
     start = min((begin["ts"] for begin in begins), default=0)
@@ -72,7 +72,7 @@ def _operators(calls: list[dict[str, Any]]) -> tuple[Operator, ...]:
 
 
 def _trace(calls: list[dict[str, Any]], events: list[dict[str, Any]]) -> dict[str, Any]:
-    """``calls`` with the names of the devices that they ran on."""
+    """Return ``calls`` with the names of the devices that they ran on."""
     used = {call["pid"] for call in calls}
     devices = [event for event in events if event["ph"] == "M" and event["pid"] in used]
     return {"traceEvents": [*devices, *calls], "displayTimeUnit": "ms"}

@@ -1,19 +1,19 @@
-"""Result files: what ``python -m bench --json FILE`` and ``--history DIR`` write, and everything that reads them.
+"""Result files: what ``python -m bench --json FILE`` and ``--history DIR`` write, and how they are read.
 
 Schema 4, a JSON object:
 
 - ``schema``: 4;
-- ``environment``: an object as :func:`bench.environment.capture` makes it, with ``date`` (ISO 8601, UTC) and
-  ``revision`` (of git; null outside a checkout; with "+" where files were changed);
-- ``ceilings``: what the machine can do at most, :class:`bench.cells.Ceiling`, those of earlier runs with their date;
-- ``results``: a :class:`bench.cells.Outcome` each: ``cell``, and ``measurement`` or else ``error``;
-- ``latencies`` and ``profiles``, where they were asked for: :class:`bench.cells.Latency` and ``Profile``;
+- ``environment``: an object from :func:`bench.environment.capture`, with ``date`` (ISO 8601, UTC) and
+  ``revision`` (of git; null outside a checkout; with "+" if files had changed);
+- ``ceilings``: the most that the machine can do, as :class:`bench.cells.Ceiling`; those of earlier runs have a date;
+- ``results``: one :class:`bench.cells.Outcome` each: ``cell``, and either ``measurement`` or ``error``;
+- ``latencies`` and ``profiles``, if requested: :class:`bench.cells.Latency` and ``Profile``;
 - ``left_out``: what ``--time-limit`` left no time for, in words.
 
-Fields are those of the dataclasses in ``bench.cells``, in units that are said there. Schema 3 had no
-``left_out``, and no ``others`` and ``cached`` in ceilings, all of which it measured itself; schema 2 no
-``cpu_seconds`` in rounds and no ``reference_seconds`` in measurements either, schema 1 no ``ceilings``. All are
-read, as "not measured". A change of schema takes a number, and a function in ``_MIGRATIONS`` that leads to it.
+Fields and their units are those of the dataclasses in ``bench.cells``. Schema 3 had no ``left_out``, and no ``others``
+and ``cached`` in ceilings, as each run measured all of them itself. Schema 2 also lacked ``cpu_seconds`` in rounds and
+``reference_seconds`` in measurements, and schema 1 ``ceilings``. All are readable; what is missing counts as "not
+measured". A schema change needs a new number, and a function in ``_MIGRATIONS`` that leads to it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from zoo.io.schema import build
 Kind = TypeVar("Kind")
 
 SCHEMA = 4
-_SAID = ("date", "processor", "threads", "cpus_usable", "gpus", "mxnet", "python", "numpy")  # by every table
+_SAID = ("date", "processor", "threads", "cpus_usable", "gpus", "mxnet", "python", "numpy")  # in every table
 
 
 @dataclass(frozen=True)
@@ -48,31 +48,31 @@ class Run:
     results: tuple[Outcome, ...]
     latencies: tuple[Latency, ...] = ()
     profiles: tuple[Profile, ...] = ()
-    left_out: tuple[str, ...] = ()  # what there was no time for, in words
+    left_out: tuple[str, ...] = ()  # what there was no time for
 
     @property
     def date(self) -> datetime.datetime:
-        """When it began, UTC."""
+        """When the run began, in UTC."""
         return datetime.datetime.fromisoformat(self.environment["date"])
 
     @property
     def revision(self) -> str | None:
-        """Of git, with "+" where files were changed; None where there was no checkout."""
+        """The git revision, with "+" if files had changed; None outside a checkout."""
         return self.environment["revision"]
 
     @property
     def measured(self) -> dict[Cell, Measurement]:
-        """Without the cells that failed."""
+        """The measurements of all cells that did not fail."""
         return {each.cell: each.measurement for each in self.results if each.measurement is not None}
 
 
 def document(run: Run) -> dict[str, Any]:
-    """The JSON object that stands for ``run``."""
+    """Return ``run`` as a JSON object."""
     return {"schema": SCHEMA, **asdict(run)}
 
 
 def parse(raw: object) -> Run:
-    """The run that a JSON value of this or an older schema stands for; :class:`ZooError` says why it does for none."""
+    """Return the run in a JSON value of this or an older schema; :class:`ZooError` says why it holds none."""
     if not isinstance(raw, dict) or "results" not in raw:
         raise ZooError("it holds no results of python -m bench")
     schema = raw.get("schema")
@@ -91,7 +91,7 @@ def parse(raw: object) -> Run:
 
 
 def discreet(environment: dict[str, Any]) -> dict[str, Any]:
-    """``environment`` without the variables that versions before told of and this one does not."""
+    """Return ``environment`` without the variables that older versions recorded and this one does not."""
     if "settings" not in environment:
         return environment
     held = environment["settings"]
@@ -99,7 +99,7 @@ def discreet(environment: dict[str, Any]) -> dict[str, Any]:
 
 
 def save(path: Path, run: Run) -> None:
-    """Write ``run`` to ``path`` in this schema; what is there already is replaced at once or not at all."""
+    """Write ``run`` to ``path`` in this schema, replacing an existing file atomically."""
     files.write_text(path, json.dumps(document(run), indent=1) + "\n")
 
 
@@ -108,9 +108,9 @@ def load(path: Path) -> Run: ...
 @overload
 def load(path: Path, parse: Callable[[object], Kind]) -> Kind: ...
 def load(path: Path, parse: Callable[[object], object] = parse) -> object:
-    """The run in a file of any schema up to this one; :class:`DataError` names the file and what is wrong with it.
+    """Load the run in a file of any schema up to this one; :class:`DataError` names the file and what is wrong with it.
 
-    Another ``parse`` makes something else of the JSON value, and raises :class:`ZooError` where it cannot.
+    A different ``parse`` turns the JSON value into something else, and raises :class:`ZooError` if it cannot.
     """
     try:
         return parse(json.loads(Path(path).read_text(encoding="utf-8")))
@@ -125,7 +125,7 @@ def load(path: Path, parse: Callable[[object], object] = parse) -> object:
 
 
 def add_to_history(folder: Path, run: Run, entry: Path | None = None) -> Path:
-    """Save ``run`` in a new file named by date and revision, or once more in ``entry``; returns the file."""
+    """Save ``run`` to a new file named by date and revision, or again to ``entry``; returns the file."""
     if entry is not None:
         save(entry, run)
         return entry
@@ -133,7 +133,7 @@ def add_to_history(folder: Path, run: Run, entry: Path | None = None) -> Path:
     for number in itertools.count(1):
         path = folder / f"{stem}{f'-{number}' if number > 1 else ''}.json"
         try:
-            path.touch(exist_ok=False)  # nobody else gets this name
+            path.touch(exist_ok=False)  # reserves this name
         except FileExistsError:
             continue
         save(path, run)
@@ -142,7 +142,7 @@ def add_to_history(folder: Path, run: Run, entry: Path | None = None) -> Path:
 
 
 def load_history(folder: Path) -> list[Run]:
-    """All runs in ``folder``, the oldest first; a file that cannot be read is left out, and a warning names it."""
+    """Load all runs in ``folder``, oldest first; a file that cannot be read is left out, and a warning names it."""
     if not Path(folder).is_dir():
         raise DataError(f"{folder} is no folder of results: python -m bench --history {folder} makes it")
     runs: list[Run] = []
@@ -155,7 +155,7 @@ def load_history(folder: Path) -> list[Run]:
 
 
 def is_date(text: object) -> bool:
-    """Whether it is a date and time in ISO 8601, with its distance from UTC."""
+    """Whether ``text`` is a date and time in ISO 8601 with a UTC offset."""
     try:
         return isinstance(text, str) and datetime.datetime.fromisoformat(text).utcoffset() is not None
     except ValueError:
@@ -163,7 +163,7 @@ def is_date(text: object) -> bool:
 
 
 def _check(run: Run) -> None:
-    """What types do not say."""
+    """Check what types do not express."""
     for name in (*_SAID, "revision"):
         if name not in run.environment:
             raise ZooError(f"its environment lacks {name!r}")
@@ -208,8 +208,8 @@ def _with_reference(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_it_is(raw: dict[str, Any]) -> dict[str, Any]:
-    """What the next schema has more has defaults."""
+    """The fields that the next schema adds have defaults."""
     return raw
 
 
-_MIGRATIONS = {1: _with_ceilings, 2: _with_reference, 3: _as_it_is}  # from that schema to the next
+_MIGRATIONS = {1: _with_ceilings, 2: _with_reference, 3: _as_it_is}  # from each schema to the next

@@ -1,11 +1,10 @@
-"""The environment variables that results tell: those that change speed or what is computed, by name.
+"""The environment variables that results record, by name: those that change speed or what is computed.
 
-Whatever else is set is nobody's business: variables hold tokens and passwords, under the prefixes of these too
-(``NVIDIA_API_KEY``). So nothing is told but what is listed here, and a value only where it looks like one of the
-setting: a number or a switch, or words of its few letters and signs. Settings that are paths, or that only print
-more, are not listed.
+All others stay private: variables hold tokens and passwords, even under the same prefixes (``NVIDIA_API_KEY``). So only
+the variables listed here are recorded, and a value only if it has the expected form: a number or a switch, or short
+text of letters, digits and a few signs. Settings that are paths, or that only print more, are not listed.
 
-The names are those of MXNet 1.9.1's ``env_var.md`` and source, oneDNN, OpenMP (GCC's and LLVM's), OpenBLAS, MKL, CUDA.
+The names come from MXNet 1.9.1's ``env_var.md`` and source, oneDNN, OpenMP (GCC and LLVM), OpenBLAS, MKL and CUDA.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ _FEW_WORDS = re.compile(r"[\w ,.:;=+*@|{}()-]{0,100}", re.ASCII)  # without "/":
 
 
 def told(environment: Mapping[str, object]) -> dict[str, str]:
-    """What results tell of ``environment``, sorted by name; of an older result's settings too."""
+    """Return what results record of ``environment``, sorted by name; also filters an older result's settings."""
     return {name: _told(name, str(value)) for name, value in sorted(environment.items()) if name in _NUMBERS | _WORDS}
 
 

@@ -1,4 +1,4 @@
-"""A sweep: cells, latencies, profiles and ceilings, one process after the other, within a limit of time."""
+"""A sweep: cells, latencies, profiles and ceilings, one process after another, within a time limit."""
 
 from __future__ import annotations
 
@@ -18,53 +18,54 @@ from bench.sides import runner
 
 CEILINGS = ("auto", "measure", "cached", "skip")
 LEFT_OUT = "left out for want of time"
-_START = 3.5  # seconds that a cell takes besides measuring: importing, loading, compiling, the first batches
+_START = 3.5  # seconds that a cell takes besides measuring: imports, loading, compiling, the first batches
 _OF_CELL = 1.3  # times the seconds of a cell: rounds, single batches, the rest of the warm-up, an epoch
-_PROBE, _OF_PROBE = 1.0, 3.0  # seconds for a ceiling, and seconds that this takes in all
+_PROBE, _OF_PROBE = 1.0, 3.0  # seconds to measure a ceiling, and seconds that this takes in total
 
 Result = Union[Outcome, Latency, Profile, "list[Ceiling]"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured, and how."""
+    """What to measure, and how."""
 
     cells: tuple[Cell, ...]
     latencies: tuple[Cell, ...] = ()
     profiles: Path | None = None  # folder for the traces of all cells; None: no profiles
-    data: str | None = None  # as --data has it
+    data: str | None = None  # the value of --data
     seconds: float = 1.5  # for each cell
     until: Until | None = None
-    rate: float | None = None  # requests a second, for the latencies
+    rate: float | None = None  # requests per second, for the latencies
     ceilings: str = "auto"  # one of CEILINGS
-    deadline: float | None = None  # of time.monotonic(): when everything has to be done; None: no limit
+    deadline: float | None = None  # on time.monotonic(): when everything must be done; None: no limit
 
 
 @dataclass(frozen=True)
 class Event:
-    """A step begins or is done."""
+    """A step starts or has finished."""
 
     run: Run  # all results so far
     number: int  # of the step, from 1
     total: int  # number of steps
     text: str  # what the step is
-    said: str | None  # what came of it; None: it begins
-    left: float  # seconds that all that is not done will take, about
+    said: str | None  # its result; None: it starts
+    left: float  # estimated seconds for everything not done yet
 
 
 @dataclass(frozen=True)
 class _Step:
-    kind: str  # steps of a kind take about as much longer or shorter than expected as each other
+    kind: str  # steps of a kind miss their expected time by about the same factor
     text: str
     expected: float  # seconds
     work: Callable[..., Result]  # takes at_most
 
 
 def measured(plan: Plan, environment: dict[str, Any]) -> Iterator[Event]:
-    """Do all of ``plan``: cells first, ceilings last, those that are cached aside.
+    """Carry out ``plan``: cells first, and last the ceilings that are not cached.
 
-    What would end after the deadline by the pace so far is not begun, and what is not done by then is ended; both are
-    in the run's ``left_out``. ``environment`` is that of :func:`bench.environment.capture`.
+    A step that would end after the deadline at the current pace is not started, and a step still running at the
+    deadline is stopped; the run's ``left_out`` names both. ``environment`` comes from
+    :func:`bench.environment.capture`.
     """
     wanted = _wanted(plan)
     known = kept.load(wanted) if plan.ceilings in ("auto", "cached") else ()
@@ -78,20 +79,20 @@ def measured(plan: Plan, environment: dict[str, Any]) -> Iterator[Event]:
         yield Event(run, number, len(steps), step.text, None, _left([step, *rest], pace, plan.deadline))
         result = _result(step, pace, plan.deadline)
         run = _extended(run, step, result, environment["date"])
-        if plan.ceilings == "auto" and number == len(steps):  # all is done, but for what proves to be wrong
+        if plan.ceilings == "auto" and number == len(steps):  # all done, except for cached ceilings that proved wrong
             steps += map(_ceiling, _too_low(run, again))
             again = wanted
         yield Event(run, number, len(steps), step.text, _said(result), _left(steps[number:], pace, plan.deadline))
 
 
 def _wanted(plan: Plan) -> list[str]:
-    """The ceilings that concern these cells."""
+    """The ceilings that matter for these cells."""
     dtypes = dict.fromkeys(cell.dtype for cell in plan.cells if "gpu" not in cell.context)
     return [*dtypes, "memory"] if dtypes and plan.ceilings != "skip" else []
 
 
 def _too_low(run: Run, measured: list[str]) -> list[str]:
-    """Ceilings from the cache that a cell has exceeded."""
+    """Cached ceilings that a cell has exceeded."""
     known = {each.of: each.rate for each in run.ceilings if each.rate is not None and each.cached is not None}
     cached = {of: rate for of, rate in known.items() if of not in measured}
     reached = [
@@ -102,7 +103,7 @@ def _too_low(run: Run, measured: list[str]) -> list[str]:
 
 
 def _steps(plan: Plan) -> list[_Step]:
-    """Without the ceilings."""
+    """All steps except the ceilings."""
     of_cell = max(_OF_CELL * plan.seconds, plan.until.limit if plan.until else 0)
     cells = [
         _Step("cell", str(cell), _START + of_cell, partial(runner.run, cell, plan.data, plan.seconds, plan.until))
@@ -126,13 +127,13 @@ def _ceiling(what: str) -> _Step:
 
 
 def _left(steps: list[_Step], pace: Pace, deadline: float | None) -> float:
-    """Seconds that ``steps`` will take, or until the deadline if that is less."""
+    """Seconds that ``steps`` will take, or seconds until the deadline if that is less."""
     expected = pace.seconds((step.kind, step.expected) for step in steps)
     return expected if deadline is None else max(0.0, min(expected, deadline - time.monotonic()))
 
 
 def _result(step: _Step, pace: Pace, deadline: float | None) -> Result | None:
-    """None where there was not time enough; as nothing is known of the pace before it, the first step is tried."""
+    """Run ``step``; None if there is too little time. The first step is tried anyway, as the pace is still unknown."""
     started = time.monotonic()
     at_most = None if deadline is None else deadline - started
     if at_most is not None and (

@@ -18,7 +18,7 @@ from bench.results import Run, document
 
 FORMATS = sorted({*tabulate_formats, "csv", "json"})
 BARE = {style for style in FORMATS if style in ("html", "unsafehtml", "tsv") or style.startswith("latex")}
-_ENOUGH_FOR_P95 = 20  # samples; with fewer it is little more than their maximum
+_ENOUGH_FOR_P95 = 20  # samples; with fewer, the p95 is little more than their maximum
 
 COLUMNS = (
     "model", "context", "dtype", "batch", "phase", "images/s", "spread", "95% interval", "ms/batch p50", "p95",
@@ -36,10 +36,10 @@ def render(
     profiles: Sequence[Profile] = (),
     left_out: Sequence[str] = (),
 ) -> str:
-    """The table in one of :data:`FORMATS`, for people with what they need to read it.
+    """Render the table in one of :data:`FORMATS`; for people, together with what they need to read it.
 
-    Formats that programs read hold the table alone; in those of :data:`BARE` that leaves :func:`remarks` unsaid. JSON
-    holds everything, and only there latencies and profiles are in it; for the others, :mod:`bench.details` is.
+    Formats that programs read hold the table alone, so those of :data:`BARE` lack the :func:`remarks`. JSON holds
+    everything; only there does the result include latencies and profiles, which :mod:`bench.details` renders otherwise.
     """
     if style == "json":
         held = (tuple(ceilings), tuple(outcomes), tuple(latencies), tuple(profiles), tuple(left_out))
@@ -60,11 +60,11 @@ def render(
 
 
 def lay_out(rows: Sequence[Sequence[object]], columns: Sequence[str], left: Container[str], style: str) -> str:
-    """A table in one of tabulate's formats, the columns ``left`` to the left and the others to the right."""
+    """Format a table in one of tabulate's formats, with the columns ``left`` aligned left and the others right."""
     return tabulate(
         rows,
         columns,
-        tablefmt="latex" if style == "latex_raw" else style,  # raw, a percent sign would begin a comment
+        tablefmt="latex" if style == "latex_raw" else style,  # in raw LaTeX, a percent sign would start a comment
         disable_numparse=True,
         colalign=["left" if column in left else "right" for column in columns],
     )
@@ -79,12 +79,12 @@ def remarks(
 
 
 def omitted(left_out: Sequence[str]) -> list[str]:
-    """A line on what a limit left no time for, if anything."""
+    """Return a line on what the time limit left out, if anything."""
     return [f"left out for want of time: {'; '.join(left_out)}"] if left_out else []
 
 
 def rounded(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple[str, ...]:
-    """The outcome in :data:`COLUMNS`, for people."""
+    """Return the outcome as a row of :data:`COLUMNS`, for people."""
     cell, result = outcome.cell, outcome.measurement
     facts = (cell.model, cell.context, cell.dtype, str(cell.batch_size), cell.phase)
     if result is None:
@@ -106,7 +106,7 @@ def rounded(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple[str, ...]:
 
 
 def exact(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple[object, ...]:
-    """The same in full, and behind it the peak in GFLOP/s, where the images come from and the error."""
+    """Return the same row in full precision, followed by the peak in GFLOP/s, the images' source and the error."""
     cell, result = outcome.cell, outcome.measurement
     facts = (cell.model, cell.context, cell.dtype, cell.batch_size, cell.phase)
     if result is None:
@@ -172,7 +172,7 @@ def _data(outcomes: Sequence[Outcome]) -> str:
 
 
 def _at_most(ceilings: Sequence[Ceiling]) -> list[str]:
-    """The ceilings in a line, and in another what could not be measured."""
+    """Return the ceilings in one line, and in another what could not be measured."""
     known = [rate(each) for each in ceilings if each.rate is not None]
     unknown = [f"{each.of} ({each.how})" for each in ceilings if each.rate is None]
     return [f"at most: {', '.join(known)}"] * bool(known) + [f"at most, not known: {', '.join(unknown)}"] * bool(
@@ -181,15 +181,15 @@ def _at_most(ceilings: Sequence[Ceiling]) -> list[str]:
 
 
 def rate(ceiling: Ceiling) -> str:
-    """A ceiling that is known, in words: GB/s of memory, GOP/s of int8, GFLOP/s of everything else."""
+    """Describe a known ceiling: GB/s for memory, GOP/s for int8, GFLOP/s for everything else."""
     if ceiling.of in MEMORY:
         return f"{ceiling.rate:,.0f} GB/s {ceiling.of}{_said(ceiling)}"
-    unit = "GOP/s" if ceiling.of == "int8" else "GFLOP/s"  # integers have no floating point
+    unit = "GOP/s" if ceiling.of == "int8" else "GFLOP/s"  # int8 does no floating-point operations
     return f"{ceiling.rate:,.0f} {unit} {ceiling.of}{_said(ceiling)}"
 
 
 def _said(ceiling: Ceiling) -> str:
-    """How, when and beside what it was reached, where that is not as it should be."""
+    """Say how, when and beside what other load it was reached, where that is not ideal."""
     said = [
         ceiling.how if ceiling.of not in MEMORY and ceiling.how != ARITHMETIC else "",
         f"measured {ceiling.cached[:10]}" if ceiling.cached else "",

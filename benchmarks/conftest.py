@@ -1,4 +1,4 @@
-"""What all benchmarks share: data, what is recorded beside the times, and comparisons with runs that were saved."""
+"""What all benchmarks share: data, facts recorded beside the times, and comparisons with saved runs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import zoo
 from bench import environment
 from benchmarks import rounds
 
-FACTORS: pytest.StashKey[list[float | None]] = pytest.StashKey()  # of saved benchmarks, as rounds.slow_down gave them
-_OF_ITS_RUN = ("date", "load_average", "revision")  # other in every run, and no other machine for that
+FACTORS: pytest.StashKey[list[float | None]] = pytest.StashKey()  # of saved benchmarks, from rounds.slow_down
+_OF_ITS_RUN = ("date", "load_average", "revision")  # they differ between runs on the same machine, too
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,7 @@ def mnist() -> zoo.MNIST:
 
 @pytest.fixture
 def measure(benchmark, request: pytest.FixtureRequest) -> Callable[..., object]:
-    """:func:`benchmarks.rounds.run` for this test; runs to compare with get the machine's speed of now."""
+    """Call :func:`benchmarks.rounds.run` for this test, and scale saved runs to the machine's current speed."""
 
     def run(target: Callable, *args: object, **options: object) -> object:
         session = _session(request.config)
@@ -39,7 +39,7 @@ def measure(benchmark, request: pytest.FixtureRequest) -> Callable[..., object]:
 
 @pytest.fixture
 def record(benchmark) -> Callable[..., None]:
-    """Put facts into ``extra_info``, and images/s if each round was that many ``images``."""
+    """Put facts into ``extra_info``, and images/s if each round processed ``images`` of them."""
 
     def add(images: int | None = None, **facts: object) -> None:
         benchmark.extra_info.update(facts)
@@ -50,7 +50,7 @@ def record(benchmark) -> Callable[..., None]:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Say before hours of work what pytest-benchmark finds out after it, and let a first run be one."""
+    """Report before hours of work what pytest-benchmark notices only afterwards, and allow a first run."""
     options, benchmarks = session.config.option, _session(session.config)
     if benchmarks is None or not options.benchmark_compare_fail or benchmarks.compared_mapping:
         return
@@ -58,7 +58,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         raise pytest.UsageError("--benchmark-compare-fail needs --benchmark-compare, which says what to compare with")
     if options.benchmark_compare is not True:
         raise pytest.UsageError(f"no saved run is called {options.benchmark_compare} in {benchmarks.storage}")
-    benchmarks.compare_fail = None  # the first run on this machine: there is nothing yet that it could fall behind
+    benchmarks.compare_fail = None  # the first run on this machine: there is nothing to fall behind yet
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -87,7 +87,7 @@ def pytest_benchmark_compare_machine_info(benchmarksession, machine_info: dict, 
     changes = [_change(name, saved.get(name), fact) for name, fact in now.items() if saved.get(name) != fact]
     if changes:
         benchmarksession.logger.warning(f"The saved run had another environment: {', '.join(changes)}")
-    # pytest-benchmark compares these next, clock rates of this moment included, and would print them both in full.
+    # pytest-benchmark compares these next, including current clock rates, and would print both in full.
     compared_benchmark["machine_info"] = machine_info
 
 
@@ -96,5 +96,5 @@ def _change(name: str, then: object, now: object) -> str:
 
 
 def _session(config: pytest.Config):
-    """pytest-benchmark's own."""
+    """Return pytest-benchmark's own session."""
     return config.pluginmanager.getplugin("pytest-benchmark")

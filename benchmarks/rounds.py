@@ -1,7 +1,7 @@
-"""Rounds with the reference workload before each, and saved runs as they would be at the machine's speed of now.
+"""Rounds with the reference workload before each, and saved runs scaled to the machine's current speed.
 
-Shared machines change their speed by a factor of two within minutes. What a round takes relative to a workload that no
-change to this project changes, timed just before it, moves less.
+Shared machines change their speed by a factor of two within minutes. The time of a round relative to a workload that no
+change to this project affects, timed just before it, varies less.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import reference
 
-SECONDS = 2.0  # for rounds: the machine changes its speed for parts of a second, and the median has to see both
+SECONDS = 2.0  # for rounds: the speed changes for parts of a second at a time, and the median must cover both
 FEWEST, MOST = 7, 100  # rounds
-REFERENCE_SHARE = 0.2  # of a round's time, for the reference workload before it; once, where that takes longer
+REFERENCE_SHARE = 0.2  # of a round's time, for the reference workload before it, which runs at least once
 _TIMES = ("min", "max", "mean", "stddev", "median", "iqr", "q1", "q3", "ld15iqr", "hd15iqr", "total")
 
 
@@ -29,10 +29,10 @@ def run(
     warmup_rounds: int = 1,
     fewest: int = FEWEST,
 ) -> object:
-    """Give what ``target`` returns, after rounds of it for about :data:`SECONDS`, each after a ``setup``.
+    """Run rounds of ``target`` for about :data:`SECONDS`, each after a ``setup``, and return what it returns.
 
-    ``extra_info`` gets ``reference_seconds``: what the reference workload took by ``clock``, such that the median of
-    the rounds' seconds divided by it is the median of their seconds relative to the workload before each.
+    ``extra_info`` gets ``reference_seconds``, a time of the reference workload by ``clock``: the median of the rounds'
+    seconds divided by it is the median of their seconds relative to the workload before each.
     """
     if benchmark.disabled:
         return benchmark.pedantic(target, args=args, setup=setup)
@@ -52,9 +52,9 @@ def run(
 
 
 def slow_down(saved: dict, reference_seconds: float) -> float | None:
-    """Give a saved benchmark the times that it would take where the reference workload takes ``reference_seconds``.
+    """Scale a saved benchmark's times to a machine on which the reference workload takes ``reference_seconds``.
 
-    Returns by how much, or None for one that was saved without.
+    Returns the factor, or None for a benchmark that was saved without that workload.
     """
     before = saved["extra_info"].get("reference_seconds")
     if before is None:
@@ -65,7 +65,7 @@ def slow_down(saved: dict, reference_seconds: float) -> float | None:
 
 
 def _warm_up(target: Callable, args: tuple, setup: Callable[[], None], rounds: int) -> float:
-    """Give the seconds that the last of these rounds took; :data:`SECONDS` if there is none."""
+    """Return the seconds that the last of these rounds took; :data:`SECONDS` if there is none."""
     took = SECONDS
     for _ in range(rounds):
         setup()

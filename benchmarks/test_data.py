@@ -39,7 +39,7 @@ def test_recordio(measure, record, packed: Path, mnist):
 
 @pytest.mark.benchmark(group=f"data: batches of {BATCH_SIZE} in random order")
 def test_pixels(measure, record, mnist):
-    """What every network's batches begin with: a predictor of which the network is nothing but the pixels."""
+    """What every network's batches begin with: a predictor whose network only passes the pixels on."""
     identity = Predictor(mx.gluon.nn.Flatten(), mnist.train, [mx.cpu()], BATCH_SIZE)
     order = np.random.default_rng(0).permutation(len(mnist.train))[: 50 * BATCH_SIZE]
     batches = measure(lambda: list(identity.run(order)), warmup_rounds=2)

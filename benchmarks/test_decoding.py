@@ -1,4 +1,4 @@
-"""What training from a ``.rec`` file waits for before its first epoch: decoding at first, the cache from then on."""
+"""What training from a ``.rec`` file waits for before its first epoch: decoding at first, later the cache."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rec(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("kept", [False, True], ids=["decoded", "kept"])
 def test_loading(measure, record, kept: bool, rec: Path, monkeypatch, tmp_path: Path):
-    """10,000 JPEGs of quality 95, from a file that the system has in memory."""
+    """10,000 JPEGs of quality 95, from a file in the page cache."""
     monkeypatch.setattr(decoded, "folder", lambda: tmp_path / "decoded")
     zoo.load_records(rec)
 

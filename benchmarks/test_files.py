@@ -1,4 +1,4 @@
-"""Every model to files and back."""
+"""Saves every model to files, and loads it back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every model in every phase of its training and prediction, each with a look at what it computes."""
+"""Every model in every phase of training and prediction, each with a check of what it computes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from zoo.runtime import mx
 
 BATCH_SIZE = 200
 EPOCH_BATCH_SIZE = 50
-TOLERANCES = {"float32": 1e-4, "bfloat16": 0.03}  # of the logits, relative to the largest of them
+TOLERANCES = {"float32": 1e-4, "bfloat16": 0.03}  # of the logits, relative to the largest one
 
 
 def _names_and_dtypes() -> list[tuple[str, str]]:
-    """Every model in float32, and in what "auto" makes of its dtype here if that is another."""
+    """Every model in float32, and in the dtype that "auto" chooses here if that is another."""
     auto = {name: Execution.of(zoo.get_model(name), dtype="auto").dtype for name in zoo.list_models()}
     return [(name, dtype) for name in auto for dtype in dict.fromkeys(("float32", auto[name]))]
 
@@ -35,7 +35,7 @@ def _is_slow(name: str) -> bool:
 @pytest.mark.benchmark(group=f"forward, batches of {BATCH_SIZE}")
 @pytest.mark.parametrize("name, dtype", _names_and_dtypes())
 def test_forward(measure, record, name: str, dtype: str, mnist):
-    """Batches of 200 images, warm, from an idle device to an idle device; logits as the plain network has them."""
+    """Batches of 200 images, warm, from an idle device to an idle device; the logits match the plain network's."""
     cell = Cell(name, "cpu", dtype, BATCH_SIZE, "infer")
     workload, batches = Workload(cell, mnist.train), 1 if _is_slow(name) else 20
     done = measure(workload.run, batches, warmup_rounds=2)
@@ -65,11 +65,11 @@ def test_training_step(measure, record, name: str, dtype: str, mnist):
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_epoch(measure, record, name: str, mnist):
-    """One epoch over a part of MNIST in the dtype that is faster here, after which the network reads digits."""
+    """One epoch over a part of MNIST in the dtype that is faster here, after which the network recognises digits."""
     dtype = Execution.of(zoo.get_model(name), dtype="auto").dtype
     cell = Cell(name, "cpu", dtype, EPOCH_BATCH_SIZE, "train")
     slow = _is_slow(name)
-    few = zoo.get_card(name).parameters < 5000  # with which a network learns more slowly
+    few = zoo.get_card(name).parameters < 5000  # networks with so few learn more slowly
     part = mnist.train[: 3000 if slow else 24_000 if few else 8000]
     trained: list[Workload] = []
 

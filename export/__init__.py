@@ -1,10 +1,10 @@
-"""Trained networks as files that other programs run, and files of MXNet's as networks.
+"""Export trained networks as files that other programs run, and load MXNet's files as networks.
 
     import export
     export.to_symbol(net, "digits/cnn7")  # digits/cnn7-symbol.json and digits/cnn7-0000.params
-    export.to_onnx(net, "digits/cnn7.onnx")  # with the package onnx
-    print(export.verify("digits/cnn7.onnx", net, mnist.test))  # beside every installed runtime
-    net = export.load_symbol("digits/cnn7")  # any network of MXNet's
+    export.to_onnx(net, "digits/cnn7.onnx")  # needs the package onnx
+    print(export.verify("digits/cnn7.onnx", net, mnist.test))  # against every installed runtime
+    net = export.load_symbol("digits/cnn7")  # any MXNet network
 
 Names are imported when they are first used, so ``import export`` does not load MXNet.
 """
@@ -13,7 +13,7 @@ from importlib import import_module
 
 import zoo  # noqa: F401  so that MXNet works wherever it is imported from now on
 
-TYPE_CHECKING = False  # as in typing, whose import would take longer than all that is here
+TYPE_CHECKING = False  # as in typing, whose import takes longer than everything here
 if TYPE_CHECKING:  # the names of _HOMES, for editors and type checkers
     from export.loading import SymbolError as SymbolError
     from export.loading import load_symbol as load_symbol
@@ -33,7 +33,7 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 
-if not TYPE_CHECKING:  # to which any name would do
+if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> object:
         if name not in _HOMES:

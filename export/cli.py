@@ -1,4 +1,4 @@
-"""``python -m export``: a trained model as files for other programs, written once they are verified."""
+"""``python -m export``: write a trained model as files for other programs, once they are verified."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from zoo.data import Dataset
     from zoo.runtime import mx
 
-_RANDOM_ITEMS = 50  # that a network which is not the zoo's is verified with
+_RANDOM_ITEMS = 50  # inputs for verifying a network that is not the zoo's
 _PREPROCESSING = {False: "pixels from 0 (background) to 255 (ink), divided by 255", True: "none: pixels from 0 to 255"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the network, its weights, and what is written of it where."""
+    """Declare the options for the network, its weights and the files to write."""
     parser.add_argument("model", nargs="?", type=model, help="a name from python -m zoo list")
     parser.add_argument("--symbol", metavar="FILE", type=path, help="instead of a name: any network's -symbol.json")
     add_params(parser)
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write what was asked for, all of it or nothing; 1 where a runtime computes something else."""
+    """Write the requested files, all or none; returns 1 if a runtime computes something else."""
     if (arguments.model is None) == (arguments.symbol is None):
         raise ZooError("name a model of the zoo, or a file with --symbol: one of the two")
     if arguments.symbol is not None and arguments.params is None:

@@ -1,4 +1,4 @@
-"""What a network computes at inference, as a graph with one input and without labels."""
+"""The inference graph of a network, with one input and without labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoo.models import weights
 from zoo.runtime import mx
 
 INPUT = "data"
-# Operators that exist for their gradients, and what they compute at inference.
+# Training heads: operators that exist for their gradients, and what they compute at inference.
 _HEADS = {
     "LinearRegressionOutput": "_copy",
     "LogisticRegressionOutput": "sigmoid",
@@ -21,7 +21,7 @@ _HEADS = {
 
 
 def graph_of(net: mx.gluon.HybridBlock) -> Graph:
-    """The graph of ``net`` from the variable "data", its training heads replaced by what they compute."""
+    """Return the graph of ``net`` from the variable "data", with training heads replaced by what they compute."""
     try:
         symbol = symbol_of(net)
     except (TypeError, ValueError, AssertionError) as error:
@@ -30,7 +30,7 @@ def graph_of(net: mx.gluon.HybridBlock) -> Graph:
 
 
 def without_heads(graph: Graph) -> Graph:
-    """``graph`` with its ``SoftmaxOutput`` and the like replaced, which frees it of their labels."""
+    """Replace ``SoftmaxOutput`` and similar heads of ``graph``, which removes their labels; returns ``graph``."""
     for node in [node for node in graph.nodes() if node.operator in _HEADS]:
         operator, attributes = _HEADS[node.operator], {}
         if node.is_set("preserve_shape"):
@@ -42,7 +42,7 @@ def without_heads(graph: Graph) -> Graph:
 
 
 def label_names(graph: Graph) -> set[str]:
-    """Variables that nothing but the labels of training heads is taken from."""
+    """Return the variables that are used only as labels of training heads."""
     labels: set[str] = set()
     others = {node.name for node, _ in graph.heads}
     for node in graph.nodes():
@@ -53,7 +53,7 @@ def label_names(graph: Graph) -> set[str]:
 
 
 def finite_state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
-    """:func:`zoo.models.weights.state`; :class:`ZooError` names a weight that holds what is no finite number."""
+    """Return :func:`zoo.models.weights.state`; :class:`ZooError` names a weight with values that are not finite."""
     arrays = weights.state(net)
     for name, array in arrays.items():
         if not np.isfinite(weights.widened(array)).all():

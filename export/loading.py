@@ -1,4 +1,4 @@
-"""Reading MXNet's exchange format, checked before MXNet sees it: a damaged graph can end the whole process there."""
+"""Read MXNet's exchange format, checked before MXNet sees it, because a damaged graph can crash the process there."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from zoo.models import weights
 from zoo.runtime import mx
 
 _ENDING = "-symbol.json"
-_ATTRIBUTES = ("attrs", "attr", "param")  # what MXNet called them from 0.11 on, and before
-_ANNOTATIONS = ("ctx_group", "force_mirroring", "lr_mult", "wd_mult")  # as old files have them, without underscores
-# MXNet divides by these, or makes as many of something, without a look.
+_ATTRIBUTES = ("attrs", "attr", "param")  # MXNet's names for attributes, from 0.11 on and before
+_ANNOTATIONS = ("ctx_group", "force_mirroring", "lr_mult", "wd_mult")  # in old files, without underscores
+# MXNet divides by these, or creates that many of something, without checking them.
 _COUNTS = {
     "block_size", "dilate", "kernel", "num_args", "num_group", "num_groups", "num_outputs", "output_size", "scale",
     "stride",
@@ -33,7 +33,7 @@ _WITH_CODE = ("Custom", "_Native", "_NDArray")  # operators whose code is not in
 
 
 class SymbolError(ZooError, ValueError):
-    """A ``-symbol.json`` that is missing, damaged or no symbol of MXNet's."""
+    """A ``-symbol.json`` that is missing, damaged or not an MXNet symbol."""
 
 
 def load_symbol(
@@ -42,11 +42,11 @@ def load_symbol(
     epoch: int = 0,
     input_shape: tuple[int, ...] = INPUT_SHAPE,
 ) -> mx.gluon.SymbolBlock:
-    """The network in ``PREFIX-symbol.json`` and ``PREFIX-EPOCH.params``, on the CPU, from its data to its outputs.
+    """Load the network in ``PREFIX-symbol.json`` and ``PREFIX-EPOCH.params``, on the CPU.
 
-    ``symbol`` is the path of the first or just the prefix, and ``params`` another file of parameters. A training head
-    such as ``SoftmaxOutput`` is replaced by what it computes at inference, so that no labels are asked for.
-    ``input_shape`` is what the network takes, without the batch; all shapes are checked with it. Raises
+    ``symbol`` is the path of the first file or just the prefix; ``params`` names another file of parameters. A training
+    head such as ``SoftmaxOutput`` is replaced by what it computes at inference, so that no labels are needed.
+    ``input_shape`` is the shape of the network's input without the batch; all shapes are checked with it. Raises
     :class:`SymbolError` or :class:`zoo.errors.WeightsError` for files that are damaged or do not belong together.
     """
     prefix = str(symbol)[: -len(_ENDING)] if str(symbol).endswith(_ENDING) else str(symbol)
@@ -60,7 +60,7 @@ def load_symbol(
     data = _only_input(loaded, arrays, labels, path, origin)
     inference.without_heads(graph)
     for node in graph.nodes():
-        # Without annotations: they are for training, or state what the parameters show themselves.
+        # Drop annotations: they are for training, or repeat what the parameters themselves show.
         node.attributes = {key: value for key, value in node.attributes.items() if not key.startswith("__")}
         if node.is_variable and node.name == data:
             node.name = inference.INPUT
@@ -71,7 +71,7 @@ def load_symbol(
 
 
 def _read(path: Path) -> mx.sym.Symbol:
-    """The symbol in ``path``."""
+    """Read and check the symbol in ``path``."""
     try:
         text = path.read_bytes().decode()
     except OSError as error:
@@ -95,7 +95,7 @@ def _read(path: Path) -> mx.sym.Symbol:
 
 
 class _Damage(Exception):
-    """What is wrong with a graph."""
+    """A defect of a graph."""
 
 
 def _check(raw: object) -> None:
@@ -103,7 +103,7 @@ def _check(raw: object) -> None:
     nodes = raw.get("nodes")
     if not isinstance(nodes, list) or not nodes:
         raise _Damage("it has no nodes")
-    outputs: list[int] = []  # how many each node has
+    outputs: list[int] = []  # number of outputs of each node
     names: set[str] = set()
     for number, node in enumerate(nodes):
         if not isinstance(node, dict) or not all(isinstance(node.get(key), str) for key in ("op", "name")):
@@ -131,7 +131,7 @@ def _check(raw: object) -> None:
 
 
 def _entries(value: object, outputs: list[int], what: str) -> list[list[int]]:
-    """References to outputs of nodes that come before, as pairs or triples of numbers."""
+    """Check references to outputs of earlier nodes, as pairs or triples of integers; returns them."""
     if not isinstance(value, list):
         raise _Damage(f"{what} are missing")
     for entry in value:
@@ -158,7 +158,7 @@ def _attributes(node: dict[str, object], label: str) -> dict[str, str]:
 
 
 def _signature(operator: str, attributes: dict[str, str], label: str) -> tuple[int, int]:
-    """How many inputs an operator takes and how many outputs it has, asked of MXNet for it alone."""
+    """Ask MXNet how many inputs and outputs an operator has, by creating it on its own."""
     from mxnet.base import _LIB, MXNetError, c_str, c_str_array, check_call
 
     if operator in _WITH_CODE:
@@ -184,7 +184,7 @@ def _signature(operator: str, attributes: dict[str, str], label: str) -> tuple[i
 def _only_input(
     symbol: mx.sym.Symbol, arrays: dict[str, np.ndarray], labels: set[str], path: Path, origin: Path
 ) -> str:
-    """The one variable that is neither a parameter nor a label."""
+    """Return the one variable that is neither a parameter nor a label."""
     given = {name.split(":", 1)[-1] for name in arrays}
     wanted = set(symbol.list_inputs())
     foreign, missing = sorted(given - wanted), sorted(wanted - given - labels)
@@ -205,7 +205,7 @@ def _some(names: list[str]) -> str:
 
 
 def _fit(graph: Graph, arrays: dict[str, np.ndarray], input_shape: tuple[int, ...], path: Path, origin: Path) -> None:
-    """Shapes and dtypes of the parameters and of the data must go together in the graph."""
+    """Check that shapes and dtypes of parameters and data fit together in the graph."""
     graph.name_uniquely()
     known = {name.split(":", 1)[-1]: array for name, array in arrays.items()}
     symbol = graph.symbol()

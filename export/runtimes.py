@@ -1,4 +1,4 @@
-"""The programs that run ONNX files, each opened in float32 and on the CPU."""
+"""The programs that run ONNX files, each in float32 on the CPU."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class Runtime:
     """One program, and how it opens a file for batches of one size."""
 
     name: str
-    module: str  # that is imported
-    distributions: tuple[str, ...]  # of which one has installed it
+    module: str  # the module to import
+    distributions: tuple[str, ...]  # one of which provides the module
     open: Callable[[Path, int], Forward]
 
     @property
     def is_installed(self) -> bool:
-        """Whether its module can be found; it is not imported."""
+        """Whether its module can be found, without importing it."""
         return util.find_spec(self.module) is not None
 
     @property
     def version(self) -> str:
-        """Of the distribution that has installed it."""
+        """The version of the installed distribution."""
         for distribution in self.distributions:
             try:
                 return metadata.version(distribution)
@@ -46,7 +46,7 @@ class Runtime:
 def onnx_runtime_session(
     path: Path, batch: int | None = None, threads: int | None = None
 ) -> onnxruntime.InferenceSession:
-    """An ``onnxruntime.InferenceSession``; with ``batch`` it plans for batches of that size."""
+    """Create an ``onnxruntime.InferenceSession``; with ``batch``, it plans for batches of that size."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -61,7 +61,7 @@ def onnx_runtime_session(
 def openvino_model(
     path: Path, batch: int | None = None, dtype: str = "f32", **settings: object
 ) -> openvino.CompiledModel:
-    """An ``openvino.CompiledModel`` for the CPU, which computes in ``dtype``; ``batch`` fixes the batch size."""
+    """Create an ``openvino.CompiledModel`` for the CPU that computes in ``dtype``; ``batch`` fixes the batch size."""
     import openvino
 
     core = openvino.Core()
@@ -87,7 +87,7 @@ def _opencv(path: Path, batch: int) -> Forward:
     import onnx
 
     model = onnx.load(path)
-    for value in (*model.graph.input, *model.graph.output):  # it takes no open batch size
+    for value in (*model.graph.input, *model.graph.output):  # OpenCV supports no open batch size
         value.type.tensor_type.shape.dim[0].dim_value = batch
     if any(map(_averages_padding, model.graph.node)):
         raise ValueError("it leaves padding out of averages that count it (count_include_pad)")

@@ -28,12 +28,12 @@ def to_symbol(
 ) -> tuple[Path, Path]:
     """Write ``PREFIX-symbol.json`` and ``PREFIX-EPOCH.params`` (four digits), and return their paths.
 
-    They load through ``gluon.SymbolBlock.imports``, ``mx.model.load_checkpoint`` and ``mx.mod.Module``.
-    A network built with ``mx.sym`` (a ``SymbolBlock``) that ends in ``FullyConnected`` gets the ``SoftmaxOutput``
-    head back that Module's users train with, and then puts out probabilities; any other puts out what it puts out
-    in Gluon. The casts of MXNet's AMP are kept. The files appear once they have been read back and computed what
-    ``net`` computes once hybridized: on the CPU the same bits. Raises :class:`ZooError` where they do not, where a
-    weight is not finite, and where they cannot be written.
+    They load through ``gluon.SymbolBlock.imports``, ``mx.model.load_checkpoint`` and ``mx.mod.Module``. A network built
+    with ``mx.sym`` (a ``SymbolBlock``) that ends in ``FullyConnected`` gets back the ``SoftmaxOutput`` head that users
+    of Module train with, and then returns probabilities; any other network returns the same outputs as in Gluon. The
+    casts of MXNet's AMP are kept. The files are written only after they have been read back and compute what ``net``
+    computes when hybridized, bit for bit on the CPU. Raises :class:`ZooError` if they do not, if a weight is not
+    finite, or if the files cannot be written.
     """
     paths = names(prefix, epoch)
     contents = encode(net, input_shape)
@@ -44,7 +44,7 @@ def to_symbol(
 
 
 def names(prefix: str | os.PathLike[str], epoch: int = 0) -> tuple[Path, Path]:
-    """The paths of a checkpoint's two files."""
+    """Return the paths of a checkpoint's two files."""
     if not 0 <= epoch <= 9999:
         raise ZooError(f"the epoch in a checkpoint's name has four digits: 0 to 9999, not {epoch}")
     prefix = Path(prefix)
@@ -52,7 +52,7 @@ def names(prefix: str | os.PathLike[str], epoch: int = 0) -> tuple[Path, Path]:
 
 
 def encode(net: mx.gluon.HybridBlock, input_shape: tuple[int, ...] = INPUT_SHAPE) -> tuple[bytes, bytes]:
-    """The contents of the files that :func:`to_symbol` writes, which have been read back and compared."""
+    """Return the contents of the files that :func:`to_symbol` writes, after reading them back and comparing."""
     content = weights.encode(inference.finite_state(net))
     symbol = symbol_of(net)
     headed = isinstance(net, mx.gluon.SymbolBlock) and _ends_in_logits(symbol)
@@ -74,7 +74,7 @@ def _verify(
     """Read the files back as another program would, and compare what they compute."""
     context = next(iter(net.collect_params().values())).list_ctx()[0]
     pixels = mx.nd.array(np.random.default_rng(0).random((5, *input_shape), np.float32), ctx=context)
-    # Called one operator at a time, a network that is not hybridized may round otherwise.
+    # A network that is not hybridized runs one operator at a time, and may round differently.
     plain = net if isinstance(net, mx.gluon.SymbolBlock) else lowering.block(symbol_of(net), net)
     expected = plain(pixels)
     inputs = {inference.INPUT: pixels}
@@ -86,7 +86,7 @@ def _verify(
         symbol.write_bytes(graph)
         parameters.write_bytes(content)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Gluon remarks on inputs without a declared type
+            warnings.simplefilter("ignore")  # Gluon warns of inputs without a declared type
             loaded = mx.gluon.SymbolBlock.imports(str(symbol), list(inputs), str(parameters), ctx=context)
     difference = _difference(loaded(*inputs.values()), expected)
     if not difference <= (0 if context.device_type == "cpu" else 1e-4):  # a GPU may choose other algorithms

@@ -1,4 +1,4 @@
-"""Whether other programs compute from an ONNX file what MXNet computes from the network."""
+"""Verify that other programs compute from an ONNX file what MXNet computes from the network."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.runtime import mx
 
-TOLERANCE = 1e-4  # largest difference of an output, absolute, or relative to the largest output where that is above 1
-_TIE = 8 * 2.0**-23  # of outputs around 1: two classes as close as this are told apart by rounding
-_FIRST, _BATCH = (1, 7), 100  # sizes of the batches: a single item, an odd number, and the rest
+TOLERANCE = 1e-4  # largest difference of an output, absolute, or relative to the largest output if that is above 1
+_TIE = 8 * 2.0**-23  # for outputs around 1: rounding alone decides between two classes this close
+_FIRST, _BATCH = (1, 7), 100  # batch sizes: a single item, an odd number, and the rest
 
 
 @dataclass(frozen=True)
 class Parity:
-    """One runtime beside MXNet, over the first ``items`` of the data."""
+    """The comparison of one runtime with MXNet, over the first ``items`` of the data."""
 
     runtime: str
     version: str
     items: int
-    difference: float  # largest absolute one
-    limit: float  # that is allowed
+    difference: float  # largest absolute difference
+    limit: float  # largest difference allowed
     same: int  # items for which both predict the same class
-    ties: int  # items for which they do not, and MXNet's own outputs for the two classes differ by rounding only
+    ties: int  # items for which they do not, but MXNet's own outputs for the two classes differ by rounding only
     accuracy: float | None = None  # None without labels
-    refusal: str | None = None  # why the runtime cannot run the file; the figures are 0 then
+    refusal: str | None = None  # why the runtime cannot run the file; the figures are then 0
 
     @property
     def failure(self) -> str | None:
-        """What is too different; None where nothing is."""
+        """What differs too much; None if nothing does."""
         if self.refusal is not None:
             return None
         if not self.difference <= self.limit:
@@ -49,7 +49,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class Verification:
-    """MXNet's accuracy (None without labels), and every installed runtime beside it."""
+    """MXNet's accuracy (None without labels), and its comparison with every installed runtime."""
 
     items: int
     accuracy: float | None
@@ -57,7 +57,7 @@ class Verification:
 
     @property
     def failures(self) -> list[str]:
-        """A phrase for everything that is wrong: none if the runtimes agree with MXNet."""
+        """One phrase per failure; empty if the runtimes agree with MXNet."""
         found = [f"{each.runtime} {each.failure}" for each in self.parities if each.failure]
         return found if any(each.items for each in self.parities) else [*found, "no runtime could run the file"]
 
@@ -86,9 +86,9 @@ def verify(
     """Run ``data`` through ``net`` and through the ONNX file ``path`` in every installed runtime.
 
     ``data`` is a data set, or an array ``(n, *input_shape)`` as the file takes it: float32, or uint8 if it takes pixels
-    from 0 to 255. The file must pass ONNX's full checker. Batches are of one item, of an odd number, and then large; a
-    runtime that has taken ``seconds`` does no more, so that a slow one sees fewer items. Raises :class:`ZooError` for
-    a file that is not valid ONNX or is not about such data.
+    from 0 to 255. The file must pass ONNX's full checker. The first batch has one item, the second an odd number, and
+    the rest are large. A runtime stops after ``seconds``, so a slow one sees fewer items. Raises :class:`ZooError` for
+    a file that is not valid ONNX or does not take such data.
     """
     facts = _facts(Path(path))
     labels = data.labels if isinstance(data, Dataset) else None
@@ -106,7 +106,7 @@ def verify(
 
 
 def expected_outputs(net: mx.gluon.HybridBlock, items: np.ndarray) -> list[np.ndarray]:
-    """What ``net`` puts out for ``items``, batch by batch; uint8 pixels are scaled to [0, 1]."""
+    """Return the outputs of ``net`` for ``items``, computed in batches; uint8 pixels are scaled to [0, 1]."""
     context = next(iter(net.collect_params().values())).list_ctx()[0]
     batches = []
     for start in range(0, len(items), _BATCH):
@@ -117,7 +117,7 @@ def expected_outputs(net: mx.gluon.HybridBlock, items: np.ndarray) -> list[np.nd
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the file says of itself."""
+    """What the file states about itself."""
 
     batch: int | None  # None if it is open
     uint8: bool
@@ -152,7 +152,7 @@ def _compare(
     limit = TOLERANCE * max(1.0, *(float(np.abs(each).max()) for each in expected))
     try:
         computed = _run(runtime, path, facts, items, seconds)
-    except Exception as error:  # each has its own kinds of them
+    except Exception as error:  # each runtime has its own exceptions
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         return Parity(runtime.name, runtime.version, 0, 0.0, limit, 0, 0, refusal=reason[:100])
     count = len(computed[0])
@@ -165,7 +165,7 @@ def _compare(
 
 
 def _run(runtime: Runtime, path: Path, facts: _Facts, items: np.ndarray, seconds: float) -> list[np.ndarray]:
-    """The outputs for as many items as there is time for, at least a few."""
+    """Return the outputs for as many items as there is time for, at least a few."""
     sizes = repeat(facts.batch) if facts.batch else chain(_FIRST, repeat(_BATCH))
     opened: dict[int, Forward] = {}
     batches: list[list[np.ndarray]] = []
@@ -175,14 +175,14 @@ def _run(runtime: Runtime, path: Path, facts: _Facts, items: np.ndarray, seconds
         if size not in opened:
             opened[size] = runtime.open(path, size)
         part = items[start : start + size]
-        outputs = opened[size](np.resize(part, (size, *part.shape[1:])))  # the first items fill up the last batch
+        outputs = opened[size](np.resize(part, (size, *part.shape[1:])))  # its first items fill up the last batch
         batches.append([each[: len(part)] for each in outputs])
         start += len(part)
     return [np.concatenate(parts) for parts in zip(*batches)]
 
 
 def _agreement(computed: np.ndarray, expected: np.ndarray) -> tuple[int, int]:
-    """How many items get the same class, and how many another one by rounding."""
+    """Count the items with the same class, and those with another one because of rounding."""
     rows = np.arange(len(expected))
     mine, theirs = (each.reshape(len(rows), -1).argmax(axis=1) for each in (expected, computed))
     flat = expected.reshape(len(rows), -1)
@@ -196,7 +196,7 @@ def _accuracy(outputs: np.ndarray, labels: np.ndarray | None) -> float | None:
 
 
 def _pixels(items: np.ndarray) -> np.ndarray:
-    """float32, and in [0, 1] if they were integers."""
+    """Convert ``items`` to float32, and scale them to [0, 1] if they are uint8."""
     return items * np.float32(1 / 255) if items.dtype == np.uint8 else items.astype(np.float32, copy=False)
 
 

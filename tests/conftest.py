@@ -21,17 +21,17 @@ from zoo.data.catalogue import DATASETS
 from zoo.data.mnist import locate
 from zoo.runtime import cpus
 
-# Where a shell has started pytest in the background, Ctrl-C is ignored, also by what pytest starts.
+# If a shell started pytest in the background, pytest and its child processes ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
-BFLOAT16 = ("bfloat16",) if "avx512bw" in cpus.flags() else ()  # as a dtype to test where this processor has it
+BFLOAT16 = ("bfloat16",) if "avx512bw" in cpus.flags() else ()  # a dtype to test if this processor has it
 needs_bfloat16 = pytest.mark.skipif(not BFLOAT16, reason="bfloat16 needs AVX-512")
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # MXNet, yet to be imported, shares the processor with other tests' MXNet:
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait should sleep instead of spin
+if "PYTEST_XDIST_WORKER" in os.environ:  # MXNet, not imported yet, shares the CPUs with other workers' MXNet:
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads should sleep, not spin
 
-os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")  # a GPU's float32 is to be float32 here, and not 19 bits of it
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")  # float32 on GPUs should be float32 here, not the 19 bits of TF32
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +46,7 @@ def fashion_mnist() -> zoo.MNIST:
 
 @pytest.fixture
 def folder(mnist, tmp_path: Path) -> Path:
-    """A folder of one's own with MNIST's files, to be damaged."""
+    """A private copy of MNIST's files, which tests may damage."""
     for name, path in locate(DATASETS["mnist"]).items():
         (tmp_path / name).write_bytes(idx.read(path))
     return tmp_path
@@ -54,7 +54,7 @@ def folder(mnist, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def gzipped(mnist, tmp_path_factory) -> Path:
-    """A folder with MNIST in gzipped files, as mirrors have them; to be read."""
+    """A read-only folder with MNIST's gzipped files, as mirrors have them."""
     gzipped = tmp_path_factory.mktemp("gzipped")
     for name, path in locate(DATASETS["mnist"]).items():
         (gzipped / f"{name}.gz").write_bytes(gzip.compress(idx.read(path), 1, mtime=0))
@@ -63,7 +63,7 @@ def gzipped(mnist, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_decoded(tmp_path_factory):
-    """What this process decodes stays among the tests, and nothing that was decoded before reaches them."""
+    """Keep what this process decodes within the tests, and hide from them what was decoded before."""
     folder = tmp_path_factory.mktemp("decoded")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoded, "folder", lambda: folder)
@@ -85,7 +85,7 @@ def run():
 
 @pytest.fixture
 def run_here(capfd, monkeypatch):
-    """The same within this process, where MXNet is imported already: for what refuses before it does anything."""
+    """The same within this process, where MXNet is already imported: for commands that fail before doing anything."""
 
     def start(module: str, *arguments: object) -> subprocess.CompletedProcess:
         monkeypatch.chdir(ROOT)
@@ -101,14 +101,14 @@ def run_here(capfd, monkeypatch):
 
 @pytest.fixture(scope="session")
 def driver(tmp_path_factory) -> dict[str, str]:
-    """Environment variables with which there is a driver of NVIDIA's, and with STAND_IN_GPUS GPUs."""
+    """Environment variables that provide an NVIDIA driver and, together with STAND_IN_GPUS, GPUs."""
     if shutil.which("gcc") is None:
         pytest.skip("needs gcc to build a stand-in for NVIDIA's driver")
     return {"LD_LIBRARY_PATH": str(build.build_driver(tmp_path_factory.mktemp("driver")))}
 
 
 def assert_refused(done: subprocess.CompletedProcess, *words: str) -> None:
-    """One sentence on stderr that holds all ``words``, besides usage and notes on progress; an exit code of 1 or 2."""
+    """Assert an exit code of 1 or 2 and, besides usage and progress, one sentence on stderr with all ``words``."""
     assert done.returncode in (1, 2), done
     notes = ("usage:", " ", "fetching MNIST into ", "measuring ")
     (sentence,) = (line for line in done.stderr.splitlines() if not line.startswith(notes))

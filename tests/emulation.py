@@ -1,4 +1,4 @@
-"""float16 on a CPU, for which MXNet has no layers in it: float32 that is rounded to float16 wherever that would be."""
+"""float16 on a CPU, where MXNet has no float16 layers: float32, rounded to float16 wherever float16 would occur."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _cast = casting.cast
 
 
 def emulate_float16(patch: pytest.MonkeyPatch) -> None:
-    """Let CPUs take float16, by graphs such as those for GPUs.
+    """Let CPUs accept float16, with graphs such as those for GPUs.
 
-    Their arrays of 16 bits are rounded to float16 and back; and so are, on the way back, the gradients of these.
+    Their 16-bit arrays are rounded to float16 and back, and so are the gradients of these arrays in the backward pass.
     """
     patch.setattr(kernels, "available", lambda: kernels.Kernels(False, False, "not on GPUs"))
     patch.setattr(execution, "check", lambda dtype, placed: None)

@@ -14,18 +14,18 @@ from zoo.graph.execution import Execution
 from zoo.runtime import mx
 
 VISION = tuple(re.findall(r"'([\w.]+)': \w+", inspect.getsource(mx.gluon.model_zoo.vision.get_model)))
-# What they take at least; for mobilenet and resnet more, since over a single last pixel rounding does not average out.
+# Smallest sizes they accept; larger for mobilenet and resnet, as rounding does not average out over one last pixel.
 _SIZES = {"alexnet": 64, "densenet": 224, "inceptionv3": 299, "mobilenet": 96, "resnet": 64, "squeezenet": 217}
 _NOISE = np.random.default_rng(0).standard_normal(1_000_003, np.float32)
 
 
 def is_slow(name: str) -> bool:
-    """Whether the network ``name`` of this zoo takes minutes where others take seconds."""
+    """Whether the network ``name`` of this zoo takes minutes when others take seconds."""
     return zoo.get_card(name).flops > 10**8
 
 
 def execution(dtype: str, *placed: mx.Context) -> Execution:
-    """In ``dtype`` on ``placed``, ``cpu(0)`` if that is empty, whether such a device is here or not."""
+    """An execution in ``dtype`` on ``placed`` (``cpu(0)`` if empty), whether such a device exists here or not."""
     found = kernels.available()
     on_cpu = all(context.device_type == "cpu" for context in placed)
     return Execution(placed or (mx.cpu(0),), dtype, on_cpu and found.usable, on_cpu and found.convolution)
@@ -44,8 +44,8 @@ def unsettled(name: str, seed: int) -> mx.gluon.HybridBlock:
 def vision(name: str) -> tuple[mx.gluon.HybridBlock, np.ndarray]:
     """A network of MXNet's own zoo with random weights, and images that it tells apart.
 
-    With random running statistics the differences of the images would vanish, or the outputs explode: each BatchNorm
-    gets those of its own input. Its scale is small so that the deepest networks do not amplify rounding.
+    With random running statistics, differences between images would vanish or outputs explode, so each BatchNorm gets
+    the statistics of its own input. Its scale is small so that the deepest networks do not amplify rounding.
     """
     size = next((size for start, size in _SIZES.items() if name.startswith(start)), 32)
     coarse = np.random.default_rng(0).standard_normal((2, 3, 4, 4), np.float32)
@@ -64,7 +64,7 @@ def vision(name: str) -> tuple[mx.gluon.HybridBlock, np.ndarray]:
 
     def settle(layer: mx.gluon.HybridBlock, inputs: tuple) -> None:
         mean = inputs[0].mean(axis=(0, 2, 3))
-        spread = (inputs[0] - mean.reshape((1, -1, 1, 1))).square().mean()  # of a channel alone it may be next to 0
+        spread = (inputs[0] - mean.reshape((1, -1, 1, 1))).square().mean()  # that of a single channel may be close to 0
         layer.running_mean.set_data(mean)
         layer.running_var.set_data(spread * mx.nd.array(np.random.default_rng(0).uniform(0.8, 1.2, mean.shape)))
 
@@ -76,7 +76,7 @@ def vision(name: str) -> tuple[mx.gluon.HybridBlock, np.ndarray]:
     largest = np.abs(net(mx.nd.array(images)).asnumpy()).max()
     for hook in hooks:
         hook.detach()
-    for parameter in net.output.collect_params().values():  # of the last layer: for outputs around 1
+    for parameter in net.output.collect_params().values():  # the last layer's, for outputs around 1
         parameter.set_data(parameter.data() / largest)
     return net, images
 

@@ -65,7 +65,7 @@ def peers() -> dict:
 
 
 def write(folder: Path, **contents: object) -> list[Path]:
-    """Files that are called by the names of the arguments; a history in a folder of its own."""
+    """Write files named after the arguments, and a history in its own folder."""
     paths = []
     for name, content in contents.items():
         path = folder / f"{name}.json"

@@ -67,7 +67,7 @@ def test_a_page_is_one_to_three_screenfuls(path: Path):
 
 
 def anchors(path: Path) -> set[str]:
-    """As GitHub makes them of the headings."""
+    """Anchors as GitHub derives them from headings."""
     headings = re.findall(r"^#+ (.*)$", FENCE.sub("", path.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -102,7 +102,7 @@ def test_every_model_is_there_with_its_size(path: Path):
 
 
 def commands() -> list[tuple[str, str]]:
-    """All of this project's command lines in blocks of shell code, with the page that each stands on."""
+    """All of this project's command lines in shell code blocks, each with its page."""
     found = [
         (path.stem, part)
         for path in TEXTS
@@ -134,7 +134,7 @@ def test_commands_parse(page: str, line: str):
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("path", PAGES, ids=of)
 def test_commands_run_in_the_order_of_their_page(path: Path, tmp_path: Path):
-    """All but those with a remark: that they take minutes, or need a GPU, files, or other machines."""
+    """All lines except those with a remark, such as that they take minutes, or need a GPU, files or other machines."""
     for line in "".join(blocks(path, "sh")).splitlines():
         if "#" not in line:
             program, module, *rest = shlex.split(line)
@@ -152,7 +152,7 @@ def test_commands_in_sentences_and_tables_exist(path: Path):
 
 
 def test_the_readme_s_code_runs(mnist, tmp_path: Path):
-    """All of it, in the order in which it is read."""
+    """All Python code, in reading order."""
     pytest.importorskip("onnxruntime")
     script = tmp_path / "readme.py"
     script.write_text(

@@ -1,4 +1,4 @@
-"""No file that is written holds what the environment holds besides the settings that results tell."""
+"""No written file contains anything from the environment but the settings that results record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reports import CELL, a_run, peers, write
 
 from bench import environment, results, settings
 
-MARK = "Xq7Zk3"  # of all secrets: a needle that nothing else holds
+MARK = "Xq7Zk3"  # in every secret, and in nothing else
 NAMES = (
     "NVIDIA_API_KEY", "MXNET_TOKEN", "ZOO_PASSWORD", "OMP_SECRET", "KMP_KEY", "GOMP_KEY", "DNNL_KEY", "MKLDNN_KEY",
     "ONEDNN_KEY", "OPENBLAS_KEY", "MKL_KEY", "CUDA_TOKEN", "CUBLAS_TOKEN", "NNVM_KEY", "OPENCV_KEY", "MXNET_HOME",
@@ -20,11 +20,11 @@ NAMES = (
     "GITHUB_TOKEN", "OPENAI_API_KEY", "WANDB_API_KEY", "PIP_INDEX_URL", "https_proxy", "SSH_AUTH_SOCK", "PASSWORD",
 )  # fmt: skip
 PLANTED = {name: f"https://user:{MARK}{number}@host/{MARK}" for number, name in enumerate(NAMES)}
-# Names that are told, with values that no such setting has; libraries that are not at work here would read them.
+# Recorded names with values that no such setting has; the libraries that read them are not in use here.
 PLANTED.update(MKL_NUM_THREADS=f"/home/{MARK}", MXNET_CPU_NNPACK_NTHREADS=MARK, NVIDIA_VISIBLE_DEVICES=f"/run/{MARK}")
 TOLD = {"MXNET_EXEC_NUM_TEMP": "1", "KMP_AFFINITY": "granularity=fine,compact,1,0", "NVIDIA_TF32_OVERRIDE": "0"}
 QUICK = ("--models", "mlp", "--batch-sizes", 100, "--contexts", "cpu", "--dtypes", "float32", "--seconds", 0.1)
-NO_WORKER = {"PYTEST_XDIST_WORKER": "", "PYTEST_ADDOPTS": ""}  # pytest-benchmark measures nothing in pytest-xdist's
+NO_WORKER = {"PYTEST_XDIST_WORKER": "", "PYTEST_ADDOPTS": ""}  # pytest-benchmark is off in pytest-xdist's workers
 
 
 def assert_silent(folder: Path, *kinds: str) -> None:

@@ -6,15 +6,15 @@
     zoo.fit(net, mnist.train[:-5000], mnist.train[-5000:], zoo.Recipe(epochs=1))
     print(zoo.evaluate(net, mnist.test).accuracy)
 
-Names are imported when they are first used, so ``import zoo`` does not load MXNet. It installs the import hook of
-:mod:`zoo.runtime`: MXNet works wherever it is imported after it.
+Names are imported on first use, so ``import zoo`` does not load MXNet. It does install the import hook of
+:mod:`zoo.runtime`, after which ``import mxnet`` works anywhere in the process.
 """
 
 from importlib import import_module
 
 from zoo.runtime import hook
 
-TYPE_CHECKING = False  # as in typing, whose import would take longer than all that is here
+TYPE_CHECKING = False  # as in typing, whose import would take longer than the rest of this module
 if TYPE_CHECKING:  # the names of _HOMES, for editors and type checkers
     from zoo.data import MNIST as MNIST
     from zoo.data import Dataset as Dataset
@@ -98,7 +98,7 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 
-if not TYPE_CHECKING:  # to which any name would do
+if not TYPE_CHECKING:  # which would take __getattr__ as a sign that any name exists
 
     def __getattr__(name: str) -> object:
         if name not in _HOMES:

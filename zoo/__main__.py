@@ -4,5 +4,5 @@ import sys
 
 from zoo.cli import main
 
-if __name__ == "__main__":  # a process that packs images imports this, too
+if __name__ == "__main__":  # processes that pack images import this module too
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""What the command lines share: one sentence and an exit code instead of a traceback."""
+"""Shared code of the command lines: errors become one sentence and an exit code instead of a traceback."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from zoo.errors import ZooError
 
 USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 _GPU_IS_FULL = re.compile(r"cuda.*out of memory|(CUDNN|CUBLAS)_STATUS_ALLOC_FAILED", re.IGNORECASE)
-_ERRORS_AT_MOST = 100  # that MXNet's engine may hold, one for each array that could not be made
+_ERRORS_AT_MOST = 100  # that MXNet's engine may hold, one per array that could not be computed
 
 
 def run_command(module: str, prog: str, description: str, argv: Sequence[str] | None = None) -> int:
     """Import ``module`` and run it: ``add_arguments(parser)`` declares its options, ``run(arguments)`` does the work.
 
-    ``arguments.command_line`` is the command line, to be shown with what came of it, and ``arguments.started`` the
-    ``time.monotonic()`` at which all began.
-    What goes wrong, the import included, ends in a sentence on stderr and a non-zero exit code.
+    ``arguments.command_line`` is the command line, to be recorded with its results, and ``arguments.started`` is
+    ``time.monotonic()`` before the import. Errors, including import errors, end in a sentence on stderr and a
+    non-zero exit code, as in :func:`guarded`.
     """
     started = time.monotonic()
 
@@ -44,7 +44,7 @@ def run_command(module: str, prog: str, description: str, argv: Sequence[str] | 
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """The exit code of ``command``; SIGTERM and SIGHUP count as Ctrl-C."""
+    """Run ``command`` and return its exit code; SIGTERM and SIGHUP act like Ctrl-C."""
     _prepare_streams()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -61,20 +61,20 @@ def guarded(command: Callable[[], int]) -> int:
         _abandon_stdout()
         return FAILURE
     except OSError as error:
-        _abandon_stdout()  # it may be what refused, and would again when Python exits
+        _abandon_stdout()  # stdout may be what failed, and would fail again when Python exits
         where = error.filename if error.filename else "to write the output"
         return _fail(f"the system refused {where}: {error.strerror or error}", FAILURE)
     except MemoryError:
         return _fail("not enough memory: try a smaller batch size", FAILURE)
     except Exception as error:
-        if type(error).__name__ != "MXNetError":  # not imported: MXNet may be what is missing
+        if type(error).__name__ != "MXNetError":  # by name, since MXNet may be what is missing
             raise
         _drain(sys.modules["mxnet"])
         return _fail(f"MXNet: {mxnet_reason(error)}", FAILURE)
 
 
 def mxnet_reason(error: Exception) -> str:
-    """What an ``MXNetError`` says, without the native stack around it."""
+    """The message of an ``MXNetError``, without the native stack trace around it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["it failed"]
     reason = next((line.partition(": ")[2] for line in lines if line.startswith("MXNetError:")), lines[0])
     if _GPU_IS_FULL.search(reason):
@@ -83,7 +83,7 @@ def mxnet_reason(error: Exception) -> str:
 
 
 def _drain(mxnet: ModuleType) -> None:
-    """Let all that is under way end: further errors in it would end the exiting process in a traceback."""
+    """Wait for all pending operations: their errors would otherwise end the exiting process in a traceback."""
     for _ in range(_ERRORS_AT_MOST):
         with suppress(mxnet.base.MXNetError):
             mxnet.nd.waitall()
@@ -91,7 +91,7 @@ def _drain(mxnet: ModuleType) -> None:
 
 
 def _prepare_streams() -> None:
-    """Make printing work on terminals without Unicode and on streams that were closed; show warnings as sentences."""
+    """Make printing work on terminals without Unicode and on closed streams; show warnings as sentences."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

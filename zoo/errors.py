@@ -1,8 +1,8 @@
-"""The errors a user can cause, each carrying one sentence: what is wrong, where, what would be right."""
+"""Errors that a user can cause, each with a one-sentence message: what is wrong, where, and what would be right."""
 
 
 class ZooError(Exception):
-    """Base of all of them; a command line prints the sentence and exits with 2, without a traceback."""
+    """Base class; a command line prints the message and exits with code 2, without a traceback."""
 
 
 class MXNetUnavailable(ZooError, ImportError):
@@ -12,7 +12,7 @@ class MXNetUnavailable(ZooError, ImportError):
 class UnknownName(ZooError, KeyError):
     """A model, context or option that does not exist."""
 
-    __str__ = Exception.__str__  # KeyError would show the sentence in quotes
+    __str__ = Exception.__str__  # KeyError would show the message in quotes
 
 
 class DataError(ZooError, ValueError):

@@ -1,4 +1,4 @@
-"""Progress bars: the one place that decides where they are shown, and as what."""
+"""Progress bars: the one place that decides whether and how they are shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def is_watched() -> bool:
-    """Whether someone sees what is written to stderr at once: on a terminal or in a Jupyter notebook."""
+    """Whether someone sees stderr as it is written: on a terminal or in a Jupyter notebook."""
     return in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
 
 
@@ -24,7 +24,7 @@ def in_notebook() -> bool:
 
 
 def progress_bar(show: bool | None = None, unit_scale: bool = True, **options: object) -> tqdm[NoReturn]:
-    """A bar of tqdm's on stderr that vanishes at its end; ``show`` of None shows it where it is watched.
+    """A tqdm bar on stderr that vanishes at its end; ``show=None`` shows it if :func:`is_watched`.
 
     In a notebook it is a widget if ipywidgets is installed, and plain text otherwise. ``options`` are tqdm's own.
     """
@@ -33,7 +33,7 @@ def progress_bar(show: bool | None = None, unit_scale: bool = True, **options: o
 
 
 def say(line: str, file: TextIO | None = None) -> None:
-    """Print a line, to stdout if ``file`` is None, above such bars as are shown."""
+    """Print a line to ``file`` (default: stdout), above any progress bars."""
     from tqdm import tqdm
 
     with tqdm.external_write_mode(file=file):
@@ -44,7 +44,7 @@ def _kind(visible: bool) -> Callable[..., tqdm[NoReturn]]:
     if visible and in_notebook():
         from tqdm import notebook
 
-        if getattr(notebook, "IProgress", None) is not None:  # which comes from ipywidgets
+        if getattr(notebook, "IProgress", None) is not None:  # from ipywidgets
             return notebook.tqdm
     from tqdm import tqdm
 

@@ -1,4 +1,4 @@
-"""A registry: names to entries, the same for models and for whatever else is looked up by name."""
+"""A registry of named entries, for models and everything else that is looked up by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Entry = TypeVar("Entry")
 
 
 def suggestion(name: object, known: Iterable[str]) -> str:
-    """What to say to someone who asked for ``name``: the close matches among ``known``, or else all of them."""
+    """The hint for an unknown ``name``: the close matches among ``known``, or all of them if none is close."""
     known = sorted(known)
     close = difflib.get_close_matches(str(name).lower(), known, n=3)
     return f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
@@ -27,14 +27,14 @@ class Registry(Generic[Entry]):
         self._entries: dict[str, Entry] = {}
 
     def add(self, name: str, entry: Entry) -> Entry:
-        """Register ``entry``; a name that is taken already raises ``ValueError``."""
+        """Register ``entry``; raises ``ValueError`` if the name is taken."""
         if name in self._entries:
             raise ValueError(f"the {self.kind} {name!r} is registered already")
         self._entries[name] = entry
         return entry
 
     def __getitem__(self, name: str) -> Entry:
-        """The entry called ``name``; :class:`UnknownName` lists the close matches, or all names where none is close."""
+        """The entry ``name``; raises :class:`UnknownName`, which lists close matches, or all names if none is close."""
         try:
             return self._entries[name]
         except (KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""``python -m bench``, and the commands that come as ``python -m bench COMMAND``."""
+"""``python -m bench``, and its commands ``python -m bench COMMAND``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that comes first, or without one measure the table; returns the exit code."""
+    """Run the command named first, or measure the table if there is none; returns the exit code."""
     name, *rest = list(sys.argv[1:] if argv is None else argv) or [""]
     if name in COMMANDS:
         return run_command(f"bench.cli.{name}", f"python -m bench {name}", COMMANDS[name], rest)

@@ -32,7 +32,7 @@ _BETWEEN_REVISIONS, _BETWEEN_FILES = 0.03, 0.10  # thresholds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the two sides, the cells, and how much is measured of them."""
+    """Declare the two sides, the cells, and how long to measure them."""
     add = parser.add_argument
     add("a", metavar="A", help="a git revision (tag, HEAD~1, sha, …), or a file that --json or --history wrote")
     add("b", metavar="B", help="another: revisions are measured in turns, of files the cells in common are compared")
@@ -50,13 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare and print; 1 if a cell is slower, otherwise 2 if one could not be measured, otherwise 0."""
+    """Compare and print; returns 1 if a cell is slower, otherwise 2 if one could not be measured, otherwise 0."""
     names = (arguments.a, arguments.b)
     are_files = [Path(name).is_file() for name in names]
     found = [revisions.resolve(name) for name, is_file in zip(names, are_files) if not is_file]
     if len(found) == 1:
         raise ZooError(f"{names[0]} and {names[1]} should be two files or two revisions, not one of each")
-    scipy_stats()  # refused before anything is measured
+    scipy_stats()  # fails before anything is measured
     compared = _revisions(arguments, *found) if found else _files(arguments)
     if any(row.is_slower for row in compared):
         return FAILURE
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def percent(text: str) -> float:
-    """An argument's type: a share such as 3%, above 0% and below 1000%."""
+    """Argument type: a share such as 3%, above 0% and below 1000%."""
     share = float(text.rstrip("%")) / 100
     if not 0 < share < 10:
         raise argparse.ArgumentTypeError(f"{text} is not above 0% and below 1000%")
@@ -128,7 +128,7 @@ def _revisions(arguments: argparse.Namespace, a: Revision, b: Revision) -> list[
 def _measured(
     cells: Sequence[Cell], folders: Sequence[Path], arguments: argparse.Namespace, threshold: float, level: float
 ) -> Iterator[ComparisonRow]:
-    """Compare cell by cell, showing which one it is and how long the rest will take."""
+    """Compare cell by cell, showing the current cell and how long the rest will take."""
     data = arguments.data or os.environ.get("MNIST_DIR") or None
     if data not in (None, "synthetic"):
         data = str(Path(data).absolute())  # the sides start in other folders

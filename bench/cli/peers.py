@@ -1,4 +1,4 @@
-"""``python -m bench peers``: the same work, elsewhere."""
+"""``python -m bench peers``: the same work in other libraries."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare and print; 0 if all sides of this project did their work, whatever the verdicts, 130 after Ctrl-C."""
+    """Compare and print; returns 0 if all sides of this project worked, whatever the verdicts, 130 after Ctrl-C."""
     plan, targets = _plan(arguments), _targets(arguments)
     if arguments.json:
         files.output_file(arguments.json)
-    data = load_data(arguments.data).source  # fetched once, and refused before anything is measured
+    data = load_data(arguments.data).source  # fetched once; bad data fails before anything is measured
     captured = environment.capture()
     results: dict[Work, list[Result]] = {}
     interrupted = False
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         for work, result in _measured(_sides(targets, arguments), plan, arguments.data):
             results[work] = result
-            if arguments.json:  # after each piece of work: what was measured should survive whatever comes
+            if arguments.json:  # after each piece of work, so that what was measured survives
                 files.write_text(arguments.json, json.dumps(tables.document(*found()), indent=1) + "\n")
     except KeyboardInterrupt:
         interrupted = True
@@ -81,7 +81,7 @@ def _plan(arguments: argparse.Namespace) -> Rounds:
 
 
 def _targets(arguments: argparse.Namespace) -> list[Target]:
-    """The rows asked for; raises where nothing matches."""
+    """Return the requested rows; raises :class:`UnknownName` if nothing matches."""
     targets = list(works.TARGETS)
     if arguments.models:
         patterns = arguments.models
@@ -102,7 +102,7 @@ def _matches(target: Target, patterns: Sequence[str]) -> bool:
 
 
 def _sides(targets: Sequence[Target], arguments: argparse.Namespace) -> dict[Work, list[Configuration]]:
-    """Everyone who takes part in each piece of work; with ``--only``, none but those that its rows compare."""
+    """Return the sides for each piece of work; with ``--only``, just those that its rows compare."""
     sides: dict[Work, list[Configuration]] = {}
     for work in dict.fromkeys(target.work for target in targets):
         rows = [target for target in targets if target.work == work]
@@ -114,10 +114,10 @@ def _sides(targets: Sequence[Target], arguments: argparse.Namespace) -> dict[Wor
 def _measured(
     sides: dict[Work, list[Configuration]], plan: Rounds, data: str | None
 ) -> Iterator[tuple[Work, list[Result]]]:
-    """Compare piece by piece, showing who is at work, which piece is done and how long the rest will take."""
+    """Compare piece by piece, showing the side at work, each finished piece and how long the rest will take."""
     total, done, started = sum(map(len, sides.values())), 0, time.monotonic()
     print(f"comparing {total} sides over {plan.rounds} rounds", file=sys.stderr, flush=True)
-    failures: dict[str, str] = {}  # of models that could not be handed over
+    failures: dict[str, str] = {}  # for models that could not be handed over
     shown = progress_bar(total=total * comparison.steps(plan), unit="turn", unit_scale=False)
     with shown as bar, tempfile.TemporaryDirectory(prefix="bench-peers-") as root:
         for number, (work, configurations) in enumerate(sides.items(), start=1):

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the page, and its plots where asked for; raises where the files hold nothing to show."""
+    """Write the page, and its plots if requested; raises if the files hold nothing to show."""
     from bench.report import inputs, page
 
     page.check()

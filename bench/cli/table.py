@@ -31,16 +31,16 @@ from zoo.runtime.dtypes import INFERENCE_DTYPES
 
 _MODELS = ("mlp", "cnn7")
 _HIGHEST_RATE = 100_000
-_LONGEST = 7 * 24 * 3600  # seconds, of --time-limit
+_LONGEST = 7 * 24 * 3600  # seconds, for --time-limit
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 
 @dataclass(frozen=True)
 class Preset:
-    """What stands for the options that are not given."""
+    """Defaults for the options that are not given."""
 
-    sizes: Mapping[str, Sequence[int]]  # of batches, by phase
+    sizes: Mapping[str, Sequence[int]]  # batch sizes by phase
     seconds: float  # for each cell
     ceilings: str
 
@@ -51,7 +51,7 @@ FULL = Preset(dict.fromkeys(PHASES, (1, 32, 200)), 5.0, "auto")
 
 
 def add_cells(parser: argparse.ArgumentParser, sizes: str) -> None:
-    """Which cells; :func:`chosen_cells` is its other half. What is not given is None."""
+    """Declare the options that :func:`chosen_cells` reads; options that are not given are None."""
     add = parser.add_argument
     add("--models", nargs="+", metavar="MODEL", help=f"names or patterns (default: {' '.join(_MODELS)})")
     add("--contexts", nargs="+", metavar="CONTEXT",
@@ -102,20 +102,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and print; 0 if all that there was time for was measured, 1 if something failed, 130 after Ctrl-C."""
+    """Measure and print; returns 0 if nothing failed (what was left out has not), 1 otherwise, 130 after Ctrl-C."""
     if arguments.json:
         files.output_file(arguments.json)
     for folder in filter(None, (arguments.history, arguments.profile)):
         files.output_directory(folder)
-    train = _load(arguments.data)  # fetched once, and refused before anything is measured
+    train = _load(arguments.data)  # fetched once; bad data fails before anything is measured
     todo = plan(arguments, len(train))
     found = results.Run(environment.capture(), (), ())
     interrupted = False
-    entry = None  # of the history
+    entry = None  # file in the history
     try:
         for reached in _shown(todo, found.environment):
             found = reached
-            if arguments.json and found.results:  # after every step: what was measured should survive whatever comes
+            if arguments.json and found.results:  # after every step, so that what was measured survives
                 results.save(arguments.json, found)
             if arguments.history and found.results:
                 entry = results.add_to_history(arguments.history, found, entry)
@@ -133,8 +133,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _load(data: str | None) -> Dataset:
-    """The training images. In a first run, they are fetched while the kernels are compiled."""
-    compiling = threading.Thread(target=kernels.available, daemon=True)  # a mistake in --data need not wait for it
+    """Load the training images. A first run fetches them while it compiles the kernels."""
+    compiling = threading.Thread(target=kernels.available, daemon=True)  # a mistake in --data does not wait for it
     compiling.start()
     train = load_data(data).train
     compiling.join()
@@ -142,7 +142,7 @@ def _load(data: str | None) -> Dataset:
 
 
 def plan(arguments: argparse.Namespace, images: int) -> Plan:
-    """What the options stand for, with ``images`` to train on; raises where they make no sense."""
+    """Turn the options into a plan, with ``images`` to train on; raises if they make no sense."""
     if not 0 < arguments.repeat_limit <= 3600:
         raise ZooError(f"--repeat-limit must be above 0 and at most 3600, not {arguments.repeat_limit:g}")
     preset = QUICK if arguments.quick else FULL if arguments.full else DEFAULT
@@ -161,11 +161,11 @@ def plan(arguments: argparse.Namespace, images: int) -> Plan:
 
 
 def _shown(plan: Plan, captured: dict[str, Any]) -> Iterator[results.Run]:
-    """Run ``plan`` step by step, showing what comes of each, which one it is at and how long the rest will take."""
+    """Run ``plan`` step by step, showing each result, the current step and how long the rest will take."""
     with progress_bar(total=len(plan.cells), unit="step", unit_scale=False, bar_format=_BAR) as bar:
         for event in sweep.measured(plan, captured):
             if event.said is not None:
-                yield event.run  # first of all: Ctrl-C may come while it is shown
+                yield event.run  # before anything is shown, as Ctrl-C may interrupt that
                 bar.update()
                 if event.said == sweep.LEFT_OUT:  # the table will say so
                     continue
@@ -194,9 +194,9 @@ def _print(run: results.Run, style: str) -> None:
 
 
 def chosen_cells(arguments: argparse.Namespace, images: int, default: Mapping[str, Sequence[int]]) -> list[Cell]:
-    """Every combination asked for; raises where one of its parts does not exist or is impossible.
+    """Return every requested combination; raises if one of its parts does not exist or is impossible.
 
-    Without ``--batch-sizes``, each phase has its sizes in ``default``, as far as the contexts can share them.
+    Without ``--batch-sizes``, each phase uses its sizes in ``default`` that the contexts can share.
     """
     if arguments.seconds is not None and not 0 < arguments.seconds <= 3600:
         raise ZooError(f"--seconds must be above 0 and at most 3600, not {arguments.seconds:g}")
@@ -233,7 +233,7 @@ def _default_dtypes(places: list[str]) -> Sequence[str]:
 
 
 def _obstacle(cell: Cell) -> str | None:
-    """Why there can be no such cell."""
+    """Return why ``cell`` is impossible; None if it is possible."""
     try:
         execution.check(cell.dtype, contexts.parse(cell.context))
     except ZooError as error:
@@ -244,7 +244,7 @@ def _obstacle(cell: Cell) -> str | None:
 
 
 def _latency_cells(cells: list[Cell], arguments: argparse.Namespace) -> list[Cell]:
-    """Of every combination of model, context and dtype among ``cells``."""
+    """Return a single-image inference cell for every combination of model, context and dtype among ``cells``."""
     if arguments.rate is not None and not arguments.latency:
         raise ZooError("--rate is the rate of requests of --latency, which was not asked for")
     if arguments.rate is not None and not 0 < arguments.rate <= _HIGHEST_RATE:
@@ -261,7 +261,7 @@ def _latency_cells(cells: list[Cell], arguments: argparse.Namespace) -> list[Cel
 
 
 def _time(text: str) -> float:
-    """An argument's type: a time in seconds."""
+    """Argument type: a time, in seconds."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text)
     seconds = float(match[1]) * _UNITS.get(match[2], 0) if match else 0.0
     if not 0 < seconds <= _LONGEST:
@@ -270,7 +270,7 @@ def _time(text: str) -> float:
 
 
 def _share(text: str) -> float:
-    """An argument's type: a percentage."""
+    """Argument type: a percentage, as a share."""
     number = text[:-1] if text.endswith("%") else ""
     try:
         share = float(number) / 100

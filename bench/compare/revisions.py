@@ -26,7 +26,7 @@ class Revision:
 
 
 def resolve(name: str) -> Revision:
-    """The commit that ``name`` stands for; :class:`UnknownName` where there is none."""
+    """Return the commit that ``name`` stands for; raises :class:`UnknownName` if there is none."""
     try:
         top = Path(_git("rev-parse", "--show-toplevel"))
     except subprocess.CalledProcessError:
@@ -50,17 +50,17 @@ def resolve(name: str) -> Revision:
 
 
 def has_changes() -> bool:
-    """Whether there are changes that are part of no revision."""
+    """Whether there are uncommitted changes to tracked files."""
     return bool(_git("status", "--porcelain", "--untracked-files=no"))
 
 
 @contextmanager
 def checked_out(revision: Revision) -> Iterator[Path]:
-    """A temporary folder with that revision's ``zoo`` and with the ``bench`` that runs now, to start Python in."""
+    """Provide a temporary folder with that revision's ``zoo`` and the current ``bench``, to start Python in."""
     with tempfile.TemporaryDirectory(prefix="bench-compare-") as root:
         tree, folder = Path(root) / "tree", Path(root) / "packages"
         try:
-            # Without hooks: those of a checkout are for people's working trees.
+            # Without hooks: checkout hooks are meant for people's working trees.
             _git(
                 "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", "--quiet", str(tree), revision.sha
             )
@@ -75,7 +75,7 @@ def checked_out(revision: Revision) -> Iterator[Path]:
 
 
 def _git(*arguments: str, check: bool = True) -> str:
-    """What git prints; in a session of its own, so that the terminal's Ctrl-C does not end it halfway."""
+    """Return what git prints; it runs in its own session, so that Ctrl-C in the terminal does not stop it halfway."""
     try:
         done = subprocess.run(
             ["git", *arguments], check=check, capture_output=True, text=True, stdin=subprocess.DEVNULL,

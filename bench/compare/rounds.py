@@ -1,4 +1,4 @@
-"""Two revisions at the same work, in turns."""
+"""Two revisions that do the same work in turns."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from bench.sides.environment import inherited_environment
 from bench.sides.wire import Side, batches_for
 
 PAIRS = 10  # of processes
-FEWEST_PAIRS = 3  # that tell anything of how pairs differ
-TURN = 0.04  # seconds of a side's turn, or one batch where that takes longer: where threads run, and beside what, is
-# decided anew in every turn, so that beside other programs many short turns say more than few long ones
-PATIENCE = 4  # times the seconds of a cell, at most, where other programs take the CPUs
-FEWEST = 12  # rounds of a pair
+FEWEST_PAIRS = 3  # the fewest that say anything about how pairs differ
+TURN = 0.04  # seconds of a side's turn, or one batch if that takes longer: every turn decides anew where threads run,
+# and beside what, so on a busy machine many short turns say more than a few long ones
+PATIENCE = 4  # times the seconds of a cell, at most, if other programs take the CPUs
+FEWEST = 12  # rounds of a pair, at least
 
 
 @dataclass(frozen=True)
 class Turns:
-    """One round: what each side did while the other waited, and what was seen of the machine."""
+    """One round: what each side did while the other waited, and the state of the machine."""
 
     a: Round
     b: Round
-    reference_seconds: float  # of bench.reference's work, before
+    reference_seconds: float  # of bench.reference, before the round
     others: float  # share of the CPUs that other programs took since the pair's first round, 0 to 1
 
 
-Pair = tuple[Turns, ...]  # the rounds of one process a side, an even number
+Pair = tuple[Turns, ...]  # an even number of rounds, with one process per side
 
 
 def measure(
@@ -46,8 +46,8 @@ def measure(
 ) -> list[Pair]:
     """Measure ``cell`` with the packages in both ``folders`` in turns, for ``seconds`` divided among ``pairs``.
 
-    Every pair of processes is started anew, the one or the other side first, and counts from when both are warm. Time
-    that other programs take from it is made up for. ``progress`` hears how much is done, 0 to 1. Raises
+    Every pair of processes starts afresh, the sides taking turns to start first, and counts from when both are warm.
+    Time lost to other programs is made up for. ``progress`` receives the share that is done, 0 to 1. Raises
     :class:`bench.sides.wire.SideFailed`.
     """
     request = {"cell": asdict(cell), "data": data}
@@ -77,7 +77,7 @@ def _take_turns(sides: Sequence[Side], seconds: float, progress: Callable[[float
 
 
 def _share(turns: Sequence[Turns], passed: float, seconds: float) -> float:
-    """How much of a pair's measurement is done."""
+    """Return the share of a pair's measurement that is done."""
     wanted = seconds / max(1 - turns[-1].others, 1 / PATIENCE) if turns else seconds
     return min(len(turns) / FEWEST, passed / wanted)
 

@@ -1,8 +1,7 @@
 """From samples to a verdict.
 
-A difference has to be significant and large enough: a test at a level shared by all cells, and an estimate of at
-least the threshold. "Same" has to be shown, too: the interval must lie within the threshold. Whatever shows
-neither is too noisy to say.
+A difference must be significant, in a test at a level shared by all cells, and large enough, by an estimate of at least
+the threshold. "Same" must be shown, too: the interval must lie within the threshold. Anything else is too noisy to say.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from bench.compare.rounds import Pair
 from zoo.errors import ZooError
 
 FASTER, SLOWER, SAME, NOISY = "faster", "slower", "same", "too noisy to say"
-LEVEL = 0.01  # share of false alarms when a revision is compared with itself
+LEVEL = 0.01  # rate of false alarms when a revision is compared with itself
 _RESAMPLES = 10_000
 
 
@@ -28,10 +27,10 @@ class Effect:
 
     ratio: float
     interval: tuple[float, float]
-    p: float  # that a difference as large comes by chance
+    p: float  # probability of a difference this large by chance
 
     def verdict(self, threshold: float, level: float) -> str:
-        """One of :data:`FASTER`, :data:`SLOWER`, :data:`SAME`, :data:`NOISY`; changes count on a logarithmic scale."""
+        """One of :data:`FASTER`, :data:`SLOWER`, :data:`SAME`, :data:`NOISY`; the threshold holds on a log scale."""
         bound = 1 + threshold
         if self.p < level and not 1 / bound < self.ratio < bound:
             return FASTER if self.ratio > 1 else SLOWER
@@ -51,7 +50,7 @@ class Verdict:
 
 
 def judge(wall: Effect, cpu: Effect | None, threshold: float, level: float) -> Verdict:
-    """By the time that passed; where other programs made that too noisy, by the time that the CPUs worked."""
+    """Judge by wall-clock time, or by CPU time if other programs made that too noisy."""
     for effect, by_cpu_time in ((wall, False), (cpu, True)):
         word = effect.verdict(threshold, level / 2) if effect is not None else NOISY
         if word != NOISY:
@@ -60,11 +59,11 @@ def judge(wall: Effect, cpu: Effect | None, threshold: float, level: float) -> V
 
 
 def paired(pairs: Sequence[Pair], clock: str) -> Effect | None:
-    """The effect by ``seconds`` or ``cpu_seconds``; None where that was not measured.
+    """Estimate the effect by ``seconds`` or ``cpu_seconds``; None if that was not measured.
 
-    Two rounds, A B B A, are one sample, so that what it costs to come second is in both sides. The median of a pair of
-    processes, on a logarithmic scale, is what Student's t-test counts once: rounds of one pair have in common what
-    sets the two processes apart, and testing them as if they hadn't cries wolf.
+    Two rounds, A B B A, are one sample, so that both sides bear the cost of running second. Student's t-test counts
+    each pair of processes once, by its median on a logarithmic scale: the rounds of a pair share whatever sets its two
+    processes apart, and testing them as independent raises false alarms.
     """
     found = [_median_effect(pair, clock) for pair in pairs]
     effects = [each for each in found if each is not None]
@@ -83,9 +82,9 @@ def _median_effect(pair: Pair, clock: str) -> float | None:
 
 
 def independent(a: Measurement, b: Measurement) -> Effect:
-    """The effect between measurements of two runs, relative to the reference workload where both timed it.
+    """Estimate the effect between measurements of two runs, relative to the reference workload if both timed it.
 
-    The ratio is that of the medians, its interval is from the bootstrap, the test is Mann's and Whitney's.
+    The ratio is that of the medians, its interval comes from the bootstrap, and the test is the Mann–Whitney U test.
     """
     rates = [np.array([each.images / each.seconds for each in side.rounds]) for side in (a, b)]
     machines = [np.array(side.reference_seconds if can_normalise(a, b) else (1.0,)) for side in (a, b)]
@@ -107,13 +106,13 @@ def can_normalise(a: Measurement, b: Measurement) -> bool:
 
 
 def _rates(rounds: Sequence[Round], clock: str) -> np.ndarray | None:
-    """Images a second by ``clock``; None where that was not measured."""
+    """Return the images per second by ``clock``; None if that was not measured."""
     times = [getattr(each, clock) for each in rounds]
     return None if None in times else np.array([each.images for each in rounds]) / times
 
 
 def scipy_stats() -> ModuleType:
-    """The module; :class:`ZooError` says how to get it where it is missing."""
+    """Import ``scipy.stats``; :class:`ZooError` says how to install it if it is missing."""
     try:
         from scipy import stats
     except ImportError:

@@ -1,4 +1,4 @@
-"""Comparisons as a table, with what a reader needs to know of it."""
+"""Comparisons as a table, with what a reader needs to know about it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from bench.results import Run
 
 _COLUMNS = ("cell", "A [images/s]", "B", "B/A", "95% interval", "p", "in CPU time", "95% interval", "verdict")
 _ALIGNMENT = ("left", "right", "right", "right", "left", "right", "right", "left", "left")
-_EXPECTED = {"date", "revision", "load_average"}  # to differ between two runs
+_EXPECTED = {"date", "revision", "load_average"}  # they differ between any two runs
 
 
 def of_revisions(rows: Sequence[ComparisonRow], a: Revision, b: Revision, threshold: float) -> str:
-    """A table of cells whose revisions took turns."""
+    """Render a table of cells whose revisions took turns."""
     turns = [turns for row in rows for pair in row.pairs for turns in pair]
     notes = [f"A is {a}, B is {b}; they took turns, A B B A"]
     if turns:
@@ -34,7 +34,7 @@ def of_revisions(rows: Sequence[ComparisonRow], a: Revision, b: Revision, thresh
 
 
 def of_calibration(slowdowns: Mapping[float, Sequence[ComparisonRow]], comparisons: int) -> str:
-    """How often each cell got which verdict, as it was measured (a slowdown of 0) and with slowdowns planted."""
+    """Render how often each cell got which verdict, as measured (a slowdown of 0) and with slowdowns planted."""
     counts = Counter(
         (str(row.cell), share, str(row.verdict or "failed")) for share, rows in slowdowns.items() for row in rows
     )
@@ -47,7 +47,7 @@ def of_calibration(slowdowns: Mapping[float, Sequence[ComparisonRow]], compariso
 
 
 def of_files(rows: Sequence[ComparisonRow], a: Run, b: Run, normalised: bool, threshold: float) -> str:
-    """A table of cells that were measured in two runs."""
+    """Render a table of cells that were measured in two runs."""
     notes = [
         "two runs at two times: B/A, but not images/s, is relative to the reference workload that was timed in both"
         if normalised

@@ -26,21 +26,21 @@ MISSING = "not installed: pip install '.[peers]'"
 
 @dataclass(frozen=True)
 class Rounds:
-    """How much is run."""
+    """How much to run."""
 
     rounds: int
-    seconds: float  # of a side's turn in each round; a turn is at least one batch
-    batches: int | None = None  # of every turn, instead of as many as fit into the seconds
+    seconds: float  # per turn of a side; a turn is at least one batch
+    batches: int | None = None  # per turn, instead of as many as fit into the seconds
 
 
 @dataclass
 class _Participant:
-    """One side while it takes part; the first thing that goes wrong takes it out."""
+    """One side while it takes part; its first error takes it out."""
 
     configuration: Configuration
-    side: Side = field(init=False)  # from when it is started
+    side: Side = field(init=False)  # set when it is started
     check: Check | None = None
-    batches: int = 1  # of a turn
+    batches: int = 1  # per turn
     rounds: list[Round] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
     error: str | None = None
@@ -52,7 +52,7 @@ class _Participant:
 
 
 def hand_over(model: str, data: str | None, folder: Path) -> None:
-    """Have ``folder`` filled with what all sides start from; raises :class:`SideFailed` where that fails."""
+    """Fill ``folder`` with what all sides start from; raises :class:`SideFailed` if that fails."""
     command = [sys.executable, "-m", "bench.sides.handover", model, data or "", str(folder)]
     try:
         subprocess.run(
@@ -74,10 +74,10 @@ def compare(
     plan: Rounds,
     progress: Callable[[Configuration], None] = lambda configuration: None,
 ) -> list[Result]:
-    """Run all sides in turn, from what :func:`hand_over` left in ``folder``; ``progress`` hears of every step.
+    """Run all sides in turn, from what :func:`hand_over` left in ``folder``; ``progress`` is called at every step.
 
-    First they load, together; then each is checked and warmed up; then come the rounds, in which one
-    side works and the others wait. There are ``steps(plan)`` steps for each side.
+    First they load in parallel; then each is checked and warmed up; then come the rounds, in which one side works while
+    the others wait. Each side takes ``steps(plan)`` steps.
     """
     everyone = [_Participant(each) for each in configurations]
     environment = untuned_environment()
@@ -114,12 +114,12 @@ def compare(
 
 
 def steps(plan: Rounds) -> int:
-    """How many each side takes: starting, being checked and warmed up, and its turn in every round."""
+    """Count the steps of each side: the start, the check and warm-up, and its turn in every round."""
     return 2 + plan.rounds
 
 
 def missing(configuration: Configuration, folder: Path) -> str | None:
-    """Why a side cannot even start; None where it can."""
+    """Return why a side cannot even start; None if it can."""
     if any(importlib.util.find_spec(package) is None for package in configuration.requires):
         return MISSING
     return json.loads((folder / "facts.json").read_text())["onnx"] if "onnx" in configuration.requires else None
@@ -137,7 +137,7 @@ def _request(work: Work, configuration: Configuration, folder: Path, data: str |
 
 
 def _rotated(sides: Sequence[_Participant], number: int) -> list[_Participant]:
-    """Another order in every round, forwards and backwards, so that nobody always follows the same one."""
+    """Return another order for every round, forwards and backwards, so that no side always follows the same one."""
     start = number % len(sides)
     order = [*sides[start:], *sides[:start]]
     return order if number % 2 == 0 else order[::-1]

@@ -1,4 +1,4 @@
-"""What comes of a comparison: speeds, ratios with their uncertainty, verdicts."""
+"""The results of a comparison: speeds, ratios with their uncertainty, verdicts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from bench.sides.checks import Check
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one side."""
+    """The result of one side."""
 
     configuration: Configuration
-    rounds: tuple[Round, ...] = ()  # none where there is an error
+    rounds: tuple[Round, ...] = ()  # empty if there is an error
     check: Check | None = None
     error: str | None = None
     others: tuple[float, ...] = ()  # share of the CPUs that other programs took, round by round
@@ -46,10 +46,10 @@ class Result:
 
     @property
     def problem(self) -> str | None:
-        """Why it was not measured, or did other work than asked; None where all is well."""
+        """Why it was not measured, or how its work differs from what was asked; None if all is well."""
         if self.error:
             return self.error
-        assert self.check is not None  # of a side that was measured
+        assert self.check is not None  # set for every side that was measured
         return f"check failed: {self.check.failure}" if self.check.failure else None
 
 
@@ -90,10 +90,10 @@ class TargetRow:
 
 
 def judge(target: Target, results: Sequence[Result]) -> TargetRow:
-    """Compare the fastest sides on both ends of ``target``.
+    """Compare this project's fastest side with the fastest peer of ``target``.
 
-    Sides of this project whose check failed do not count. The fastest peer counts in any case: where its
-    check failed there is no verdict, as a slower one instead would flatter this project.
+    Sides of this project whose check failed do not count. The fastest peer always counts: if its check failed there is
+    no verdict, as a slower peer in its place would flatter this project.
     """
     compared = [result for result in results if target.compares(result.configuration)]
     ours = [result for result in compared if result.configuration.is_ours]

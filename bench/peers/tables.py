@@ -29,7 +29,7 @@ def render(
     captured: dict[str, Any],
     data: str,
 ) -> str:
-    """The targets first, then every side with its speed and its check, then what a reader needs to know of both."""
+    """Render the targets, then every side with its speed and check, then what a reader needs to know about both."""
     sides = [_side(work, result) for work, group in results.items() for result in group]
     return "\n\n".join(
         [
@@ -53,7 +53,7 @@ def document(
     captured: dict[str, Any],
     data: str,
 ) -> dict[str, Any]:
-    """Raw rounds, checks and environment, as ``--json`` writes them."""
+    """Return raw rounds, checks and environment, as ``--json`` writes them."""
     return {
         "schema": SCHEMA,
         "environment": captured,
@@ -66,7 +66,7 @@ def document(
 
 
 def packages() -> dict[str, str]:
-    """Versions of the peers that are installed."""
+    """Return the versions of the installed peers."""
     versions = {}
     for package in _PACKAGES:
         try:
@@ -109,7 +109,7 @@ def _side(work: Work, result: Result) -> tuple[str, ...]:
         return (str(work), result.configuration.name, "", "", "", "", result.error)
     batch = 1000 * work.batch_size / result.median
     figures = (f"{result.median:,.0f}", f"{result.spread:.0%}", f"{batch:,.2f}", f"{np.median(result.others):.0%}")
-    assert result.check is not None  # of a side that was measured
+    assert result.check is not None  # set for every side that was measured
     check = str(result.check) if result.problem is None else f"FAILED: {result.check.failure} ({result.check})"
     return (str(work), result.configuration.name, *figures, check)
 

@@ -1,4 +1,4 @@
-"""What is compared, with whom, and what is aimed at: plain facts, all of them here."""
+"""What is compared with whom, and the targets: all of it plain data."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _TORCH, _ONNX_RUNTIME, _OPENVINO = ("torch",), ("onnxruntime", "onnx"), ("openvi
 
 @dataclass(frozen=True)
 class Work:
-    """What every side does, in the same way."""
+    """Work that every side does in the same way."""
 
     phase: str  # one of bench.cells.PHASES
     model: str
     batch_size: int
-    waited: bool = False  # each batch is waited for before the next one starts, which shows its latency
+    waited: bool = False  # wait for each batch before starting the next, which shows its latency
 
     def __str__(self) -> str:
         return f"{self.phase} {self.model}, batch {self.batch_size}{' (latency)' if self.waited else ''}"
@@ -39,7 +39,7 @@ class Configuration:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is this project that does the work."""
+        """Whether this project does the work."""
         return self.module == "ours"
 
 
@@ -58,7 +58,7 @@ class Target:
         return f"{self.work}" if self.ours == "*" else f"{self.ours} only: {self.work}"
 
     def compares(self, configuration: Configuration) -> bool:
-        """Whether ``configuration`` may stand on one of the two sides of this row."""
+        """Whether ``configuration`` may be one of the two sides of this row."""
         if configuration.is_ours:
             return fnmatchcase(configuration.dtype, self.ours)
         return fnmatchcase(configuration.name, self.peers)
@@ -79,7 +79,7 @@ TARGETS = (
 
 
 def comparisons(model: str, batch_size: int) -> tuple[Target, ...]:
-    """Rows for any model, with nothing aimed at."""
+    """Return rows for any model, without targets."""
     train, infer = Work("train", model, batch_size), Work("infer", model, batch_size)
     return (
         Target(train, "the best PyTorch configuration", "PyTorch *"),
@@ -90,14 +90,14 @@ def comparisons(model: str, batch_size: int) -> tuple[Target, ...]:
 
 
 def configurations(work: Work, compiled: bool = False) -> list[Configuration]:
-    """Every side that can do ``work`` on this processor; ``compiled`` adds those that take a minute to prepare."""
+    """Return the sides that can do ``work`` on this processor; ``compiled`` adds some that take a minute to prepare."""
     from zoo.graph.execution import possible_dtypes
-    from zoo.runtime import contexts  # imports MXNet, which reports of older comparisons do without
+    from zoo.runtime import contexts  # imports MXNet, which reports on older comparisons do not need
 
     possible = possible_dtypes(contexts.parse("cpu"))
     ours = [dtype for dtype in _OUR_DTYPES[work.phase] if dtype in possible]
     sides = [Configuration(f"{OURS}, {dtype}", "ours", dtype) for dtype in ours]
-    if work == _TRAIN_CNN7:  # the report has this network, this batch size and no other
+    if work == _TRAIN_CNN7:  # the report has only this network and this batch size
         sides.append(Configuration(REPORT, "report_loop"))
     sides += _torch(work, compiled)
     if work.phase == "infer":
@@ -114,7 +114,7 @@ def relevant(targets: Iterable[Target], configuration: Configuration) -> bool:
 def _torch(work: Work, compiled: bool) -> list[Configuration]:
     layouts = ("contiguous",) if work.model.startswith("mlp") else ("contiguous", "channels_last")
     eager = [(dtype, layout) for dtype in ("float32", "bfloat16") for layout in layouts]
-    if work.waited:  # one image at a time, these are its faster ones
+    if work.waited:  # the faster ones for one image at a time
         eager = [("float32", "contiguous"), ("bfloat16", layouts[-1])]
     settings = [(*each, False) for each in eager]
     if compiled:

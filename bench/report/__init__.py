@@ -1,1 +1,1 @@
-"""Result files and training histories as one page for people: plots, tables that sort, and the environment."""
+"""Result files and training histories as one page for people: plots, sortable tables, and the environment."""

@@ -1,4 +1,4 @@
-"""Time to accuracy: what training runs had reached after how long."""
+"""Time to accuracy: what accuracy training runs had reached after how long."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _TEXT = (
 )
 _GOALS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.993, 0.995)
 _TICKS = [leading * 10.0**power for power in (-4, -3, -2, -1) for leading in (1, 2, 3, 5)]  # shares of errors
-_FEWEST_ERRORS = 1e-4  # where none are left there is no place on the axis
+_FEWEST_ERRORS = 1e-4  # stands in for no errors, which a logarithmic axis cannot show
 
 
 def section(inputs: Inputs) -> Section | None:
-    """One plot of all training runs that were validated, and a table of when each reached what; None without any."""
+    """Plot all training runs that were validated, with a table of when each reached what; None without any."""
     runs = {training: _curve(training) for training in inputs.trainings}
     runs = {training: curve for training, curve in runs.items() if curve}
     if not runs:
@@ -41,7 +41,7 @@ def section(inputs: Inputs) -> Section | None:
 
 
 def _curve(training: Training) -> list[tuple[float, float]]:
-    """Seconds of training so far and validation accuracy, epoch by epoch."""
+    """Return the seconds of training so far and the validation accuracy, epoch by epoch."""
     records = training.history.records
     passed = itertools.accumulate(record.seconds for record in records)
     return [
@@ -52,7 +52,7 @@ def _curve(training: Training) -> list[tuple[float, float]]:
 
 
 def _names(runs: Iterable[Training]) -> list[str]:
-    """Those of the folders, numbered where several are the same."""
+    """Return the names of the folders, numbered where several are the same."""
     names = [training.name for training in runs]
     return [
         name if names.count(name) == 1 else f"{name} ({names[: place + 1].count(name)})"

@@ -1,4 +1,4 @@
-"""Plots as PNG files in a light and a dark theme, by matplotlib; to be read without colours, too."""
+"""Plots as PNG files in a light and a dark theme, drawn by matplotlib; they can be read without colours, too."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
 
 _DPI = 180
-_MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("P", "✚"))  # drawn, and in a label
+_MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("P", "✚"))  # as drawn, and in a label
 _DASHES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 _PLAIN = "{x:,.12g}"
-_GAP = 0.25  # inches between labels, at the height of the figure
+_GAP = 0.25  # inches between labels, vertically
 
 
 @dataclass(frozen=True)
 class Line:
-    """A curve; those of one ``style`` show the same thing in every plot of a page."""
+    """A curve; curves of one ``style`` show the same thing in every plot of a page."""
 
     label: str
     x: Sequence[float]
     y: Sequence[float]
     style: int = 0
-    spans: Sequence[tuple[float, float]] = ()  # of each y, from where to where it varied
+    spans: Sequence[tuple[float, float]] = ()  # for each y, the range in which it varied
 
 
 def png(plot: Plot, theme: Theme) -> bytes:
-    """The picture as a file's content."""
+    """Draw ``plot`` and return the contents of a PNG file."""
     import matplotlib
     from matplotlib.figure import Figure
     from PIL import Image
@@ -45,7 +45,7 @@ def png(plot: Plot, theme: Theme) -> bytes:
         plot.draw(axis, theme)
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png", dpi=_DPI)
-    packed = io.BytesIO()  # a few colours are enough, and a third of the size
+    packed = io.BytesIO()  # a few colours are enough, at a third of the size
     Image.open(drawn).convert("RGB").quantize(64).save(packed, format="png", optimize=True)
     return packed.getvalue()
 
@@ -63,14 +63,14 @@ def lines(axis: Axes, drawn: Sequence[Line], theme: Theme) -> None:
 
 
 def color_of(style: int, theme: Theme) -> str:
-    """The colour of a style; with more styles than the theme has colours, they come again."""
+    """Return the colour of a style; colours repeat if there are more styles than the theme has colours."""
     return theme.lines[style % len(theme.lines)]
 
 
 def logarithmic(
     drawn: Sequence[Line], xlabel: str, ylabel: str, ticks: Sequence[float] = (), ideal: bool = False
 ) -> Callable[[Axes, Theme], None]:
-    """What draws the curves on two logarithmic axes; ``ideal`` adds y in proportion to x, from 1 on."""
+    """Return a function that draws the curves on logarithmic axes; ``ideal`` adds y proportional to x, from 1 on."""
 
     def draw(axis: Axes, theme: Theme) -> None:
         from matplotlib.ticker import NullLocator
@@ -90,7 +90,7 @@ def logarithmic(
 
 
 def plain_numbers(axis: Axis) -> None:
-    """Label a logarithmic axis with numbers such as 20,000 instead of powers, in as many places as matplotlib would."""
+    """Label a logarithmic axis with numbers such as 20,000 instead of powers, at the same places as matplotlib."""
     from matplotlib.ticker import LogFormatter
 
     class Plain(LogFormatter):
@@ -102,7 +102,7 @@ def plain_numbers(axis: Axis) -> None:
 
 
 def _label(axis: Axes, drawn: Sequence[Line], theme: Theme) -> None:
-    """Write the names at the right edge, from the lowest up, pushed apart where they would overlap."""
+    """Write the names at the right edge, lowest first, pushed apart where they would overlap."""
     axis.autoscale_view()
     transform = axis.transData + axis.transAxes.inverted()
     ends = sorted(((*transform.transform((line.x[-1], line.y[-1])), line) for line in drawn), key=lambda end: end[1])
@@ -117,7 +117,7 @@ def _label(axis: Axes, drawn: Sequence[Line], theme: Theme) -> None:
 
 
 def _apart(heights: Sequence[float], gap: float) -> list[float]:
-    """Rising ``heights``, moved as little as leaves a gap between each two, and not above 1."""
+    """Move rising ``heights`` as little as possible to leave a gap between each two, with none above 1."""
     placed = list(heights)
     for _ in range(200):
         placed[-1] = min(placed[-1], 1.0)
@@ -150,7 +150,7 @@ def _settings(theme: Theme) -> dict[str, object]:
         "ytick.color": theme.soft,
         "xtick.labelcolor": theme.ink,
         "ytick.labelcolor": theme.ink,
-        "font.family": "DejaVu Sans",  # matplotlib brings it
+        "font.family": "DejaVu Sans",  # comes with matplotlib
         "font.size": 9.5,
         "lines.linewidth": 1.7,
         "lines.markersize": 6,

@@ -1,4 +1,4 @@
-"""The files that a page is made from, read and told apart; those that are damaged are refused by name."""
+"""Reads the files that a page is made from and tells their kinds apart; errors name a damaged file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HISTORY = "history.json"  # in the folder of a training run
 
 @dataclass(frozen=True)
 class Host:
-    """What an environment must say for this page."""
+    """What the page needs to know of an environment."""
 
     date: str
     processor: str
@@ -32,7 +32,7 @@ class Host:
 
 @dataclass(frozen=True)
 class SavedTarget:
-    """A row of ``python -m bench peers``: what was compared, and what came of it."""
+    """A row of ``python -m bench peers``: what was compared, and the result."""
 
     work: str
     against: str
@@ -41,13 +41,13 @@ class SavedTarget:
     ours: str | None
     theirs: str | None
     ratio: float | None
-    interval: tuple[float, ...] | None  # from where to where
+    interval: tuple[float, ...] | None  # its lower and upper end
     verdict: str
 
 
 @dataclass(frozen=True)
 class SavedWork:
-    """Everyone who took part in a piece of work."""
+    """All sides of a piece of work."""
 
     work: Work
     sides: tuple[Result, ...]
@@ -76,7 +76,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything that a page is to show, runs from the oldest to the newest."""
+    """Everything that a page shows, with runs from the oldest to the newest."""
 
     runs: tuple[Run, ...] = ()
     peers: tuple[Peers, ...] = ()
@@ -87,7 +87,7 @@ Held = TypeVar("Held", Run, Peers)
 
 
 def read(paths: Iterable[Path]) -> Inputs:
-    """Result files, histories of training, and folders of either; :class:`DataError` names what cannot be read."""
+    """Read result files, training histories, and folders of either; :class:`DataError` names what cannot be read."""
     found: list[Any] = []
     for path in map(Path, paths):
         if not path.is_dir():
@@ -118,7 +118,7 @@ def _file(path: Path) -> Run | Peers | Training:
 
 
 def _checked(held: Held) -> Held:
-    """``held``, whose environment says what figures are told apart by."""
+    """Return ``held`` if its environment has the facts that tell figures apart; raises :class:`ZooError` if not."""
     names = [field.name for field in fields(Host)]
     build(Host, {name: value for name, value in held.environment.items() if name in names}, place="its environment")
     return held

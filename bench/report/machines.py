@@ -1,4 +1,4 @@
-"""Where figures come from: machine, software and settings of every file, told once where they agree."""
+"""Where figures come from: machine, software and settings of every file, stated once where they agree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TEXT = (
 
 
 def section(inputs: Inputs) -> Section | None:
-    """What the environments of all files say, told apart by whether they agree; None where no file has one."""
+    """Tabulate the environments of all files, split by whether they agree; None if no file has one."""
     environments = [_flat(run.environment) for run in inputs.runs]
     environments += [{**_flat(peers.environment), **peers.packages, "images": peers.data} for peers in inputs.peers]
     if not environments:
@@ -32,7 +32,7 @@ def section(inputs: Inputs) -> Section | None:
 
 
 def _flat(environment: Mapping[str, object], prefix: str = "") -> dict[str, str]:
-    """Names and values as texts, those of nested objects behind the name of these."""
+    """Return names and values as text; names in nested objects have the object's name as prefix."""
     facts: dict[str, str] = {}
     for name, value in environment.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The page itself: sections as one HTML file that needs nothing else."""
+"""The page itself: sections as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROOMS = (throughput, roofline, scaling, peers, accuracy, revisions, machines)
 
 
 def check() -> None:
-    """Raise :class:`ZooError` where a package that pages are made with is missing."""
+    """Raise :class:`ZooError` if a package that pages need is missing."""
     for package in ("matplotlib", "jinja2"):
         try:
             __import__(package)
@@ -26,12 +26,12 @@ def check() -> None:
 
 
 def sections(inputs: Inputs) -> list[Section]:
-    """Those for which there are data, in the order of the page."""
+    """Return the sections that there are data for, in the order of the page."""
     return [section for section in (room.section(inputs) for room in _ROOMS) if section is not None]
 
 
 def pictures(shown: Sequence[Section]) -> dict[Plot, tuple[str, bytes, bytes]]:
-    """A file name without suffix for each plot, and the plot as PNG files: light and dark."""
+    """Draw each plot; returns its file name without suffix, and its PNG files in light and dark."""
     found = {}
     for section in shown:
         for number, group in enumerate(section.groups, 1):
@@ -43,7 +43,7 @@ def pictures(shown: Sequence[Section]) -> dict[Plot, tuple[str, bytes, bytes]]:
 
 
 def render(shown: Sequence[Section], drawn: dict[Plot, tuple[str, bytes, bytes]], inputs: Inputs) -> str:
-    """The page as HTML, with the pictures in it."""
+    """Render the page as HTML, with embedded pictures."""
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
@@ -58,7 +58,7 @@ def _source(picture: bytes) -> str:
 
 
 def _lead(inputs: Inputs) -> str:
-    """On what and when everything was measured; of training runs that is not known."""
+    """Say where and when everything was measured; this is not known for training runs."""
     environments = [run.environment for run in inputs.runs] + [peers.environment for peers in inputs.peers]
     days = sorted({environment["date"][:10] for environment in environments})
     machines = "; ".join(dict.fromkeys(map(selection.machine, environments)))

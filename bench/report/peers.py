@@ -22,7 +22,7 @@ _NOTE = (
     "Spread: between the quartiles of the rounds, relative to their median. Check: largest difference of logits from "
     "plain float32 Gluon's, share of the same digits, mean of the first losses."
 )
-_WIDTH = 70  # characters of a row's name
+_WIDTH = 70  # characters per line of a row's name
 
 
 def section(inputs: Inputs) -> Section | None:
@@ -37,7 +37,7 @@ def section(inputs: Inputs) -> Section | None:
 
 
 def _plot(compared: Sequence[tuple[SavedTarget, float]]) -> Plot:
-    """Of rows with their ratios."""
+    """Plot rows with their ratios."""
     facts = "; ".join(f"{aim.work} against {aim.against} {ratio:.2f} {aim.verdict}" for aim, ratio in compared)
 
     def draw(axis: Axes, theme: Theme) -> None:

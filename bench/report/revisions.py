@@ -23,7 +23,7 @@ _TEXT = (
     "are in the order of their newest runs, and + stands for changes that were not committed."
 )
 _SHOWN = 8  # revisions that are named below a plot
-Changes = dict[Cell, dict[int, Measurement]]  # by the place of the revision among all
+Changes = dict[Cell, dict[int, Measurement]]  # by the revision's place among all
 
 
 def section(inputs: Inputs) -> Section | None:
@@ -44,7 +44,7 @@ def _order(runs: Sequence[Run]) -> list[str]:
 
 
 def _changes(runs: Sequence[Run], order: Sequence[str]) -> Changes:
-    """Cells that were measured at several revisions, and the last measurement at each."""
+    """Return the cells that were measured at several revisions, with the last measurement at each."""
     found: Changes = {}
     for place, revision in enumerate(order):
         for cell, measurement in selection.measured(run for run in runs if run.revision == revision).items():

@@ -1,4 +1,4 @@
-"""What more threads bring: the same cells on the same machine with several numbers of them."""
+"""What more threads bring: the same cells on the same machine with different numbers of threads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TEXT = (
 
 
 def section(inputs: Inputs) -> Section | None:
-    """Plots and a table for each machine that ran with several numbers of threads; None without any."""
+    """Plots and a table for each machine that ran with different numbers of threads; None without any."""
     machines: dict[str, list[Run]] = {}
     for run in inputs.runs:
         machines.setdefault(selection.machine(run.environment), []).append(run)
@@ -30,7 +30,7 @@ def section(inputs: Inputs) -> Section | None:
 
 
 def _scaled(runs: Sequence[Run]) -> dict[Cell, dict[int, Measurement]]:
-    """Cells on CPUs with several numbers of threads, and the last measurement with each."""
+    """Return CPU cells measured with different numbers of threads, and the last measurement with each."""
     found: dict[Cell, dict[int, Measurement]] = {}
     for setup, group in sorted(selection.setups(runs).items(), key=lambda item: item[0].threads):
         for cell, measurement in selection.measured(group).items():

@@ -13,12 +13,12 @@ from bench.report.drawing import Line
 from bench.results import Run
 from zoo.runtime.dtypes import INFERENCE_DTYPES
 
-Kinds = dict[tuple[str, str], str]  # dtype and context, and what plots call them
+Kinds = dict[tuple[str, str], str]  # what plots call each dtype and context
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Figures may be compared within one of these."""
+    """A machine and a number of threads; figures are comparable only within one setup."""
 
     machine: str
     threads: int
@@ -28,7 +28,7 @@ class Setup:
 
 
 def machine(environment: Mapping[str, Any]) -> str:
-    """Processor and GPUs, and what of this project's own code could not be used there."""
+    """Name the processor and GPUs, and which of this project's own code could not be used there."""
     parts = [environment["processor"], *environment["gpus"]]
     parts += ["without AMX"] if environment.get("amx") is False else []
     parts += ["without kernels"] if not (environment.get("kernels") or {}).get("usable", True) else []
@@ -36,12 +36,12 @@ def machine(environment: Mapping[str, Any]) -> str:
 
 
 def setup(environment: Mapping[str, Any]) -> Setup:
-    """Where a run was made, and with how many threads."""
+    """Return where a run was made, and with how many threads."""
     return Setup(machine(environment), environment["threads"])
 
 
 def setups(runs: Iterable[Run]) -> dict[Setup, list[Run]]:
-    """Runs by where and with how many threads they were made."""
+    """Group runs by where, and with how many threads, they were made."""
     found: dict[Setup, list[Run]] = {}
     for run in runs:
         found.setdefault(setup(run.environment), []).append(run)
@@ -49,24 +49,24 @@ def setups(runs: Iterable[Run]) -> dict[Setup, list[Run]]:
 
 
 def widest(runs: Iterable[Run]) -> dict[Setup, list[Run]]:
-    """Of each machine the runs with the most threads."""
+    """Return, for each machine, the runs with the most threads."""
     found = setups(runs)
     most = {each.machine: max(other.threads for other in found if other.machine == each.machine) for each in found}
     return {each: group for each, group in found.items() if each.threads == most[each.machine]}
 
 
 def newest(runs: Iterable[Run]) -> dict[Cell, tuple[Outcome, Run]]:
-    """What became of each cell last; ``runs`` from the oldest to the newest."""
+    """Return the latest outcome of each cell; ``runs`` go from the oldest to the newest."""
     return {outcome.cell: (outcome, run) for run in runs for outcome in run.results}
 
 
 def measured(runs: Iterable[Run]) -> dict[Cell, Measurement]:
-    """The last measurement of each cell."""
+    """Return the last measurement of each cell."""
     return {cell: measurement for run in runs for cell, measurement in run.measured.items()}
 
 
 def panels(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
-    """Cells by model, in the order in which models occur, and phase, training first."""
+    """Group cells by model, in order of appearance, and by phase, training first."""
     cells = list(cells)
     models = list(dict.fromkeys(cell.model for cell in cells))
     found: dict[tuple[str, str], list[Cell]] = {}
@@ -76,7 +76,7 @@ def panels(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
 
 
 def kinds(runs: Iterable[Run]) -> Kinds:
-    """Every dtype and context that occurs, in one order for all of a page."""
+    """Return every dtype and context that occurs, in one order for the whole page."""
     pairs = {(outcome.cell.dtype, outcome.cell.context) for run in runs for outcome in run.results}
     several = len({context for _, context in pairs}) > 1
     return {
@@ -86,7 +86,7 @@ def kinds(runs: Iterable[Run]) -> Kinds:
 
 
 def relative_lines(cells: Iterable[Cell], varied: Mapping[Cell, Mapping[int, Measurement]], kinds: Kinds) -> list[Line]:
-    """For each kind among ``cells`` the images a second of its largest batch, as multiples of the first."""
+    """Return, for each kind among ``cells``, the images per second of its largest batch as multiples of the first."""
     drawn = []
     cells = list(cells)
     for style, (kind, label) in enumerate(kinds.items()):
@@ -101,7 +101,7 @@ def relative_lines(cells: Iterable[Cell], varied: Mapping[Cell, Mapping[int, Mea
 
 
 def span(measurement: Measurement) -> tuple[float, float]:
-    """The quartiles of the rounds' images a second."""
+    """Return the quartiles of the rounds' images per second."""
     low, high = np.percentile([each.images / each.seconds for each in measurement.rounds], (25, 75))
     return float(low), float(high)
 

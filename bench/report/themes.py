@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours, all apart from the paper by 4.5 : 1 or more but for those of the grid."""
+    """Colours; all but the grid's contrast with the paper by 4.5 : 1 or more."""
 
     name: str
     paper: str
     ink: str
-    soft: str  # of what is said aside
+    soft: str  # for secondary elements
     grid: str
     lines: tuple[str, ...]
 

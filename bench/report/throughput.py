@@ -1,4 +1,4 @@
-"""Images a second against the batch size, and all that was measured as a table."""
+"""Images a second against the batch size, and a table of everything that was measured."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOTE = (
 
 
 def section(inputs: Inputs) -> Section | None:
-    """Plots and a table for each machine, of its runs with the most threads; None without any run."""
+    """Plots and a table for each machine, from its runs with the most threads; None without any run."""
     kinds = selection.kinds(inputs.runs)
     groups = [
         Group(str(setup), _plots(runs, kinds), [_table(runs)])

@@ -1,1 +1,1 @@
-"""Every process that is measured, and how it is driven."""
+"""The processes that are measured, and how they are driven."""

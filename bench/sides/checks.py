@@ -1,4 +1,4 @@
-"""Whether a side does the work that is timed: its logits and its first losses, compared with plain float32 Gluon's."""
+"""Checks that a side does the work that is timed: its logits and first losses, against plain float32 Gluon's."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from pathlib import Path
 
 import numpy as np
 
-IMAGES = 500  # of the test set, whose logits are compared
-BATCHES = 8  # of training, whose mean loss is compared
-_DIFFERENCE = 1e-3  # of float32 logits, absolute
-_AGREEMENT = 0.99  # of the predicted digits, for formats of fewer bits
-_LOSS = 0.03  # relative; Dropout draws other numbers everywhere
+IMAGES = 500  # test images whose logits are compared
+BATCHES = 8  # training batches whose mean loss is compared
+_DIFFERENCE = 1e-3  # of float32 logits, absolute, at most
+_AGREEMENT = 0.99  # share of equal digits, at least; meant for dtypes with fewer bits
+_LOSS = 0.03  # relative, at most; dropout draws different numbers on each side
 
 
 @dataclass(frozen=True)
 class Check:
-    """What a side computes beside what plain float32 Gluon computes from the same weights and data."""
+    """What a side computes, compared with plain float32 Gluon on the same weights and data."""
 
     dtype: str
-    difference: float  # largest absolute one among the logits
+    difference: float  # largest absolute difference of a logit
     agreement: float  # share of the images for which both predict the same digit
     loss: float | None = None  # mean over the first batches, in nats; None for inference
     reference_loss: float | None = None
 
     @property
     def failure(self) -> str | None:
-        """What is too different for this to be the same work; None where nothing is."""
+        """What differs too much for this to be the same work; None if nothing does."""
         if self.dtype == "float32" and not self.difference <= _DIFFERENCE:
             return f"its logits differ by {self.difference:.1g}, more than {_DIFFERENCE:g}"
         if not self.agreement >= _AGREEMENT:
             return f"it predicts the same digit for {self.agreement:.1%} of the images, fewer than {_AGREEMENT:.0%}"
         if self.loss is None:
             return None
-        assert self.reference_loss is not None  # the two come together
+        assert self.reference_loss is not None  # set together with loss
         if not abs(self.loss / self.reference_loss - 1) <= _LOSS:
             return f"its first losses are {self.loss:.3f} on average instead of {self.reference_loss:.3f}"
         return None
@@ -44,11 +44,11 @@ class Check:
 
 
 def measure(folder: Path, start: str, logits: np.ndarray, losses: list[float] | None = None) -> dict[str, float]:
-    """The fields of a :class:`Check` but for its dtype.
+    """Return the fields of a :class:`Check`, except its dtype.
 
-    ``folder`` is what ``bench.sides.handover`` wrote, ``start`` the weights that the side started from
-    ("initial" or "trained"), ``logits`` ``(IMAGES, 10)`` those of the first test images, and ``losses``
-    the means of the first :data:`BATCHES` batches of training.
+    ``folder`` is what ``bench.sides.handover`` wrote, ``start`` the weights that the side started from ("initial" or
+    "trained"), ``logits`` ``(IMAGES, 10)`` those of the first test images, and ``losses`` the mean losses of the first
+    :data:`BATCHES` training batches.
     """
     with np.load(Path(folder) / "reference.npz") as reference:
         expected, loss = reference[start], float(reference["loss"])

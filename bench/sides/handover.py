@@ -1,7 +1,7 @@
 """What all sides of a comparison are given: ``python -m bench.sides.handover MODEL DATA FOLDER``.
 
-Plain Gluon in float32 trains the model for a few batches, by a loop that shares nothing with the loop
-that is to be measured, and leaves in FOLDER what the sides start from and are checked against.
+Plain Gluon trains the model in float32 for a few batches, in a loop that shares nothing with the measured one, and
+writes to FOLDER what the sides start from and are checked against.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from zoo.models import weights
 from zoo.models.architectures import MODELS
 from zoo.runtime import mx
 
-_TRAINED = 12  # batches; enough for running statistics and logits that mean something
+_TRAINED = 12  # batches; enough for meaningful running statistics and logits
 
 
 def main(model: str, data: str | None, folder: Path) -> None:
-    """Write the graph, the weights before and after training, the ONNX file, and what follows from them."""
+    """Write the graph, the weights before and after training, the ONNX file, the reference results and the facts."""
     mnist = load_data(data)
     net = models.get_model(model, seed=0)
     (folder / "graph.json").write_text(net(mx.sym.var("data")).tojson())
@@ -47,7 +47,7 @@ def main(model: str, data: str | None, folder: Path) -> None:
 
 
 def _write(net: mx.gluon.HybridBlock, test: Dataset, path: Path) -> np.ndarray:
-    """Keep the weights in ``path`` with ``.npz`` added; returns the logits of the first test images."""
+    """Save the weights to ``path`` with ``.npz`` added; returns the logits of the first test images."""
     logits = net(mx.nd.array(scaled(test.images[:IMAGES]))).asnumpy()
     arrays: dict[str, Any] = {name.split(":", 1)[1]: array for name, array in weights.state(net).items()}
     np.savez(path, **arrays)

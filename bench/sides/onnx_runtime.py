@@ -13,7 +13,7 @@ from bench.sides.wire import Prepared, serve
 
 
 def prepare(request: dict[str, Any]) -> Prepared:
-    """Open a session for full batches, and load the images that it is to see."""
+    """Open a session for full batches, and load the images."""
     from export.runtimes import onnx_runtime_session
     from zoo.data.named import load_data
 

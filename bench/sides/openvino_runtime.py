@@ -1,7 +1,7 @@
 """OpenVINO's side: inference of the exported model in float32 or bfloat16.
 
-With the hint LATENCY all threads share a batch. With THROUGHPUT, OpenVINO decides how many batches are
-in work at once, and results are collected as they come.
+With the hint LATENCY, all threads share a batch. With THROUGHPUT, OpenVINO decides how many batches run at once, and
+results are collected as they arrive.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 def prepare(request: dict[str, Any]) -> Prepared:
-    """Compile the model with the hint asked for, and load the images that it is to see."""
+    """Compile the model with the requested hint, and load the images."""
     import openvino
 
     from export.runtimes import openvino_model

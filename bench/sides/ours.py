@@ -14,7 +14,7 @@ from bench.sides.wire import Prepared, serve
 
 
 def prepare(request: dict[str, Any]) -> Prepared:
-    """Register the model with the weights handed over, and make its workload."""
+    """Register the model with the weights handed over, and create its workload."""
     from bench.cells import Cell
     from bench.measure import Workload
     from zoo.data.named import load_data
@@ -42,7 +42,7 @@ def prepare(request: dict[str, Any]) -> Prepared:
 
 
 def _handed_over(model: str, path: Path) -> str:
-    """Register ``model`` once more, with the weights in ``path`` as its initial ones; returns its name there."""
+    """Register ``model`` under another name, with the weights in ``path`` as its initial ones; returns that name."""
     from zoo.models.architectures import MODELS
     from zoo.runtime import mx
 

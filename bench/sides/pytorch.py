@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def prepare(request: dict[str, Any]) -> Prepared:
-    """Build the network of the graph and the weights handed over, compiled where that is asked for."""
-    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no pool of compiling processes, which would stay
+    """Build the network from the graph and the weights handed over, compiled if requested."""
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no pool of compiler processes, which would stay alive
     import torch
 
     from bench.sides.torch_graph import network
@@ -49,7 +49,7 @@ def prepare(request: dict[str, Any]) -> Prepared:
             return forward(pixels(of)).float().numpy()
 
     def step(index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """One step of training; the mean loss and the number of correct images, as this project's loop has them."""
+        """Run one training step; returns the mean loss and the number of correct images, like this project's loop."""
         where = torch.from_numpy(index)
         truth = labels.index_select(0, where)
         with reduced:
@@ -90,7 +90,7 @@ def _sgd(parameters: Iterable[torch.nn.Parameter], learning_rate: float, momentu
 
     parameters = list(parameters)
     try:
-        return torch.optim.SGD(parameters, learning_rate, momentum, fused=True)  # the fastest where it exists
+        return torch.optim.SGD(parameters, learning_rate, momentum, fused=True)  # fastest where available
     except (RuntimeError, TypeError):
         return torch.optim.SGD(parameters, learning_rate, momentum)
 

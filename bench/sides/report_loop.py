@@ -1,7 +1,7 @@
-"""The CNN report's own training loop, in the environment that MXNet sets up by itself.
+"""The CNN report's own training loop, in the environment that MXNet sets up by default.
 
-Network, iterator, loop, metric and trainer are the report's, and the weights to start from are the ones that all sides
-get. Of ``zoo.runtime`` only that is used without which MXNet 1.9.1 does not import on a current NumPy and Python.
+Network, iterator, loop, metric and trainer are the report's; the initial weights are those that all sides get. The loop
+uses ``zoo.runtime`` only for what MXNet 1.9.1 needs to import on a current NumPy and Python.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bench.sides.wire import Prepared, serve
 
 
 def prepare(request: dict[str, Any]) -> Prepared:
-    """Build the report's network on an MXNet that ``zoo.runtime`` has not tuned, with the weights handed over."""
+    """Build the report's network with the weights handed over, on an MXNet that ``zoo.runtime`` has not tuned."""
     import numpy
 
     from zoo.runtime import compat, hook, startup
@@ -56,7 +56,7 @@ def prepare(request: dict[str, Any]) -> Prepared:
     net.hybridize()
     net.collect_params().initialize(mx.init.Xavier(magnitude=2.24), ctx=ctx)
     tested = mx.nd.array(scaled(mnist.test.images[: checks.IMAGES]))
-    net(tested)  # learns its shapes
+    net(tested)  # infers its shapes
     with numpy.load(Path(request["folder"]) / f"{request['start']}.npz") as weights:
         for parameter, name in zip(net.collect_params().values(), weights):
             parameter.set_data(mx.nd.array(weights[name]))
@@ -93,7 +93,7 @@ def prepare(request: dict[str, Any]) -> Prepared:
         return {"seconds": time.perf_counter() - start, "images": batches * batch_size}
 
     def check() -> dict[str, float]:
-        """On the batches that everyone is checked with, rather than those of the report's iterator."""
+        """Check on the batches that all sides are checked with, not on those of the report's iterator."""
         logits = net(tested).asnumpy()
         losses = []
         for index in Order(len(labels), batch_size).take(checks.BATCHES):

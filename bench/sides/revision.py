@@ -1,4 +1,4 @@
-"""One revision's side: what ``python -m bench`` measures, over the ``zoo`` in the working directory."""
+"""One revision's side: what ``python -m bench`` measures, with the ``zoo`` in the working directory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.sides.wire import Prepared, serve
 
 
 def prepare(request: dict[str, Any]) -> Prepared:
-    """Make the cell's workload; :class:`ZooError` where ``zoo`` comes from elsewhere than the working directory."""
+    """Create the cell's workload; raises :class:`ZooError` if ``zoo`` does not come from the working directory."""
     import zoo
     from bench.cells import Cell
     from bench.measure import Workload

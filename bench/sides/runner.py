@@ -1,4 +1,4 @@
-"""Runs a cell or measures a ceiling in a fresh process, and survives whatever becomes of that."""
+"""Runs a cell or measures a ceiling in a fresh process, and survives whatever happens to it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from zoo.io import files
 from zoo.io.schema import build
 
 _LIMIT = 300  # seconds for one process, beyond the time it is given to measure
-# MXNet runs the operators of a graph in bulk, and its profiler shows a bulk as one.
+# MXNet runs the operators of a graph in bulk, and its profiler shows a bulk as a single operator.
 _UNBULKED = {"MXNET_EXEC_BULK_EXEC_TRAIN": "0", "MXNET_EXEC_BULK_EXEC_INFERENCE": "0"}
 
 
 class TimeIsUp(Exception):
-    """A process was ended because it had not done its work in the seconds ``at_most`` that its caller gave it."""
+    """A process was killed because its work took more than the ``at_most`` seconds that its caller gave it."""
 
 
 def run(
@@ -28,8 +28,8 @@ def run(
 ) -> Outcome:
     """Measure ``cell`` for about ``seconds``, or ``until``; if that fails, the outcome holds the reason.
 
-    Raises :class:`TimeIsUp` where all of it, the start of the process included, takes more seconds than ``at_most``,
-    as the functions below do.
+    Raises :class:`TimeIsUp` if this takes more than ``at_most`` seconds, the start of the process included. So do the
+    functions below.
     """
     request = {"cell": asdict(cell), "data": data, "seconds": seconds, "until": until and asdict(until)}
     answer = _ask(request, _LIMIT + 10 * seconds + (until.limit if until else 0), at_most)
@@ -39,7 +39,7 @@ def run(
 
 
 def profile(cell: Cell, data: str | None, trace: Path, at_most: float | None = None) -> Profile:
-    """The operators of ``cell``, every call of them in the file ``trace``; if that fails, it holds the reason."""
+    """Profile the operators of ``cell``, every call in the file ``trace``; on failure, the result holds the reason."""
     answer = _ask({"profile": asdict(cell), "data": data}, _LIMIT, at_most, _UNBULKED)
     if "error" in answer:
         return Profile(cell, error=answer["error"])
@@ -51,7 +51,7 @@ def profile(cell: Cell, data: str | None, trace: Path, at_most: float | None = N
 
 
 def latency(cell: Cell, data: str | None, seconds: float, rate: float | None, at_most: float | None = None) -> Latency:
-    """The latencies of ``cell`` at ``rate`` requests a second; if that fails, it holds the reason."""
+    """Measure the latencies of ``cell`` at ``rate`` requests per second; on failure, the result holds the reason."""
     request = {"latency": asdict(cell), "data": data, "seconds": seconds, "rate": rate}
     answer = _ask(request, _LIMIT + 10 * seconds, at_most)
     if "error" in answer:
@@ -60,7 +60,7 @@ def latency(cell: Cell, data: str | None, seconds: float, rate: float | None, at
 
 
 def probe(what: str, seconds: float, at_most: float | None = None) -> list[Ceiling]:
-    """Measure one of :data:`bench.ceilings.PROBES` for about ``seconds``; if that fails, it holds the reason."""
+    """Measure one of :data:`bench.ceilings.PROBES` for about ``seconds``; on failure, the result holds the reason."""
     answer = _ask({"probe": what, "seconds": seconds}, _LIMIT + 10 * seconds, at_most)
     if "error" in answer:
         return [Ceiling(what, None, answer["error"])]
@@ -70,7 +70,7 @@ def probe(what: str, seconds: float, at_most: float | None = None) -> list[Ceili
 def _ask(
     request: dict[str, Any], limit: float, at_most: float | None = None, settings: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """The worker's answer within ``limit`` seconds; under the key "error" the reason why there is none."""
+    """Return the worker's answer within ``limit`` seconds; if there is none, the key "error" holds the reason."""
     seconds = limit if at_most is None else min(limit, at_most)
     try:
         with Side("bench.sides.worker", request, {**os.environ, **(settings or {})}, seconds) as side:

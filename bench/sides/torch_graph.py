@@ -1,4 +1,4 @@
-"""The zoo's networks as PyTorch modules: the chain of operators of MXNet's graph, with its weights."""
+"""The zoo's networks as PyTorch modules, built from the chain of operators in MXNet's graph and its weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "softre
 
 
 def network(nodes: list[dict[str, Any]], weights: Mapping[str, np.ndarray]) -> nn.Sequential:
-    """``nodes`` as in the JSON of an ``mx.sym.Symbol``, a chain of layers, as a float32 module; ``(n, 1, 28, 28)`` in.
+    """Convert ``nodes`` of an ``mx.sym.Symbol``'s JSON, a chain of layers, to a float32 module of ``(n, 1, 28, 28)``.
 
     Raises :class:`ZooError` for a graph that branches, and for operators and settings not known here.
     """
@@ -37,7 +37,7 @@ def network(nodes: list[dict[str, Any]], weights: Mapping[str, np.ndarray]) -> n
 
 
 def _value(text: str) -> object:
-    """As Python reads it, or the text where it is a word."""
+    """Parse a Python literal; returns the text itself if it is a word."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -58,12 +58,12 @@ def _fully_connected(settings: dict[str, Any], arrays: list[torch.Tensor]) -> It
     if not settings.get("flatten", True):
         raise ZooError("a fully connected layer along the last axis only has no counterpart here")
     outputs, inputs = arrays[0].shape
-    yield "_flat", nn.Flatten()  # nothing to do, and next to no time, where the input is flat already
+    yield "_flat", nn.Flatten()  # does nothing, in next to no time, if the input is flat already
     yield "", _filled(nn.Linear(inputs, outputs, bias=len(arrays) > 1), ("weight", "bias"), arrays)
 
 
 class _BatchNorm(nn.BatchNorm2d):
-    """Of images or of vectors, as MXNet's."""
+    """Accepts images or vectors, as MXNet's does."""
 
     def _check_input_dim(self, input: torch.Tensor) -> None:
         pass
@@ -95,7 +95,7 @@ def _filled(layer: nn.Module, names: tuple[str, ...], arrays: list[torch.Tensor]
     return layer
 
 
-# Each yields the modules for a node, with what their names add to the node's.
+# Each yields the modules for a node, with the suffixes that they add to the node's name.
 _LAYERS: dict[str, Callable[[dict[str, Any], list[torch.Tensor]], Iterable[tuple[str, nn.Module]]]] = {
     "Activation": lambda settings, _: [("", _ACTIVATIONS[settings["act_type"]]())],
     "BatchNorm": _batch_norm,

@@ -1,4 +1,4 @@
-"""How a process that measures is driven: a JSON request on its stdin, then a command a line; a JSON answer to each."""
+"""The protocol of measuring processes: a JSON request on stdin, then a command per line; a JSON answer to each."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ LIMIT = 240  # seconds for any one answer
 
 
 class SideFailed(ZooError):
-    """A side ended, failed or kept silent; carries the reason."""
+    """A side exited, failed or kept silent; carries the reason."""
 
 
 class NoAnswer(SideFailed):
-    """A side did not answer in the time that it had."""
+    """A side did not answer in time."""
 
 
 @dataclass(frozen=True)
 class Prepared:
     """What a side can do once it is ready."""
 
-    run: Callable[[int], dict[str, Any]]  # process so many batches; {"images": …, "seconds": …}
-    check: Callable[[], dict[str, Any]]  # the fields of bench.sides.checks.Check; comes before anything is run
+    run: Callable[[int], dict[str, Any]]  # process this many batches; returns {"images": …, "seconds": …}
+    check: Callable[[], dict[str, Any]]  # the fields of bench.sides.checks.Check; called before any run
 
 
 def serve(prepare: Callable[[dict[str, Any]], Prepared]) -> None:
-    """The side's half: prepare for the request, then run batches as asked until stdin closes."""
+    """Act as the side: prepare for the request, then run batches as asked until stdin closes."""
 
     def answers(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         prepared = prepare(request)
@@ -52,9 +52,9 @@ def serve(prepare: Callable[[dict[str, Any]], Prepared]) -> None:
 
 
 def reply(answers: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]) -> None:
-    """Read the request and print whatever ``answers`` makes of it; what it raises is the last answer."""
+    """Read the request and print the answers that ``answers`` yields; what it raises becomes the last answer."""
     out = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints must not get between the answers
+    os.dup2(2, 1)  # what libraries print must not mix with the answers
     try:
         for answer in answers(json.loads(sys.stdin.readline())):
             print(json.dumps(answer), file=out)
@@ -70,7 +70,7 @@ def _problem(error: Exception) -> str:
 
 
 class Side:
-    """The harness's half: one process, entered to start it, left to end it."""
+    """The harness's end of the protocol: a process that starts on entry and is killed on exit."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Side:
         request: dict[str, Any],
         environment: dict[str, str],
         limit: float = LIMIT,
-        folder: Path | None = None,  # to start in, where Python looks for packages first
+        folder: Path | None = None,  # working directory, where Python looks for packages first
     ) -> None:
         self._module, self._request, self._environment, self._limit = module, request, environment, limit
         self._folder = folder
@@ -95,27 +95,27 @@ class Side:
             raise
         try:
             self._send(self._request)
-        except BaseException:  # Ctrl-C, too: a session of its own keeps that from the process
+        except BaseException:  # Ctrl-C, too, which does not reach the process in its own session
             self.__exit__()
             raise
         return self
 
     @property
     def pid(self) -> int:
-        """Of its process."""
+        """The process ID."""
         return self._process.pid
 
     def ready(self) -> None:
-        """Wait until it is prepared; entering only starts it, so that several sides can prepare at once."""
+        """Wait until the side is prepared; entering only starts it, so that several sides can prepare at once."""
         self.answer()
 
     def check(self) -> dict[str, Any]:
-        """What it computes, as :attr:`Prepared.check` gives it."""
+        """Ask what the side computes, as :attr:`Prepared.check` returns it."""
         self._send("check")
         return self.answer()
 
     def run(self, batches: int) -> dict[str, Any]:
-        """Have it process so many batches; how many images that were, and how long they took."""
+        """Process this many batches; returns how many images they held, and how long they took."""
         self._send(batches)
         return self.answer()
 
@@ -126,7 +126,7 @@ class Side:
             raise SideFailed(self._last_words()) from None
 
     def answer(self) -> dict[str, Any]:
-        """The next answer; raises :class:`SideFailed` where there is none."""
+        """Return the next answer; raises :class:`SideFailed` if there is none."""
         answers = self._process.stdout
         assert answers is not None  # a pipe
         if not select.select([answers], [], [], self._limit)[0]:
@@ -136,7 +136,7 @@ class Side:
             raise SideFailed(self._last_words())
         try:
             answer: dict[str, Any] = json.loads(line)
-        except ValueError:  # of a module that prints when Python starts
+        except ValueError:  # from a module that prints when Python starts
             raise SideFailed(f"it said {line.strip()!r} instead of an answer") from None
         if "error" in answer:
             raise SideFailed(answer["error"])
@@ -156,13 +156,13 @@ class Side:
 
     def __exit__(self, *_: object) -> None:
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # and whatever it started: compilers, for one
+            os.killpg(self._process.pid, signal.SIGKILL)  # and whatever it started, such as compilers
         with suppress(BrokenPipeError), self._log, self._process:  # closes the pipes, and waits
             pass
 
 
 def batches_for(side: Side, seconds: float) -> int:
-    """How many batches take ``seconds``, by running more and more of them; that warms the side up, too."""
+    """Find how many batches take ``seconds`` by running more and more of them, which also warms the side up."""
     side.run(1)
     batches, done = 1, side.run(1)
     while done["seconds"] < seconds / 3:

@@ -1,4 +1,4 @@
-"""A cell or a ceiling in a process of its own, which answers its one request and ends."""
+"""Measures a cell or a ceiling in its own process, which answers one request and exits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.sides.wire import reply
 
 
 def measured(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What is asked for; imports what that needs: the rest would make every cell's start longer."""
+    """Yield what is asked for; imports only what that needs, as the rest would delay the start of every cell."""
     if "probe" in asked:
         from bench import ceilings
 

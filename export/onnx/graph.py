@@ -1,4 +1,4 @@
-"""The ONNX graph as it grows, and an operator's place in it."""
+"""The ONNX graph under construction, and the operator that is being translated into it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from zoo.errors import ZooError
 from zoo.graph.ir import Node
 
 BATCH = "batch"
-Shape = tuple[Union[int, str, None], ...]  # BATCH, and None where a dimension depends on the batch in another way
+Shape = tuple[Union[int, str, None], ...]  # BATCH, or None if a dimension depends on the batch in another way
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One value of the graph."""
+    """A tensor of the graph."""
 
     name: str
     shape: Shape
     dtype: np.dtype
-    value: np.ndarray | None = None  # of a weight
+    value: np.ndarray | None = None  # set for a weight
 
     @property
     def rank(self) -> int:
@@ -32,19 +32,19 @@ class Tensor:
         return len(self.shape)
 
     def holding(self, value: np.ndarray) -> Tensor:
-        """The weight with another value."""
+        """Return the weight with another value."""
         return replace(self, shape=value.shape, value=value)
 
 
 @dataclass
 class Operation:
-    """A node of ONNX: tensors by name."""
+    """An ONNX node, with its tensors by name."""
 
     operator: str
     name: str
     inputs: list[str]
     outputs: list[str]
-    attributes: dict[str, object]  # those that are None are left out of the file
+    attributes: dict[str, object]  # None values are left out of the file
 
 
 @dataclass
@@ -52,12 +52,12 @@ class OnnxGraph:
     """Operations in topological order, and the constants that they take."""
 
     opset: int
-    taken: set[str]  # names
+    taken: set[str]  # names in use
     operations: list[Operation] = field(default_factory=list)
     initializers: dict[str, np.ndarray] = field(default_factory=dict)
 
     def unique(self, name: str) -> str:
-        """``name``, with a number if it is taken; taken from now on."""
+        """Reserve and return ``name``, with a number if it is taken."""
         chosen, number = name, 1
         while chosen in self.taken:
             number += 1
@@ -71,30 +71,30 @@ class OnnxGraph:
         self.operations.append(Operation(operator, outputs[0], names, list(outputs), attributes))
 
     def constant(self, name: str, value: np.ndarray) -> str:
-        """Keep ``value`` as an initializer; returns its name, which has a number where ``name`` is taken."""
+        """Keep ``value`` as an initializer; returns its name, which has a number if ``name`` is taken."""
         name = self.unique(name)
         self.initializers[name] = value
         return name
 
     def rename(self, old: str, new: str) -> None:
-        """Give the tensor ``old``, which an operation puts out, another name."""
+        """Rename the tensor ``old``, the output of an operation, to ``new``."""
         for operation in self.operations:
             operation.inputs = [new if name == old else name for name in operation.inputs]
             operation.outputs = [new if name == old else name for name in operation.outputs]
 
     def _name(self, tensor: Tensor) -> str:
-        """A weight enters the graph with the first operation that takes it."""
+        """Return the name of ``tensor``; a weight becomes an initializer at its first use."""
         if tensor.value is None:
             return tensor.name
         known = self.initializers.setdefault(tensor.name, tensor.value)
         if known is tensor.value or np.array_equal(known, tensor.value):
             return tensor.name
-        return self.constant(tensor.name, tensor.value)  # the same weight, computed with in two ways
+        return self.constant(tensor.name, tensor.value)  # the same weight with two values
 
 
 @dataclass
 class Call:
-    """One operator of MXNet's graph on its way into ONNX's."""
+    """An operator of MXNet's graph that is being translated to ONNX."""
 
     graph: OnnxGraph
     node: Node
@@ -105,7 +105,7 @@ class Call:
 
     @property
     def operator(self) -> str:
-        """Its name in MXNet."""
+        """The operator's name in MXNet."""
         return self.node.operator
 
     @property
@@ -115,38 +115,38 @@ class Call:
 
     @property
     def shape(self) -> Shape:
-        """Of the first output."""
+        """The shape of the first output."""
         return self.outputs[0][0]
 
     @property
     def opset(self) -> int:
-        """Of the ONNX file."""
+        """The opset of the ONNX file."""
         return self.graph.opset
 
     def add(self, operator: str, *inputs: Tensor | str, suffix: str = "", **attributes: object) -> str:
-        """Append an ONNX node; returns the name of its output: the operator's, with a ``suffix`` for one on the way."""
+        """Append an ONNX node; returns the name of its output: the operator's, with a ``suffix`` if intermediate."""
         output = self.graph.unique(f"{self.name}_{suffix}") if suffix else self.name
         self.graph.add(operator, inputs, [output], **attributes)
         return output
 
     def constant(self, suffix: str, value: ArrayLike, dtype: DTypeLike | None = None) -> str:
-        """An initializer named after this operator."""
+        """Add an initializer named after this operator; returns its name."""
         return self.graph.constant(f"{self.name}_{suffix}", np.asarray(value, dtype))
 
     def integers(self, suffix: str, values: Sequence[int]) -> str:
-        """An initializer of int64, such as axes and sizes."""
+        """Add an int64 initializer, such as axes or sizes; returns its name."""
         return self.constant(suffix, list(values), np.int64)
 
     def number(self, suffix: str, value: float) -> str:
-        """A scalar in the data's dtype."""
+        """Add a scalar initializer in the data's dtype; returns its name."""
         return self.constant(suffix, value, self.data.dtype)
 
     def axis(self, value: int) -> int:
-        """An axis of the data, counted from the front."""
+        """Return an axis of the data counted from the front; an axis out of range is refused."""
         if not -self.data.rank <= value < self.data.rank:
             raise self.refusal(f"it has no axis {value} in {self.data.rank} dimensions")
         return value % self.data.rank
 
     def refusal(self, reason: str) -> ZooError:
-        """The error to raise: this operator cannot be written as ONNX, for this reason."""
+        """Return the error to raise: this operator cannot be written as ONNX, for this reason."""
         return self.settings.refusal(reason)

@@ -1,4 +1,4 @@
-"""The ONNX file: a translated graph with its inputs, outputs and what is to be known about them."""
+"""The ONNX file: a translated graph with its inputs, outputs and metadata."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import onnx
 
 OPSETS = range(13, 22)
-_LARGEST = 2**31 - 2**20  # bytes: what protobuf can write as one message
+_LARGEST = 2**31 - 2**20  # bytes: the most that protobuf can write as one message
 
 
 def to_onnx(
@@ -42,15 +42,15 @@ def to_onnx(
     """Write ``net``, any hybridizable network, to ``path`` as an ONNX model for inference, and return the path.
 
     Its input ``data`` is ``("batch", *input_shape)`` float32, of any batch size unless ``batch`` fixes it. Its output
-    is ``output``, for the zoo's networks ``("batch", 10)`` float32; a network with several outputs keeps their names.
-    Weights keep their names, operators theirs but for Gluon's "_fwd".
+    is ``output``, for the zoo's networks ``("batch", 10)`` float32; several outputs keep their names. Weights and
+    operators keep their names, except for Gluon's suffix "_fwd".
 
-    ``softmax`` appends a softmax, and the output is ``probabilities`` then. With ``uint8`` the data are pixels from 0
-    to 255, which the graph divides by 255. ``metadata`` are further ``metadata_props``, beside the hash of the weights
-    and the versions. Casts that MXNet's AMP put in are left out, as MXNet's own export leaves them out.
+    ``softmax`` appends a softmax and names the output ``probabilities``. With ``uint8``, the data are pixels from 0 to
+    255, which the graph divides by 255. ``metadata`` holds further ``metadata_props``, besides the hash of the
+    weights and the versions. Casts inserted by MXNet's AMP are left out, as in MXNet's own export.
 
-    Raises :class:`ZooError` where the package onnx is missing, for an operator or a setting that cannot be translated,
-    for weights that are not finite, and where the file cannot be written.
+    Raises :class:`ZooError` if the package onnx is missing, if an operator or a setting cannot be translated, if a
+    weight is not finite, or if the file cannot be written.
     """
     content = encode(net, input_shape, opset, batch, softmax, uint8, metadata)
     path = files.output_file(Path(path))
@@ -67,7 +67,7 @@ def encode(
     uint8: bool = False,
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The content of the file that :func:`to_onnx` writes, which has passed ONNX's checker and shape inference."""
+    """Return the content of the file that :func:`to_onnx` writes, after ONNX's checker and shape inference passed."""
     onnx = package()
     newest = min(OPSETS[-1], onnx.defs.onnx_opset_version())
     if opset not in range(OPSETS[0], newest + 1):
@@ -96,7 +96,7 @@ def encode(
 
 
 def check(content: bytes, claim: str) -> None:
-    """ONNX's full checker with strict shape inference; raises :class:`ZooError` with ``claim`` and what it found."""
+    """Run ONNX's full checker with strict shape inference; :class:`ZooError` has ``claim`` and what it found."""
     onnx = package()
     try:
         onnx.checker.check_model(content, full_check=True)
@@ -106,7 +106,7 @@ def check(content: bytes, claim: str) -> None:
 
 
 def package() -> ModuleType:
-    """The package onnx, which is an extra."""
+    """Import the package onnx, an extra; raises :class:`ZooError` if it is missing."""
     try:
         import onnx
         import onnx.checker
@@ -117,7 +117,7 @@ def package() -> ModuleType:
 
 
 def _finish(translation: Translation, softmax: bool) -> list[Tensor]:
-    """Give the outputs their names; returns them."""
+    """Name the outputs, after a softmax if requested; returns them."""
     graph, outputs = translation.graph, translation.outputs
     if softmax:
         if len(outputs) != 1 or outputs[0].rank != 2:
@@ -138,13 +138,13 @@ def _finish(translation: Translation, softmax: bool) -> list[Tensor]:
 
 
 def _scale(graph: OnnxGraph) -> None:
-    """Take pixels from 0 to 255 and divide them by 255, before all else."""
+    """Take pixels from 0 to 255, and divide them by 255 before everything else."""
     pixels, scaled = graph.unique("pixels"), graph.unique("scaled")
     for operation in graph.operations:
         operation.inputs = [scaled if name == INPUT else name for name in operation.inputs]
     count = len(graph.operations)
     graph.add("Cast", [INPUT], [pixels], to=np.dtype(np.float32))
-    scale = graph.constant("scale", np.array(1 / 255, np.float32))  # a factor, as in training: the same bits
+    scale = graph.constant("scale", np.array(1 / 255, np.float32))  # a factor, as in training, for the same bits
     graph.add("Mul", [pixels, scale], [scaled])
     graph.operations = graph.operations[count:] + graph.operations[:count]
 

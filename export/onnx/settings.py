@@ -1,4 +1,4 @@
-"""The settings of one of MXNet's operators, of which none may go unread."""
+"""The settings of an MXNet operator, none of which may go unread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar, overload
 from zoo.errors import ZooError
 from zoo.graph.ir import Node
 
-# Of memory, libraries and training: results at inference are the same with any of them.
+# Settings of memory, libraries and training, which do not change results at inference.
 _WITHOUT_EFFECT = {"cudnn_algo_verbose", "cudnn_off", "cudnn_tune", "workspace"}
 _NOTHING = (None, (), "None")
 
@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 
 class Settings:
-    """MXNet keeps all of them as text and leaves out defaults; each getter names the default of the operator."""
+    """An operator's settings; MXNet keeps them as text and omits defaults, so each getter names the default."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -25,7 +25,7 @@ class Settings:
         self._unread = set(node.attributes) - hidden - _WITHOUT_EFFECT
 
     def get(self, key: str, default: object = None) -> object:
-        """The value as Python reads it, or text where it is a word."""
+        """Return the value as a Python literal, or as text if it is a word."""
         self._unread.discard(key)
         text = self._node.attributes.get(key)
         if text is None:
@@ -36,21 +36,21 @@ class Settings:
             return text
 
     def integer(self, key: str, default: int) -> int:
-        """A whole number; anything else is refused, as it is by the getters below."""
+        """Return an integer; anything else is refused, as by the getters below."""
         value = self.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self._unknown(key)
         return value
 
     def number(self, key: str, default: float) -> float:
-        """A number of either kind, as a float."""
+        """Return an integer or a float as a float."""
         value = self.get(key, default)
         if not isinstance(value, (int, float)):
             raise self._unknown(key)
         return float(value)
 
     def flag(self, key: str, default: bool) -> bool:
-        """A switch, as MXNet writes it and as files of old have it."""
+        """Return a Boolean, as MXNet writes it or as old files have it."""
         value = self.get(key, default)
         known = {"true": True, "false": False, "1": True, "0": False}
         if str(value).lower() not in known:
@@ -62,7 +62,7 @@ class Settings:
     @overload
     def integers(self, key: str, default: tuple[int, ...]) -> tuple[int, ...]: ...
     def integers(self, key: str, default: tuple[int, ...] | None = None) -> tuple[int, ...] | None:
-        """A tuple, or ``default`` where it is empty or None; a single number counts as a tuple of one."""
+        """Return a tuple, or ``default`` if it is empty or None; a single number counts as a tuple of one."""
         value = self.get(key)
         if value in _NOTHING:
             return default
@@ -73,23 +73,23 @@ class Settings:
         return values
 
     def only(self, key: str, *possible: Value) -> Value:
-        """One of the ``possible`` values, the first of which is the default; any other is refused."""
+        """Return one of the ``possible`` values, the first of which is the default; any other is refused."""
         value = self.get(key, possible[0])
         if value not in possible:
             raise self._unknown(key)
         return possible[possible.index(value)]
 
     def ignore(self, *keys: str) -> None:
-        """Settings that do not change what is computed at inference."""
+        """Mark settings as read that do not change what is computed at inference."""
         self._unread.difference_update(keys)
 
     def finish(self) -> None:
-        """Refuse the operator if it has a setting that nobody has asked for."""
+        """Refuse the operator if one of its settings was not read."""
         for key in sorted(self._unread):
             raise self._unknown(key)
 
     def refusal(self, reason: str) -> ZooError:
-        """The error to raise: the operator cannot be written as ONNX, for this reason."""
+        """Return the error to raise: the operator cannot be written as ONNX, for this reason."""
         return ZooError(f"the {self._node.operator} {self._node.name!r} cannot be written as ONNX: {reason}")
 
     def _unknown(self, key: str) -> ZooError:

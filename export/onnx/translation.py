@@ -1,4 +1,4 @@
-"""From the graph of MXNet's operators to that of ONNX's."""
+"""Translate a graph of MXNet operators to a graph of ONNX operators."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from zoo.errors import ZooError
 from zoo.graph import ir, shapes
 from zoo.registry import suggestion
 
-_TRIED = (2, 3)  # batch sizes: what is the same for both does not depend on it
+_TRIED = (2, 3)  # batch sizes: what is the same for both does not depend on the batch
 
 
 @dataclass(frozen=True)
 class Translation:
-    """An ONNX graph, and the tensors that it puts out."""
+    """An ONNX graph, and its output tensors."""
 
     graph: OnnxGraph
     outputs: list[Tensor]
@@ -55,7 +55,7 @@ def translate(
         names = OPERATORS[node.operator](call)
         call.settings.finish()
         names = [names] if isinstance(names, str) else names
-        known = {each.name: each.value for each in inputs}  # a weight that only passes through stays one
+        known = {each.name: each.value for each in inputs}  # a weight that only passes through remains a weight
         tensors[id(node)] = [Tensor(name, *fact, known.get(name)) for name, fact in zip(names, outputs)]
     return Translation(graph, [tensors[id(node)][output] for node, output in source.heads])
 
@@ -63,7 +63,7 @@ def translate(
 def _infer(
     source: ir.Graph, weights: dict[str, np.ndarray], input_shape: tuple[int, ...], batch: int | None
 ) -> list[list[tuple[Shape, np.dtype]]]:
-    """Shape and dtype of every output of every node, in the order of the nodes."""
+    """Return shape and dtype of every output of every node, in the order of the nodes."""
     known = {name: value.shape for name, value in weights.items()}
     found = []
     for size in [batch] if batch else _TRIED:
@@ -90,4 +90,4 @@ def _merged(first: tuple[int, ...], second: tuple[int, ...]) -> Shape:
 
 
 def _readable(name: str) -> str:
-    return name[: -len("_fwd")] if name.endswith("_fwd") else name  # Gluon's mark on every operator
+    return name[: -len("_fwd")] if name.endswith("_fwd") else name  # Gluon's suffix of every operator

@@ -1,4 +1,4 @@
-"""``python -m bench``: that what it prints is complete and consistent. How fast anything is decides nothing here."""
+"""``python -m bench``: what it prints is complete and consistent. No test here depends on how fast anything is."""
 
 from __future__ import annotations
 

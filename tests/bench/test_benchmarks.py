@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-NO_WORKER = {"PYTEST_XDIST_WORKER": "", "PYTEST_ADDOPTS": ""}  # pytest-benchmark measures nothing in pytest-xdist's
+NO_WORKER = {"PYTEST_XDIST_WORKER": "", "PYTEST_ADDOPTS": ""}  # pytest-benchmark is off in pytest-xdist's workers
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def benchmark_again(run, tmp_path: Path) -> Callable[..., subprocess.CompletedPr
     """Run one of the benchmarks, compared with the latest saved run if there is one."""
 
     def start(*options: str) -> subprocess.CompletedProcess:
-        compared = ("--benchmark-compare", "--benchmark-compare-fail=median:900%")  # no chance goes that far
+        compared = ("--benchmark-compare", "--benchmark-compare-fail=median:900%")  # beyond any chance variation
         storage = f"--benchmark-storage={tmp_path}"
         return run("pytest", "benchmarks", "-k", "recordio", storage, *compared, *options, **NO_WORKER)
 

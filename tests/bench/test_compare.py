@@ -28,10 +28,10 @@ THRESHOLD = 0.03
 def pairs(
     seed: int, slowdown: float = 0.0, wall: float = 0.1, cpu: float = 0.05, second: float = 0.0, process: float = 0.02
 ) -> list[Pair]:
-    """Pairs of processes on a machine whose speed wanders; ``wall`` and ``cpu`` are what else differs between turns.
+    """Pairs of processes on a machine whose speed wanders; ``wall`` and ``cpu`` are the noise of each clock by turn.
 
-    Whoever comes second takes longer by the share ``second``; ``process`` is what processes of the same code differ by
-    for as long as they live, ``slowdown`` what all processes of the second revision take longer.
+    The side that runs second takes longer by the share ``second``. Processes of the same code differ by ``process`` for
+    as long as they live, and all processes of the second revision are slower by ``slowdown``.
     """
     random = np.random.default_rng(seed)
 

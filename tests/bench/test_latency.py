@@ -1,4 +1,4 @@
-"""``python -m bench --latency``: requests come on schedule, and wait while others are served."""
+"""``python -m bench --latency``: requests arrive on schedule, and wait while others are served."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def clock(monkeypatch) -> Clock:
 
 
 class Clock:
-    """Time that passes while someone sleeps, and a microsecond with every look at it."""
+    """A clock that advances by every sleep, and by a microsecond whenever it is read."""
 
     now = 0.0
 
@@ -37,7 +37,7 @@ def test_a_slow_answer_makes_those_behind_it_wait(clock):
     durations = iter([0.2])
     waits, answered, elapsed = latency.send(lambda: clock.sleep(next(durations, 0)), rate=100, seconds=0.5)
     assert len(waits) == answered == 50 and elapsed == pytest.approx(0.49, abs=1e-3)
-    for number, wait in enumerate(waits):  # from their own arrivals, though they are only looked at after the first
+    for number, wait in enumerate(waits):  # from their own arrivals, although they are served only after the first
         assert wait == pytest.approx(max(0.2 - number / 100, 0), abs=1e-3)
 
 

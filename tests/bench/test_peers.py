@@ -1,4 +1,4 @@
-"""``python -m bench peers``: that all sides do the same work, and that what is printed follows from it."""
+"""``python -m bench peers``: all sides do the same work, and what is printed follows from it."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ GOOD = Check("float32", 1e-6, 1.0)
 
 
 def needs(*packages: str) -> None:
-    """Skip where one is missing; none is imported here, as MXNet and PyTorch bring an OpenMP each."""
+    """Skip if one is missing; none is imported here, as MXNet and PyTorch each bring an OpenMP of their own."""
     for package in packages:
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed")
 
 
 def result(configuration: Configuration, *seconds: float, **facts) -> Result:
-    """A side that took so many seconds for 100 images in each round."""
+    """A side that took these seconds for 100 images in each round."""
     return Result(
         configuration,
         tuple(Round(100, each) for each in seconds),
@@ -90,7 +90,7 @@ def test_training_is_compared_with_pytorch(run, tmp_path: Path):
     assert {"this project, float32", "PyTorch float32"} <= set(sides)
     for side in sides.values():
         assert [each["images"] for each in side["rounds"]] == [300] * 5
-    for name in ("this project, float32", "PyTorch float32"):  # without Dropout the same to many digits
+    for name in ("this project, float32", "PyTorch float32"):  # without dropout, they agree to many digits
         check = sides[name]["check"]
         assert check["difference"] < 1e-5 and check["loss"] == pytest.approx(check["reference_loss"], rel=1e-4)
     (target,) = saved["targets"]
@@ -111,7 +111,7 @@ def test_inference_is_compared_with_every_runtime(run, tmp_path: Path, runtime: 
     failed = [line for line in done.stdout.splitlines() if "FAILED" in line]
     if is_exact():
         assert not failed
-    assert all("this project, int8" in line for line in failed)  # in 7 bits, 12 batches of training are not enough
+    assert all("this project, int8" in line for line in failed)  # 12 batches of training are not enough for 7 bits
     assert done.returncode == bool(failed), done.stderr
     sides = json.loads((tmp_path / "peers.json").read_text())["works"][0]["sides"]
     checks = {side["configuration"]["name"]: side["check"] for side in sides}
@@ -159,7 +159,7 @@ def test_sides_take_turns_and_those_that_fail_drop_out(tmp_path: Path, monkeypat
     assert [len(each.rounds) for each in results] == [6, 6, 0, 0, 0]
     assert results[2].error == "it broke" and results[3].error == MISSING and results[4].error
     assert len(steps) == 5 * comparison.steps(Rounds(6, 1.0))
-    assert len({"".join(log[start : start + 3]) for start in (0, 3, 6)}) == 3  # an order of its own in each round
+    assert len({"".join(log[start : start + 3]) for start in (0, 3, 6)}) == 3  # a different order in each round
     assert tables.render([], {WORK: results}, Rounds(6, 1.0), zoo_environment(), "here").count(MISSING) >= 1
 
 

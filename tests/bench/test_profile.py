@@ -17,7 +17,7 @@ from zoo import kernels
     "cell, operator",
     [
         (Cell("mlp", "cpu(0)", "float32", 100, "train"), "_backward_FullyConnected"),
-        # Its graph has no static shapes, for which MXNet has another way of running operators in bulk.
+        # Its graph has no static shapes; MXNet runs the operators of such graphs in bulk in another way.
         (Cell("lenet5", "cpu(0)", "int8", 20, "infer"), "_sg_mkldnn_fully_connected"),
     ],
 )

@@ -26,13 +26,13 @@ from bench.report.parts import Section
 from bench.results import Run
 from zoo.errors import DataError, ZooError
 
-# What matplotlib imports may be newer than it: of no interest here.
+# matplotlib's dependencies may be newer than matplotlib itself; that does not matter here.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """A page with every section, as the command writes it, and beside it its plots."""
+    """A page with every section, as the command writes it, with its plots beside it."""
     folder = tmp_path_factory.mktemp("report")
     command = [sys.executable, "-m", "bench", "report", *everything(folder), "--out", folder / "page.html"]
     done = subprocess.run([*command, "--plots", folder / "plots"], capture_output=True, text=True)

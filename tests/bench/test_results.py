@@ -1,4 +1,4 @@
-"""Result files: what is written is read again, older schemas too, and what is no result file is refused by name."""
+"""Result files: they are read back, older schemas too, and files of another kind are refused by name."""
 
 from __future__ import annotations
 

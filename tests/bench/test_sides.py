@@ -72,7 +72,7 @@ def test_a_side_leaves_nothing_behind(side):
         pids = [started.pid, started.run(1)["pid"]]
         assert all(map(alive, pids))
     deadline = time.monotonic() + 20
-    while any(map(alive, pids)) and time.monotonic() < deadline:  # the grandchild's end is for others to wait for
+    while any(map(alive, pids)) and time.monotonic() < deadline:  # the grandchild is not ours to wait for
         time.sleep(0.02)
     assert not any(map(alive, pids))
 

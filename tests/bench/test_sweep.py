@@ -1,4 +1,4 @@
-"""What ``python -m bench`` does in which order, what it shows meanwhile, and what becomes of limits and of Ctrl-C."""
+"""In which order ``python -m bench`` works, what it shows meanwhile, and how it handles limits and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ GPU = replace(MLP, context="gpu(0)")
 
 
 def measurement(rate: float) -> Measurement:
-    """At ``rate`` images, and as many GFLOP, a second."""
+    """A measurement of ``rate`` images, and as many GFLOP, per second."""
     return Measurement((Round(1000, 1000 / rate),) * 5, (0.05,) * 5, 31.0, 60_000, 321.0, 10**9, 3, True, "here")
 
 
 class Machine:
-    """Stands in for the processes and the clock: everything takes the seconds that ``takes`` has for it."""
+    """Stands in for the processes and the clock: everything takes the seconds that ``takes`` lists for it."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -88,7 +88,7 @@ def machine(monkeypatch, tmp_path: Path) -> Machine:
 
 
 def swept(plan: Plan) -> list[Event]:
-    """Every event, and what is left falls in the end to nothing."""
+    """All events; checks that the time left falls to zero at the end."""
     events = list(sweep.measured(plan, ENVIRONMENT))
     assert [event.said is None for event in events] == [True, False] * (len(events) // 2)
     assert events[-1].left == 0 and events[-1].number == events[-1].total == len(events) // 2
@@ -124,7 +124,7 @@ def test_what_does_not_fit_is_left_out_and_named(machine: Machine):
     run = swept(Plan(cells, deadline=machine.now + 35))[-1].run
     ceilings = [f"the most that is possible, {what}" for what in ("float32", "memory")]
     assert list(run.measured) == list(cells[:3]) and machine.now == 130 and run.ceilings == ()
-    assert run.left_out == (str(cells[3]), *ceilings)  # which have been as slow as the cells, for all that is known
+    assert run.left_out == (str(cells[3]), *ceilings)  # as far as is known, ceilings are as slow as cells
     remarks = tables.omitted(run.left_out)
     assert remarks == [f"left out for want of time: {cells[3]}; {'; '.join(ceilings)}"]
 
@@ -150,7 +150,7 @@ def test_cached_ceilings_are_measured_once_and_said(machine: Machine):
     assert {each.cached for each in run.ceilings} == {ENVIRONMENT["date"]} and len(run.ceilings) == 3
     assert tables.rate(run.ceilings[0]) == "50 GFLOP/s float32 (measured 2026-11-22)"
     swept(Plan((MLP, LOW)))
-    assert machine.done[1:] == [str(MLP), str(LOW), "bfloat16"]  # the one that is new
+    assert machine.done[1:] == [str(MLP), str(LOW), "bfloat16"]  # the only one not cached
 
 
 @pytest.mark.parametrize("how, probes, shown", [
@@ -159,7 +159,7 @@ def test_cached_ceilings_are_measured_once_and_said(machine: Machine):
 def test_ceilings_as_asked_for(how: str, probes: list, shown: set, machine: Machine):
     swept(Plan((MLP,)))
     machine.done.clear()
-    machine.ceiling = 45.0  # beside other work, say
+    machine.ceiling = 45.0  # such as beside other work
     run = swept(Plan((MLP,), ceilings=how))[-1].run
     assert machine.done[1:] == probes and {each.cached for each in run.ceilings} == shown
     assert {each.rate for each in kept.load(["float32"])} == {50.0}  # the higher one stays

@@ -1,4 +1,4 @@
-"""Progress bars appear where someone watches: on terminals and in notebooks, and nowhere else."""
+"""Progress bars appear only where someone watches: on terminals and in notebooks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_notebook_shows_bars_as_widgets_where_it_has_them(kernel, monkeypatch)
     monkeypatch.setattr(notebook, "IProgress", object)
     monkeypatch.setattr(notebook, "tqdm", lambda **options: made.append(options))
     progress.progress_bar(total=7)
-    progress.progress_bar(False, total=7)  # nobody wants to see it
+    progress.progress_bar(False, total=7)  # switched off
     (options,) = made
     assert options["total"] == 7 and options["disable"] is False
 
@@ -60,14 +60,14 @@ def test_lines_appear_above_a_bar(capsys):
         progress.say("done with one", sys.stderr)
         bar.update()
     erased, line, _ = capsys.readouterr().err.rpartition("done with one\n")
-    assert line and erased.endswith("\r")  # of the bar nothing is left in that line
+    assert line and erased.endswith("\r")  # nothing of the bar is left in that line
 
 
 def test_what_is_left_follows_from_what_was_done():
     pace, left = Pace(), [("cell", 4.0), ("cell", 2.0), ("ceiling", 3.0)]
     assert pace.seconds(left) == 9.0
     pace.note("cell", 4.0, 8.0)
-    assert pace.seconds(left) == 18.0  # twice as slow, what was not measured yet as well
+    assert pace.seconds(left) == 18.0  # twice as slow, also for the kind that was not measured yet
     pace.note("ceiling", 1.0, 1.0)
     assert pace.seconds(left) == 8.0 + 4.0 + 3.0
     assert pace.seconds([]) == 0.0

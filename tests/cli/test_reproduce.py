@@ -1,4 +1,4 @@
-"""The published experiments in small, the learning-rate range test, and their plots."""
+"""Small versions of the published experiments, the learning-rate range test, and their plots."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_range_test_leaves_the_weights_and_finds_a_rate_that_trains(optimizer:
 
 
 def test_raw_pixels_need_a_far_lower_rate(mnist):
-    """What the notebook takes three tries for."""
+    """What takes the notebook three tries."""
     net, recipe = zoo.get_model("mlp", seed=0), MODELS["mlp"].recipe
     raw, scaled = (zoo.lr_find(net, data, recipe).suggestion for data in (mnist.train.raw(), mnist.train))
     assert 1e-4 < raw < 0.01 < scaled < 0.5

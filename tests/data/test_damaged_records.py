@@ -1,4 +1,4 @@
-"""Damaged .rec files: a sentence each, and never an abort of the process."""
+"""Damaged .rec files: each gives one sentence, and none aborts the process."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_records_that_hold_the_magic_number_are_read_as_mxnet_writes_them(three:
 
 
 def damages(good: bytes, starts: list[int]):
-    """Forty and more files that MXNet would abort on, fail on, or take as they are."""
+    """More than forty files that MXNet would abort on, fail on, or accept as they are."""
     random_ = random.Random(0)
 
     def patched(position: int, value: bytes) -> bytes:
@@ -134,7 +134,7 @@ def test_damaged_files_get_a_sentence_each_and_no_abort(packed: Path, tmp_path: 
 
 
 def test_damaged_files_of_others_never_abort(packed: Path, tmp_path: Path):
-    """Without seals, damage within an image may stay unnoticed; what is noticed is said, and nothing aborts."""
+    """Without seals, damage within an image may go unnoticed; what is noticed is reported, and nothing aborts."""
     writer = mx.recordio.MXRecordIO(str(tmp_path / "good.rec"), "w")
     for record in recordio.check(f"{packed}_test.rec"):
         writer.write(mx.recordio.pack(mx.recordio.IRHeader(0, record.labels[0], record.index, 0), record.image))

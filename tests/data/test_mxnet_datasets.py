@@ -1,4 +1,4 @@
-"""MXNet's own loaders of MNIST and Fashion-MNIST, whose hosts are gone: the same results from files that are here."""
+"""MXNet's own loaders of MNIST and Fashion-MNIST, whose hosts are gone, give the same results from local files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = tuple(DATASETS["m
 
 @pytest.fixture(autouse=True)
 def installed(tmp_path: Path, monkeypatch):
-    """The loaders, in an empty current directory. What MXNet would download is an error unless it is here already."""
+    """The loaders, in an empty current directory. A download by MXNet is an error unless the file is already here."""
     mxnet_datasets.install(mx)
     monkeypatch.chdir(tmp_path)
 
@@ -43,7 +43,7 @@ def installed(tmp_path: Path, monkeypatch):
 
 @pytest.fixture
 def unreachable(tmp_path_factory, monkeypatch):
-    """An empty cache, and nobody who could fill it."""
+    """An empty cache, with nothing that could fill it."""
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.delenv("MNIST_DIR", raising=False)
     monkeypatch.setattr(files, "user_cache", lambda: cache)
@@ -67,7 +67,7 @@ def test_get_mnist_gives_what_the_original_reads_from_the_same_files(gzipped: Pa
 
 
 def test_the_report_trains_on_get_mnist():
-    """Its iterators, its loop and its validation, with a network that learns in a second."""
+    """The report's iterators, loop and validation, with a network that learns in a second."""
     mnist = mx.test_utils.get_mnist()
     batch_size = 200
     train_data = mx.io.NDArrayIter(mnist["train_data"], mnist["train_label"], batch_size, shuffle=True)
@@ -152,7 +152,7 @@ def test_get_mnist_pkl_makes_the_file_that_theano_s_tutorials_read(mnist):
         train, valid, test = pickle.load(file, encoding="latin1")
     assert [part[0].shape for part in (train, valid, test)] == [(50_000, 784), (10_000, 784), (10_000, 784)]
     assert (train[0].dtype, train[1].dtype) == (np.float32, np.int64)
-    assert (train[0].mean(), train[0].std()) == pytest.approx((0.13044983, 0.3072898))  # those of the lost file
+    assert (train[0].mean(), train[0].std()) == pytest.approx((0.13044983, 0.3072898))  # the values of the lost file
     assert (valid[1] == mnist.train_labels[50_000:]).all() and (test[1] == mnist.test_labels).all()
     before = os.stat("data/mnist.pkl.gz").st_mtime_ns
     mx.test_utils.get_mnist_pkl()
@@ -202,7 +202,7 @@ def test_damaged_files_in_root_are_not_used(gzipped: Path):
 
 
 def test_a_subclass_for_other_data_keeps_its_files(unreachable):
-    """As people wrote for KMNIST: other hashes, perhaps other names."""
+    """A subclass as people wrote for KMNIST: with other hashes, perhaps other names."""
     contents = {
         TEST_IMAGES: gzip.compress(idx.encode(np.full((2, 28, 28), 9, np.uint8))),
         TEST_LABELS: gzip.compress(idx.encode(np.array([4, 2], np.uint8))),

@@ -89,7 +89,7 @@ def test_bfloat16_keeps_its_casts(weights_too: bool, tmp_path: Path, pixels):
     symbol, parameters = export.to_symbol(mixed, tmp_path / "model")
     assert '"amp_cast"' in symbol.read_text()
     expected = mixed(pixels).asnumpy()
-    assert 0 < np.abs(expected - net(pixels).asnumpy()).max() < 0.05  # it is bfloat16 that is compared
+    assert 0 < np.abs(expected - net(pixels).asnumpy()).max() < 0.05  # bfloat16 is really in use
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         loaded = mx.gluon.SymbolBlock.imports(str(symbol), ["data"], str(parameters))

@@ -1,4 +1,4 @@
-"""Files of MXNet's, whole and damaged: a network or one sentence, and never the end of the process."""
+"""MXNet's files, whole and damaged: loading gives a network or one sentence, and never ends the process."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def with_setting(raw: dict, number: int, key: str, value: str) -> dict:
 
 
 CONV = 3  # the node conv1_fwd of cnn7, after its data, weight and bias
-SYMBOLS = {  # what is done to the graph of cnn7, and what is said
+SYMBOLS = {  # changes to the graph of cnn7, and the message for each
     "empty": (lambda raw: {}, "no nodes"),
     "a list": (lambda raw: [], "no nodes"),
     "no nodes": (lambda raw: damage(raw, nodes=[]), "no nodes"),
@@ -162,7 +162,7 @@ def test_a_missing_file_is_named(folder: Path, tmp_path: Path):
 
 
 def test_no_truncation_and_no_flipped_bit_ends_the_process(folder: Path, tmp_path: Path):
-    """In a process of its own: what is not refused is run."""
+    """In a separate process, since files that are not refused are run."""
     text, chance = (folder / "mlp-symbol.json").read_bytes(), random.Random(0)
     for number in range(200):
         position = chance.randrange(len(text))

@@ -1,4 +1,4 @@
-"""ONNX files: that other programs compute what MXNet computes, and what the files say."""
+"""ONNX files: other programs compute what MXNet computes, and the files say what they should."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_vision_zoo_of_mxnet_computes_the_same(name: str, tmp_path: Path):
     net, images = networks.vision(name)
     path = export.to_onnx(net, tmp_path / "model.onnx", input_shape=images.shape[1:])
     expected = net(mx.nd.array(images)).asnumpy()
-    assert expected.std(axis=0).max() > 0.01 and np.abs(expected).max() < 100  # it is the images that are compared
+    assert expected.std(axis=0).max() > 0.01 and np.abs(expected).max() < 100  # outputs depend on the images
     (outputs,) = run(path, images)
     assert np.abs(outputs - expected).max() < 1e-4
     for runtime in RUNTIMES[1:-1]:  # ONNX's reference takes minutes for some
@@ -73,7 +73,7 @@ def test_the_vision_zoo_of_mxnet_computes_the_same(name: str, tmp_path: Path):
 @pytest.mark.exhaustive
 @every_model
 def test_every_prediction_is_the_same(name: str, mnist):
-    """Of the whole test set, or of 2,000 of its images for the networks that would take minutes."""
+    """On the whole test set, or on 2,000 of its images for networks that would take minutes."""
     test = mnist.test[:2000] if networks.is_slow(name) else mnist.test
     net = zoo.get_model(name, seed=1)
     zoo.fit(net, mnist.train[:1000], None, zoo.Recipe(epochs=1, batch_size=100, learning_rate=0.05, dtype="float32"))

@@ -1,4 +1,4 @@
-"""One operator after the other: as ONNX Runtime computes it, or refused by name."""
+"""Every operator either computes the same in ONNX Runtime or is refused by name."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_several_outputs_keep_their_names(tmp_path: Path):
 
 
 def test_a_weight_that_two_layers_share_serves_both(tmp_path: Path):
-    """With fix_gamma, BatchNorm computes with 1 instead of gamma, which the other layer takes as it is."""
+    """With fix_gamma, BatchNorm computes with 1 instead of gamma, while the other layer uses gamma as it is."""
     x, gamma = V("data", dtype="float32"), V("gamma")
     statistics = [V(name) for name in ("beta", "mean", "var")]
     fixed = S.BatchNorm(x, gamma, *statistics, fix_gamma=True)

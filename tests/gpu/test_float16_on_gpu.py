@@ -1,6 +1,6 @@
 """float16 on the CUDA wheel with stand-ins for NVIDIA's libraries: which calls get it, and which do not.
 
-Nothing is computed there, so values are for ``test_values_on_gpu`` to prove.
+The stand-ins compute nothing; ``test_values_on_gpu`` checks values.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def test_layers_of_every_model_run_in_float16_and_normalization_does_not(facts):
         for device in contexts:
             for what in ("convolution", "convolution-weight-gradient"):
                 assert count(trained, device, f"{what} float16", share) == batches * found["convolutions"], name
-            products = batches * (3 * found["dense"] - (not found["convolutions"]))  # no gradient of the images
+            products = batches * (3 * found["dense"] - (not found["convolutions"]))  # the images need no gradient
             assert count(trained, device, "gemm float16", share) == products, name
             assert count(trained, device, "batchnorm-training float32", share) == batches * found["norms"], name
             assert count(evaluated, device, "convolution float16", tested) == found["convolutions"], name

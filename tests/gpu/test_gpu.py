@@ -1,6 +1,6 @@
-"""The CUDA wheel on stand-ins for NVIDIA's libraries: every way that leads through this project on GPUs.
+"""The CUDA wheel on stand-ins for NVIDIA's libraries: every path through this project on GPUs.
 
-Nothing is computed there, so what is asserted are calls, shapes, places and messages, never values.
+The stand-ins compute nothing, so the tests assert calls, shapes, devices and messages, never values.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def features(done) -> dict:
 
 
 def test_the_stand_ins_fail_where_gpus_do(start):
-    """Where memory of a GPU is touched by the CPU, and where the wheel has no code for the GPU."""
+    """Places where the CPU touches a GPU's memory, and where the wheel has no code for the GPU."""
     code = (
         "import ctypes; from zoo.runtime import mx; array, at = mx.nd.zeros(4, ctx=mx.gpu(0)), ctypes.c_void_p()\n"
         "mx.base._LIB.MXNDArrayGetData(array.handle, ctypes.byref(at)); print(bool(at.value), flush=True)\n"
@@ -56,7 +56,7 @@ def count(calls: list, device: str, what: str, size: int) -> int:
 
 
 def assert_done_on(found: dict, contexts: list[str]) -> None:
-    """Every convolution and matrix product of the network has run on its part of every batch, on each context."""
+    """On each context, every convolution and matrix product of the network ran on its part of every batch."""
     assert found["places"] == found["contexts"] == contexts
     assert (found["epochs"], found["logits"], found["dtype"]) == (1, [work.IMAGES, 10], "float32")
     assert {device for device, _, _ in found["trained"] + found["evaluated"]} == set(contexts)
@@ -66,8 +66,8 @@ def assert_done_on(found: dict, contexts: list[str]) -> None:
         trained, evaluated = found["trained"], found["evaluated"]
         assert count(trained, device, "convolution", share) == work.BATCHES * layers
         assert count(trained, device, "convolution-weight-gradient", share) == work.BATCHES * layers
-        products = count(trained, device, "gemm", share)  # forward, and for the gradients of weights and of inputs;
-        without_first = work.BATCHES * (not layers)  # these are not needed of the images
+        products = count(trained, device, "gemm", share)  # forward, and for the gradients of weights and inputs;
+        without_first = work.BATCHES * (not layers)  # the images need none
         assert products == work.BATCHES * 3 * dense - without_first
         assert count(trained, device, "convolution", tested) == layers  # the validation
         assert count(evaluated, device, "convolution", tested) == layers
@@ -82,7 +82,7 @@ def test_every_model_trains_and_predicts_on_one_gpu_and_on_two(models):
 
 
 def test_two_gpus_share_every_update(models):
-    """For each batch, one of them updates a parameter with the gradients of both, and both get it."""
+    """For each batch, one GPU updates a parameter with the gradients of both, and both get the result."""
     for name, found in models.items():
         if found["contexts"] != ["gpu(0)", "gpu(1)"]:
             continue

@@ -1,6 +1,6 @@
-"""For the owner of a GPU: that it computes what the CPU computes. ``python -m pytest -m gpu tests`` runs this alone.
+"""For owners of a GPU: it computes what the CPU computes. ``python -m pytest -m gpu tests`` runs these tests alone.
 
-Losses of short runs are compared where chance has no part in them: masks of Dropout differ from device to device.
+Losses of short runs are compared only where chance plays no part: dropout masks differ from device to device.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from zoo.training import Predictor, TrainingSession, scaling
 
 CPU = [mx.cpu(0)]
 GPUS = [context for context in contexts.usable() if context.device_type == "gpu"]
-TOLERANCES = {"float32": 1e-4, "float16": 1e-2}  # of logits, relative to the largest of them
-WITHOUT_CHANCE = ("lenet5", "mlp", "mlp_128_64")  # no Dropout, and no BatchNorm, which sees each device's part alone
+TOLERANCES = {"float32": 1e-4, "float16": 1e-2}  # of logits, relative to the largest one
+WITHOUT_CHANCE = ("lenet5", "mlp", "mlp_128_64")  # no Dropout; no BatchNorm, which sees only each device's part
 RECIPE = zoo.Recipe(epochs=1, batch_size=50, learning_rate=0.02, momentum=0.9, dtype="float32")
 
 
@@ -157,7 +157,7 @@ def test_several_gpus_have_the_same_weights_to_the_last_bit(dtype: str, mnist):
 
 
 def assert_moved_alike(name: str, ours: dict, theirs: dict, tolerance: float) -> None:
-    """Weights after training differ by little of what they have moved since they were drawn."""
+    """Weights after training differ by a small part of how far training moved them."""
     initial = weights.state(zoo.get_model(name, seed=0))
     for key, array in ours.items():
         moved = np.linalg.norm(array - initial[key])

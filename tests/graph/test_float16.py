@@ -1,6 +1,6 @@
 """float16: which operators compute in it, and the loss scaling that it needs. MXNet has it on GPUs only.
 
-On CPUs, its graphs are looked at here, and run with float32 that is rounded to float16 (see ``emulation``).
+These tests inspect its graphs on CPUs, and run them with float32 rounded to float16 (see ``emulation``).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def assert_mixed(block: mx.gluon.HybridBlock, net: mx.gluon.HybridBlock) -> None
     graph = Graph.of(block(mx.sym.var("data")))
     assert found[graph.heads[0][0].name][1] == SINGLE
     for node in graph.nodes():
-        if node.operator == "amp_cast":  # none of what has the dtype already, and none of another conversion
+        if node.operator == "amp_cast":  # no cast to the dtype that is already there, and no cast of a cast
             assert found[node.inputs[0][0].name][1] != found[node.name][1]
             assert node.inputs[0][0].operator != "amp_cast"
 
@@ -147,13 +147,13 @@ def test_parameters_in_float16_are_refused(mnist):
 
 @pytest.fixture
 def scaled(monkeypatch):
-    """Recipes in float16 compute in float32 here, so that nothing but the scaling of the loss is new."""
+    """Make float16 recipes compute in float32, so that loss scaling is the only difference."""
     monkeypatch.setattr(execution, "check", lambda dtype, placed: None)
     monkeypatch.setattr(casting, "cast", lambda graph, low: {})
 
 
 class Spoilt(TrainingSession):
-    """In which the gradients of the steps ``bad`` (from 0) have a number in them that is not finite."""
+    """A session in which the gradients of the steps ``bad`` (from 0) contain a number that is not finite."""
 
     def __init__(self, *arguments, bad: tuple[int, ...] = (), value: float = np.inf) -> None:
         super().__init__(*arguments)
@@ -171,7 +171,7 @@ class Spoilt(TrainingSession):
         self._update.step = spoil
 
     def state(self) -> list[np.ndarray]:
-        """The weights and what the optimizer keeps beside them."""
+        """The weights and the optimizer's state."""
         return [array.asnumpy() for array in self._update.kept]
 
 
@@ -201,7 +201,7 @@ def test_scaled_steps_are_those_without_a_scale(optimizer: str, ctx: list, mnist
     plain, found = states
     assert session.loss_scale == scaling.FIRST
     initial = weights.state(zoo.get_model("mlp", seed=0))
-    for name, array in plain.items():  # relative to what was learnt; Adam and its like divide by gradients near 0
+    for name, array in plain.items():  # relative to what was learnt; Adam and the like divide by gradients near 0
         moved = np.linalg.norm(array - initial[name])
         assert moved > 0 and np.linalg.norm(found[name] - array) < 1e-3 * moved, name
 
@@ -293,7 +293,7 @@ def test_float16_learns_as_float32_does_with_a_scale_that_it_finds_itself(mnist,
 
     plain = train(1.0, dtype="float32")
     assert plain.train_accuracy > 0.6 and scales == []
-    found = train(2.0**22)  # overflows: the first steps look for a scale that does not
+    found = train(2.0**22)  # overflows: the first steps search for a scale that does not
     assert 1 < scales[-1] <= scaling.FIRST / 4 and len(scales) == 100
     assert found.train_loss == pytest.approx(plain.train_loss, rel=0.2)
-    assert train(2.0**-20).train_accuracy < 0.2  # so small that the gradients vanish
+    assert train(2.0**-20).train_accuracy < 0.2  # small enough to make the gradients vanish

@@ -1,4 +1,4 @@
-"""What passes do with a graph, what they leave alone, and that both are told."""
+"""What passes do to a graph, what they leave alone, and that they report both."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_every_layer_is_explained_once(name: str, phase: str, dtype: str):
 
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_lowering_for_amx_loses_no_layer(name: str):
-    """On any processor, since the graph alone is asked."""
+    """Runs on any processor, since it looks only at the graph."""
     graph = Graph.of(symbol_of(zoo.get_model(name)))
     expected = {node.name for node in graph.nodes() if node.operator in ("Convolution", "FullyConnected", "Flatten")}
     decisions = convolutions.lower(graph, ranks(graph, INPUT_SHAPE))
@@ -122,7 +122,7 @@ def test_the_command_explains(run_here):
 
 
 def test_operators_may_share_a_name():
-    """Such as one that a file has given, and one that is numbered from 0 again."""
+    """Such as a name from a file, and one whose numbering starts from 0 again."""
     data = mx.sym.var("data")
     flat = mx.sym.Reshape(mx.sym.Reshape(data, shape=(0, -1), name="same"), shape=(0, 4, 8, 8), name="same")
     net = lowering.block(mx.sym.FullyConnected(mx.sym.Activation(flat, act_type="relu"), num_hidden=10))

@@ -1,4 +1,4 @@
-"""Networks in int8, with and without the instructions that add its products in 32 bits."""
+"""Networks in int8, with and without the instructions that add int8 products in 32 bits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_pretrained_digits_stay_the_same(name: str, exact: bool, mnist, monkeypa
 
 
 def test_no_sum_saturates_whatever_the_weights_are(mnist):
-    """Weights and pixels at their largest, of which pairs of products leave 16 bits."""
+    """Weights and pixels at their largest, so that pairs of products overflow 16 bits."""
     net = mx.gluon.nn.HybridSequential()
     net.add(
         mx.gluon.nn.Conv2D(8, 3, use_bias=False, activation="relu"),

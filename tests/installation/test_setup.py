@@ -1,4 +1,4 @@
-"""``python -m zoo setup`` and ``python -m zoo run``: an environment, and scripts of old in it."""
+"""``python -m zoo setup`` and ``python -m zoo run``: an environment, and old scripts in it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from zoo.data import idx
 from zoo.errors import ZooError
 from zoo.installation import environment
 
-SOURCES = ROOT / "tests/fixtures"  # the notebook's and the report's code, as they have it
+SOURCES = ROOT / "tests/fixtures"  # the notebook's and the report's code, unchanged
 
 
 @pytest.fixture
 def other_environment(tmp_path: Path) -> Path:
-    """The Python of an environment of its own, which sees this one's packages."""
+    """The Python of a separate environment, which sees this one's packages."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     (folder,) = (tmp_path / "venv/lib").glob("python*/site-packages")
     (folder / "base.pth").write_text(f"{Path(np.__file__).parents[1]}\n{ROOT}\n")
@@ -159,7 +159,7 @@ def test_the_notebook_runs_as_it_is(run, tmp_path: Path):
 
 
 def test_the_report_runs_as_it_is(some_digits: Path, tmp_path: Path):
-    """It wants 150 epochs, and is interrupted as it was in the report."""
+    """The script trains for 150 epochs, and is interrupted as in the report."""
     command = [sys.executable, "-u", "-m", "zoo", "run", SOURCES / "report_cnn7.py"]
     environment = {**os.environ, "MNIST_DIR": str(some_digits), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Files are whole or not there, and nothing that is no file is replaced by one."""
+"""Files are complete or absent, and writing never replaces anything but a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other users could have put there is not read, and what is damaged is not used."""
+"""Files that other users could have planted are not read, and damaged files are not used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zoo.errors import ZooError
 from zoo.io import private
 
 CONTENT = bytes(range(256)) * 8
-OTHER = 12345  # a user that is not this one
+OTHER = 12345  # another user's ID
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
 
@@ -100,7 +100,7 @@ def test_so_is_one_that_others_could_move_away(folder: Path):
     folder.parent.chmod(0o777)
     with pytest.raises(ZooError, match=f"other users can write to {folder.parent} "):
         private.cache("code")
-    folder.parent.chmod(0o1777)  # as /tmp: nobody can move what is not theirs
+    folder.parent.chmod(0o1777)  # like /tmp: users can move only their own files
     assert private.cache("code") == folder
 
 

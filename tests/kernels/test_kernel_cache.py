@@ -1,4 +1,4 @@
-"""Whatever is in the kernels' cache, a command ends well, computes what it should and runs nobody else's code."""
+"""Whatever is in the kernels' cache, a command succeeds, computes what it should and runs nobody else's code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoo import kernels
 from zoo.io import private
 from zoo.kernels import build
 
-OTHER = 12345  # a user that is not this one
+OTHER = 12345  # another user's ID
 FOUND = kernels.available()
 pytestmark = [pytest.mark.exhaustive, pytest.mark.skipif(not FOUND.usable, reason=FOUND.reason)]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -52,7 +52,7 @@ __attribute__((constructor)) static void run() { open("MARK", O_CREAT | O_WRONLY
 
 @dataclass(frozen=True)
 class Place:
-    """A cache of its own, and a compiler that counts."""
+    """A private cache, and a compiler that counts its calls."""
 
     folder: Path
     compiler: Path
@@ -78,7 +78,7 @@ class Place:
         )  # fmt: skip
 
     def work(self, **environment: str) -> dict:
-        """What :data:`WORK` found; ``compiled``: how often the compiler was called for it."""
+        """The output of :data:`WORK`; ``compiled`` is the expected number of compiler calls."""
         log = self.folder / "log"
         log.write_text("")
         log.chmod(0o666)
@@ -95,7 +95,7 @@ def library() -> bytes:
 
 @pytest.fixture
 def place(library: bytes) -> Iterator[Place]:
-    """In the temporary folder itself, since pytest's own ones are closed to other users."""
+    """A folder directly in the temporary directory, since pytest's own folders are closed to other users."""
     folder = Path(tempfile.mkdtemp(prefix="kernels-cache-"))
     try:
         folder.chmod(0o755)
@@ -110,7 +110,7 @@ def place(library: bytes) -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def loss(library: bytes) -> float:
-    """What training comes to with kernels that nobody touched."""
+    """The result of training with untouched kernels."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("ZOO_KERNELS_FOLDER", raising=False)
         done = subprocess.run([sys.executable, "-c", WORK], cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -120,7 +120,7 @@ def loss(library: bytes) -> float:
 
 @pytest.fixture
 def kept(place: Place, library: bytes) -> Path:
-    """The library as an earlier process left it, without the time that this takes."""
+    """The library as an earlier process left it, without the time to compile it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", place.environment["XDG_CACHE_HOME"])
         path = private.cache("kernels") / build._name([str(place.compiler)])
@@ -130,7 +130,7 @@ def kept(place: Place, library: bytes) -> Path:
 
 @pytest.fixture
 def plant() -> Iterator[tuple[bytes, Path]]:
-    """A library of somebody else's, and the file that it makes where it is loaded."""
+    """Somebody else's library, and the file that it creates when it is loaded."""
     folder = Path(tempfile.mkdtemp(prefix="plant-"))
     mark = folder / "mark"
     folder.chmod(0o777)
@@ -250,7 +250,7 @@ def test_what_others_could_have_written_is_replaced_where_it_is(
 def test_planted_code_would_have_run(place: Place, kept: Path, plant: tuple[bytes, Path]):
     """The same where only this user could have written it: without this, the tests above might plant nothing.
 
-    It is no library of kernels, which is told in one sentence.
+    It is not a library of kernels, which one sentence reports.
     """
     content, mark = plant
     private.write(kept, content)
@@ -300,7 +300,7 @@ def assert_well(done: subprocess.CompletedProcess, *words: str) -> None:
 
 
 def as_user(place: Place, **environment: str) -> str:
-    """Where another user's library comes from: what may be closed to that user is imported before."""
+    """Where another user's library comes from; modules that may be closed to that user are imported first."""
     if any(not path.stat().st_mode & 0o001 for path in (ROOT, *ROOT.parents)):
         pytest.skip("other users cannot read the project here")
     code = f"""

@@ -1,4 +1,4 @@
-"""The project's own operators against MXNet's: the same function, the same gradients, Dropout's distribution."""
+"""The project's own operators against MXNet's: same function, same gradients, same distribution in Dropout."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ needs_amx = pytest.mark.skipif(not FOUND.convolution, reason=f"AMX: {STATUS.amx_
 @pytest.mark.skipif(os.environ.get(kernels.SWITCH) == "0", reason=f"{kernels.SWITCH}=0")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
 def test_kernels_are_there_where_a_compiler_is():
-    """Without this, kernels that no longer compile would only skip what follows."""
+    """Without this test, kernels that no longer compile would merely skip the following ones."""
     assert FOUND.usable, FOUND.reason
     assert FOUND.convolution == STATUS.amx
 
@@ -47,7 +47,7 @@ def sequential(*layers: mx.gluon.HybridBlock, data: np.ndarray, seed: int = 0) -
 
 
 def rounded(values: np.ndarray) -> np.ndarray:
-    """The nearest numbers that bfloat16 holds, as float32."""
+    """Round to the nearest bfloat16 numbers, as float32."""
     bits = values.astype(np.float32).view(np.uint32)
     return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
 
@@ -74,12 +74,12 @@ def passes(block, net, data: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]
 
 
 def without_data(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """In front of the first layer, where nothing is trained, convolutions on AMX leave the gradient out."""
+    """Convolutions on AMX leave out the input gradient of the first layer, before which nothing is trained."""
     return {name: value for name, value in found.items() if name != "data"}
 
 
 def assert_close(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float) -> None:
-    """Relative to the size of each array: where ReLU has its kink, single numbers may well differ."""
+    """Compare relative to the size of each array: single numbers may differ at the kink of ReLU."""
     for name, value in expected.items():
         assert np.linalg.norm(found[name] - value) <= tolerance * (np.linalg.norm(value) + 1e-6), name
 
@@ -122,24 +122,24 @@ def test_dropout_in_a_chain_has_the_gradient_of_its_own_mask():
 @needs_kernels
 @pytest.mark.parametrize("p", [0.05, 0.2, 0.25, 0.5, 0.9])
 def test_dropout_has_its_distribution(p: float):
-    """Independent Bernoulli draws, scaled up by 1 / (1 - p): within five standard deviations of what they should do."""
+    """Independent Bernoulli draws, scaled up by 1 / (1 - p): within five standard deviations of the expectation."""
     net = nn.HybridSequential()
     net.add(nn.Dropout(p))
     block = lowering.for_training(net, execution("float32"))
     assert operators(block) == ["zoo_dropout"]
-    ones = np.ones((200, 3000), np.float32)  # several pieces of a mask, and one that is not full
+    ones = np.ones((200, 3000), np.float32)  # several pieces of a mask, the last one not full
     mx.random.seed(3)
     first, second = (passes(block, net, ones, seed)["output"] for seed in (3, 4))
     assert np.allclose(np.unique(first), [0, 1 / (1 - p)])
     dropped = first == 0
     deviation = np.sqrt(p * (1 - p))
     assert abs(dropped.mean() - p) < 5 * deviation / np.sqrt(dropped.size)
-    for axis in (0, 1):  # every row and column its share: the variance of the counts is binomial
+    for axis in (0, 1):  # every row and column gets its share: the counts have a binomial variance
         share = dropped.mean(axis=axis)
         expected = deviation**2 / dropped.shape[axis]
         assert abs(share.var() / expected - 1) < 5 * np.sqrt(2 / len(share))
     flat = dropped.ravel().astype(np.float64) - p
-    for distance in (1, 2, 7, 8, 16, 127, 128, 4096):  # neighbours of any kind know nothing of each other
+    for distance in (1, 2, 7, 8, 16, 127, 128, 4096):  # neighbours of any kind are independent
         assert abs((flat[:-distance] * flat[distance:]).mean()) < 5 * deviation**2 / np.sqrt(flat.size)
     other = (second == 0).ravel().astype(np.float64) - p  # nor does the next batch
     assert abs((flat * other).mean()) < 5 * deviation**2 / np.sqrt(flat.size)
@@ -172,7 +172,7 @@ def test_convolution_on_amx(batch, channels, size, filters, kernel, pad, activat
     random = np.random.default_rng(0)
     data = rounded(random.normal(size=(batch, channels, *size)))
     net = sequential(
-        nn.Conv2D(3, 1, in_channels=channels),  # something to train behind it, so that the data's gradient counts
+        nn.Conv2D(3, 1, in_channels=channels),  # a trainable layer before it, so that the data's gradient counts
         nn.Conv2D(filters, kernel, padding=pad, activation=activation, use_bias=use_bias),
         data=data,
     )
@@ -186,7 +186,7 @@ def test_convolution_on_amx(batch, channels, size, filters, kernel, pad, activat
 @pytest.mark.parametrize("activation", [None, "tanh", "relu"])
 @pytest.mark.parametrize("shape, filters", [((1, 21, 19), (6, 40)), ((3, 13, 30), (33, 64)), ((20, 9, 8), (64, 17))])
 def test_a_run_of_layers_predicts_what_its_operators_predict(batch, activation, shape, filters):
-    """Pooling of odd planes, BatchNorm with scales of either sign in front of it, padding, and dense layers behind."""
+    """Pooling of odd planes after BatchNorm with scales of either sign, padding, and dense layers at the end."""
     data = rounded(np.random.default_rng(0).normal(size=(batch, *shape)))
     net = sequential(
         nn.Conv2D(filters[0], 5, padding=2, activation=activation),
@@ -211,7 +211,7 @@ def test_a_run_of_layers_predicts_what_its_operators_predict(batch, activation, 
 @needs_kernels
 @pytest.mark.parametrize("dtype", ["float32", *BFLOAT16])
 def test_what_two_layers_share_is_left_to_mxnet(dtype: str):
-    """A residual connection adds gradients up in place, which extensions cannot."""
+    """A residual connection accumulates gradients in place, which extensions cannot do."""
 
     class Residual(mx.gluon.HybridBlock):
         def __init__(self) -> None:
@@ -264,7 +264,7 @@ def test_bfloat16_learns_as_float32_does(name: str, mnist):
         curves[dtype] = zoo.fit(net, mnist.train[:1500], mnist.test[:1000], recipe, progress=False).records[-1]
         assert {np.dtype(parameter.dtype) for parameter in net.collect_params().values()} == {np.dtype("float32")}
     assert curves["bfloat16"].train_loss == pytest.approx(curves["float32"].train_loss, rel=0.05)
-    if name != "cnn7_relu":  # so early, its validation swings by ten points from seed to seed in float32 alone
+    if name != "cnn7_relu":  # this early, its validation varies by ten points between seeds in float32 alone
         assert abs(curves["bfloat16"].validation_accuracy - curves["float32"].validation_accuracy) < 0.05
 
 

@@ -1,4 +1,4 @@
-"""The pretrained weights: what their cards say is true, and nothing else is loaded in their place."""
+"""The pretrained weights: their cards are true, and nothing else is loaded in their place."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ every_shipped_model = pytest.mark.parametrize("name", SHIPPED)
 
 
 def assert_errors(evaluation: zoo.Evaluation, errors: int) -> None:
-    """To the image, but for those whose two highest logits are equal within the rounding of other processors' sums."""
+    """Exact, except for images whose two highest logits tie within the rounding of other processors' sums."""
     second, first = np.sort(evaluation.logits, axis=1)[:, -2:].T
     undecided = int((first - second < 1e-5 * np.abs(evaluation.logits).max()).sum())
     assert abs(evaluation.errors - errors) <= undecided

@@ -1,4 +1,4 @@
-"""Parameter files: MXNet's format, but checked."""
+"""Parameter files: MXNet's format, with checks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_saved_network_comes_back_bit_for_bit(name: str, tmp_path: Path):
 def test_weights_are_read_right_while_a_forward_pass_is_in_flight():
     """MXNet rearranges weights in memory after a forward pass and does not make readers wait for it.
 
-    Unless the reader waits for everything, this fails in about one fresh process of eight.
+    Unless the reader waits for everything, this fails in about one of eight fresh processes.
     """
     digest = zoo.parameter_hash(zoo.get_model("cnn7", seed=1))
     code = "import zoo; print(zoo.parameter_hash(zoo.get_model('cnn7', seed=1)))"

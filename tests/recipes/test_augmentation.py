@@ -1,4 +1,4 @@
-"""Augmented images: exact where the deformation is, the same on every device, and drawn as the settings say."""
+"""Augmented images: exact if the deformation is, the same on every device, and drawn as the settings say."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COORDINATES = np.stack(np.meshgrid(np.arange(28.0), np.arange(28.0)))  # x and y
 
 
 def deformed(images: np.ndarray, points: np.ndarray, by_kernel: bool) -> np.ndarray:
-    """``images`` (n, 28, 28) uint8 through ``points``, as the step of training computes it."""
+    """Deform ``images`` (n, 28, 28) uint8 by ``points``, as the training step does."""
     graph = Graph.of(mx.sym.identity(mx.sym.var("data")))
     steps._read_pixels(graph, 1 / 255, deform=True)
     symbol = graph.symbol() if by_kernel else steps._deformed(steps._pixels(mx.sym.var(steps.INDEX), 1 / 255))
@@ -73,7 +73,7 @@ def test_kernel_and_mxnet_deform_alike(mnist):
 
 
 def test_affine_maps_stay_within_their_settings():
-    """Seen at the pixels: where the centre goes, how long and how inclined the sides become."""
+    """Measured at the pixels: where the centre moves, and how the sides change in length and angle."""
     settings = zoo.Augmentation(shift=3, rotation=20, scale=0.2, shear=0.1)
     basis = augmentation.basis().astype(np.float64)
     points = settings.draw(np.random.default_rng(0), 2000).astype(np.float64)

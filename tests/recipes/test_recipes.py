@@ -20,7 +20,7 @@ SMALL = zoo.Recipe(epochs=2, batch_size=100, learning_rate=0.1, dtype="float32")
 
 @pytest.fixture(params=["kernels", "MXNet"])
 def operators(request, monkeypatch):
-    """Both ways of computing what surrounds a network."""
+    """Run with both ways of computing what surrounds a network."""
     if request.param == "MXNet":
         monkeypatch.setattr(kernels, "available", lambda: kernels.Kernels(False, False, "switched off"))
 
@@ -99,7 +99,7 @@ def test_augmentation_that_changes_nothing_is_none():
 
 
 def test_a_network_of_many_statistics_has_a_moving_average(mnist):
-    """More of them than one operator of MXNet's takes: it would write beyond its memory."""
+    """More arrays than one MXNet operator can take: it would write beyond its memory."""
     net = zoo.get_model("ensemble", seed=0)
     assert sum(parameter.grad_req == "null" for parameter in net.collect_params().values()) == 60
     zoo.fit(net, mnist.train[:8], recipe=zoo.Recipe(epochs=1, batch_size=8, ema=0.5))
@@ -109,7 +109,7 @@ def test_a_network_of_many_statistics_has_a_moving_average(mnist):
 
 @pytest.mark.parametrize("contexts", ["cpu(0)", "cpu(0),cpu(1)"])
 def test_the_result_is_the_moving_average(contexts: str, mnist):
-    """Of the weights after every batch, statistics included; training itself goes on with its own weights."""
+    """Averages the weights after every batch, statistics included; training continues with its own weights."""
     recipe = replace(SMALL, ema=0.9, momentum=0.9, epochs=2)
     part, placed = mnist.train[:600], zoo.runtime.contexts.check(contexts)
     plain = zoo.get_model("cnn7_relu", ctx=placed, seed=0)

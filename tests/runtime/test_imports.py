@@ -1,4 +1,4 @@
-"""``import mxnet`` in whatever order and on whatever NumPy, and what it is then."""
+"""``import mxnet`` in any order and on any NumPy, and what the import gives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo.runtime import compat, cpus, mx
 
 USE = "print(mx.nd.ones((2, 3)).sum().asscalar(), mx.autograd.is_training(), mx.np.msort is not None)"
 WORKS = "6.0 False True"
-# As without this project, also where an environment has the import hook.
+# As if this project were absent, even if the environment has the import hook.
 WITHOUT_HOOK = "import sys; sys.meta_path[:] = [each for each in sys.meta_path if 'zoo' not in type(each).__module__]"
 
 
@@ -54,7 +54,7 @@ def test_looking_for_mxnet_imports_and_prepares_nothing():
 
 @pytest.mark.skipif(np.__version__ < "1.24", reason="NumPy 1.23 has all that MXNet looks up")
 def test_the_first_cell_of_a_notebook_run_twice():
-    """It fails without the zoo and leaves half of a package behind."""
+    """MXNet alone fails to import and leaves half of a package behind."""
     code = f"""
         {WITHOUT_HOOK}
         try:
@@ -73,7 +73,7 @@ def test_the_first_cell_of_a_notebook_run_twice():
 
 
 def test_mxnet_imported_before_the_zoo_works_and_is_said():
-    """Somebody else has put the names back that NumPy dropped."""
+    """Somebody else has restored the names that NumPy dropped."""
     code = f"""
         import warnings
         {WITHOUT_HOOK}
@@ -89,7 +89,7 @@ def test_mxnet_imported_before_the_zoo_works_and_is_said():
         mx.recordio.pack(mx.recordio.IRHeader(0, [1, 2], 3, 0), b"")
         {USE}
     """
-    warned = 2 if cpus.flags() >= {"amx_tile", "amx_bf16", "avx512_bf16"} else 1  # of AMX too where it is there
+    warned = 2 if cpus.flags() >= {"amx_tile", "amx_bf16", "avx512_bf16"} else 1  # about AMX too, if present
     said = f"True {warned} MXNet's own default: it was imported before zoo"
     assert python(code).stdout.splitlines() == [said, WORKS]
 
@@ -121,7 +121,7 @@ ALL_OPERATORS = """
 
 
 def test_operators_from_the_cache_are_those_that_mxnet_makes(tmp_path: Path):
-    """Names, signatures, docstrings and what they compute, whatever became of the cache."""
+    """Names, signatures, docstrings and results, whatever happened to the cache."""
     own = {"XDG_CACHE_HOME": str(tmp_path)}
     made = python(ALL_OPERATORS, **own)
     (kept,) = (tmp_path / "mxnet-mnist-zoo/operators").iterdir()
@@ -132,7 +132,7 @@ def test_operators_from_the_cache_are_those_that_mxnet_makes(tmp_path: Path):
         kept.write_bytes(damaged)
         assert python(ALL_OPERATORS, **own).stdout == made.stdout
         assert private.read(kept) is not None  # written anew
-    kept.chmod(0o666)  # it is code, and anybody could have put it there
+    kept.chmod(0o666)  # it is code that anybody could have put there
     assert python(ALL_OPERATORS, **own).stdout == made.stdout
 
 

@@ -1,4 +1,4 @@
-"""The same work on machines that have less: no AMX, no compiler, a single core."""
+"""The same work on lesser machines: no AMX, no compiler, a single core."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def here() -> dict:
 
 
 def assert_learned_the_same(found: dict, here: dict) -> None:
-    """All draw other masks or round otherwise, none learns anything else: the losses of one short epoch agree."""
+    """All draw different masks or round differently, but they learn the same: losses of one short epoch agree."""
     for dtype in DTYPES:
         train_loss, validation_loss, plain, low = found[dtype]
         assert train_loss == pytest.approx(here["float32"][0], rel=0.05)
@@ -113,7 +113,7 @@ def test_amx_is_left_alone_where_it_is_not(change: dict, reason: str, monkeypatc
     monkeypatch.setenv("DNNL_MAX_CPU_ISA", "AVX512_CORE_AMX")  # as another program may have left it
     monkeypatch.delenv("ZOO_AMX", raising=False)
     assert amx.request(too_late=False) == (False, reason)
-    assert "AMX" not in os.environ["DNNL_MAX_CPU_ISA"]  # with it, oneDNN's next operator would be the last
+    assert "AMX" not in os.environ["DNNL_MAX_CPU_ISA"]  # with it, oneDNN's next operator would kill the process
 
 
 def test_programs_started_from_here_are_not_told_to_use_amx():

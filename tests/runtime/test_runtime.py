@@ -1,4 +1,4 @@
-"""The process as zoo.runtime prepares it."""
+"""The process as ``zoo.runtime`` prepares it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_thread_count_that_is_none_is_said_and_replaced(given: str):
      {"OMP_MAX_ACTIVE_LEVELS": "0"}, {"OMP_WAIT_POLICY": "passive", "OMP_PROC_BIND": "true"}],
 )  # fmt: skip
 def test_limits_on_openmp_do_not_change_results(limits: dict):
-    """Where OpenMP delivers fewer threads than MXNet counts on, parts of its sums are missing."""
+    """If OpenMP delivers fewer threads than MXNet expects, parts of its sums are missing."""
     code = (
         "import zoo; from zoo.runtime import mx\n"
         "print(zoo.get_model('mlp', seed=0)(mx.nd.ones((64, 1, 28, 28))).sum().asscalar())"
@@ -160,14 +160,14 @@ def test_why_no_gpu_can_be_used(machine: dict, reason: str, driver: dict):
 
 @pytest.fixture
 def linked(tmp_path: Path, request):
-    """A shared library that links to one which the loader does not find; and where pip could put that."""
+    """A shared library that links to one that the loader does not find, and the place where pip could put that one."""
     if shutil.which("gcc") is None:
         pytest.skip("needs gcc to make a library that links to a missing one")
     folder = tmp_path / "nvidia/some/lib"
     folder.mkdir(parents=True)
     source = tmp_path / "empty.c"
     source.write_text("int needed(void) { return 1; }")
-    needed = folder / f"lib{request.node.name}.so.1"  # a name of its own: a library once loaded stays
+    needed = folder / f"lib{request.node.name}.so.1"  # a unique name, as a loaded library stays loaded
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", needed, f"-Wl,-soname,{needed.name}", source], check=True)
     library = tmp_path / "libtest.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-Wl,--no-as-needed", "-o", library, source, needed], check=True)
@@ -189,7 +189,7 @@ def test_libraries_that_need_each_other_across_folders_are_found(linked, monkeyp
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", deeper, "-Wl,-soname,libdeeper.so.1", source], check=True)
     link = ["gcc", "-shared", "-fPIC", "-Wl,--no-as-needed", "-o"]
     subprocess.run([*link, needed, f"-Wl,-soname,{needed.name}", source, deeper], check=True)
-    subprocess.run([*link, library, source, needed, deeper], check=True)  # which both need
+    subprocess.run([*link, library, source, needed, deeper], check=True)  # needed by both
     monkeypatch.syspath_prepend(str(needed.parents[3]))
     monkeypatch.delitem(sys.modules, "nvidia", raising=False)
     assert libraries.preload_for(library) == ("libdeeper.so.1", needed.name)

@@ -1,4 +1,4 @@
-"""What a command imports: MXNet takes seconds, so nothing that can be answered without it waits for it."""
+"""What a command imports: MXNet takes seconds, so no command waits for it that can answer without it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ every_model = pytest.mark.parametrize("name", zoo.list_models())
 
 
 def imported(done: subprocess.CompletedProcess) -> set[str]:
-    """The packages of a process with ``PYTHONPROFILEIMPORTTIME``, which leaves out what ``importlib`` was asked for."""
+    """The packages imported under ``PYTHONPROFILEIMPORTTIME``, which omits imports through ``importlib``."""
     names = (line.split("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:"))
     return {name.partition(".")[0] for name in names}
 
@@ -79,7 +79,7 @@ def test_what_ships_is_what_these_sources_make():
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A copy of the file and of what it depends on."""
+    """A copy of the file and of its dependencies."""
     shutil.copytree(costs.PACKAGE / "models/architectures", tmp_path / "models/architectures")
     (tmp_path / "graph").mkdir()
     for name in ("graph/cost.py", "graph/ir.py", "graph/shapes.py", costs.FILE):

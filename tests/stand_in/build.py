@@ -2,10 +2,10 @@
 
     python tests/stand_in/build.py path/to/libmxnet.so FOLDER
 
-They come to lie in ``FOLDER/nvidia/*/lib``, as pip lays out NVIDIA's, for PYTHONPATH=FOLDER, and the driver's in
-``FOLDER/driver``, for LD_LIBRARY_PATH. ``stand_in.h`` names the variables that say what machine it is. Functions that
-have to put something out are in the C files here; of all others that libmxnet.so takes, bodies that count the call and
-return success are generated from its own list.
+They are put in ``FOLDER/nvidia/*/lib``, as pip lays out NVIDIA's, for PYTHONPATH=FOLDER, and the driver's in
+``FOLDER/driver``, for LD_LIBRARY_PATH. ``stand_in.h`` names the variables that describe the machine. Functions that
+must return data are in the C files here; for all others that libmxnet.so needs, bodies that count the call and return
+success are generated from its own list.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Library:
 
     soname: str
     folder: str  # under FOLDER
-    symbols: str  # pattern of the names that libmxnet.so takes from it
+    symbols: str  # pattern of the names that libmxnet.so imports from it
     sources: tuple[str, ...] = ()
-    versioned: bool = True  # whether libmxnet.so names a version of each symbol, which is called as the library is
+    versioned: bool = True  # whether libmxnet.so needs versioned symbols, with versions named after the library
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ def build(libmxnet: Path, folder: Path) -> None:
 
 
 def build_driver(folder: Path) -> Path:
-    """Build the driver alone, for those who ask it for devices; returns the folder that it is in."""
+    """Build the driver alone, for code that queries devices; returns its folder."""
     return _build(DRIVER, [], folder).parent
 
 
@@ -83,7 +83,7 @@ def _build(library: Library, wanted: list[str], folder: Path, runtime: Path | No
 
 
 def _generated(names: list[str], sources: list[Path], library: Library) -> str:
-    """Bodies for those of ``names`` that ``sources`` do not define."""
+    """Generate bodies for those of ``names`` that ``sources`` do not define."""
     text = "".join(subprocess.run(
         ["gcc", "-E", "-P", f"-DLIBRARY_{library.name}", source], capture_output=True, text=True, check=True
     ).stdout for source in sources)  # fmt: skip
@@ -92,7 +92,7 @@ def _generated(names: list[str], sources: list[Path], library: Library) -> str:
 
 
 def _body(name: str) -> str:
-    """``__cudaRegisterVar`` and its likes are not counted: they announce what is in a program."""
+    """``__cudaRegisterVar`` and the like are not counted: they only announce what is in a program."""
     counts = "" if name.startswith("__") else f'stand_in_count("{name}"); '
     return f"EXPORT int {name}(void) {{ {counts}return 0; }}"
 

@@ -1,4 +1,4 @@
-"""The CUDA wheel on stand-ins for NVIDIA's libraries, for tests to start it."""
+"""Starts the CUDA wheel on stand-ins for NVIDIA's libraries, for tests."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def start(libraries: Path):
 
 @pytest.fixture(scope="module")
 def done(start, tmp_path_factory):
-    """What :mod:`stand_in.work` found out on two GPUs."""
+    """What :mod:`stand_in.work` reports for two GPUs."""
 
     def done(what: str) -> dict:
         log = tmp_path_factory.mktemp("calls") / "log"

@@ -1,8 +1,8 @@
-"""What a user does on GPUs, in one process of the CUDA wheel's interpreter; prints in JSON what there is to assert.
+"""What a user does on GPUs, in one process of the CUDA wheel's interpreter; prints the facts to assert as JSON.
 
     python tests/stand_in/work.py models|features|float16
 
-Nothing is computed on the stand-ins, so this is about calls, shapes and places.
+The stand-ins compute nothing, so this is about calls, shapes and devices.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from zoo.models import weights
 from zoo.runtime import contexts, mx
 from zoo.training import scaling
 
-# Numbers of images that, whole or halved, are no other size in any network, to be told from these by.
+# Numbers of images that, whole or halved, equal no other size in any network, so that calls can be told apart.
 BATCH, BATCHES, IMAGES = 62, 2, 58
 DATA = synthetic(train=BATCH * BATCHES, test=IMAGES)
 RECIPE = zoo.Recipe(epochs=1, batch_size=BATCH, learning_rate=0.1)
 
 
 def calls() -> list[tuple[str, str, int]]:
-    """Of the libraries since the last time: on which device, which, how often; not what tidies up, which comes late."""
+    """Count library calls since the last time, by device and name, without clean-up calls, which come late."""
     gc.collect()
     mx.nd.waitall()
     log = Path(os.environ["STAND_IN_LOG"])
@@ -50,7 +50,7 @@ def calls() -> list[tuple[str, str, int]]:
 
 
 def places(net: mx.gluon.HybridBlock) -> list[str]:
-    """Where the copies of the parameters lie, if it is the same for all of them."""
+    """Return the contexts of the parameters' copies, which must be the same for all parameters."""
     (found,) = {tuple(str(array.context) for array in each.list_data()) for each in net.collect_params().values()}
     return list(found)
 
@@ -83,7 +83,7 @@ def models() -> dict:
 
 def float16() -> dict:
     """Every model in float16, every optimizer, and what the host reads while it trains."""
-    scaling.LOWEST = -np.inf  # the scale of a loss that nothing computes is anything
+    scaling.LOWEST = -np.inf  # without real gradients, the loss scale can become anything
     facts, recipe = {"models": {}, "optimizers": [], "read": {}}, replace(RECIPE, dtype="float16")
     for ctx in ("gpu(0)", "gpu(0),gpu(1)"):
         for name in zoo.list_models():
@@ -119,7 +119,7 @@ def float16() -> dict:
 
 
 def features() -> dict:
-    """What else there is for GPUs."""
+    """Everything else on GPUs."""
     return {
         "usable": list(map(str, contexts.usable())),
         "list_gpus": list(mx.test_utils.list_gpus()),
@@ -155,7 +155,7 @@ def pretrained() -> bool:
 
 
 def memory() -> list[int]:
-    """Bytes that an array of 64 MiB takes on each GPU."""
+    """The bytes that an array of 64 MiB takes on each GPU."""
     before = [mx.context.gpu_memory_info(index)[0] for index in range(2)]
     array = mx.nd.zeros((64, 1024, 256), ctx=mx.gpu(1))
     array.wait_to_read()
@@ -163,7 +163,7 @@ def memory() -> list[int]:
 
 
 def recipes() -> dict:
-    """All that a recipe can ask for, with every optimizer."""
+    """Everything that a recipe can ask for, with every optimizer."""
     recipe = replace(
         RECIPE, epochs=2, schedule="one-cycle", warmup=0.1, label_smoothing=0.1, ema=0.9,
         augmentation=zoo.Augmentation(shift=2, rotation=15, scale=0.1, shear=0.1, elastic=1),

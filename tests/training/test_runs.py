@@ -1,4 +1,4 @@
-"""A run of the one loop ends well whatever happens: what it had is kept, and nothing else is touched."""
+"""A training run ends well whatever happens: its results so far are kept, and nothing else is touched."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_diverging_loss_is_reported_with_epoch_batch_and_learning_rate(mnist):
 
 @pytest.mark.parametrize("validated", [True, False])
 def test_weights_that_diverge_with_the_last_batch_are_noticed(validated: bool, mnist, tmp_path: Path):
-    """The loss is that from before the update, so the last batch's own says nothing about what came of it."""
+    """The loss is from before the update, so the last batch's loss says nothing about its own update."""
     recipe = zoo.Recipe(epochs=2, batch_size=500, learning_rate=1e38)
     with pytest.raises(zoo.DivergenceError, match="network is no longer finite in epoch 1, after its last batch"):
         zoo.fit(
@@ -48,7 +48,7 @@ def test_a_run_that_diverges_keeps_what_it_had(mnist, tmp_path: Path):
             net.collect_params()["fc1_weight"].set_data(mx.nd.full((128, 784), float("nan")))
 
     with pytest.raises(zoo.DivergenceError, match="no longer finite in epoch 3, after its last batch, with"):
-        recipe = replace(SMALL, epochs=5, dtype="float32")  # in which MXNet's ReLU makes zeros of it
+        recipe = replace(SMALL, epochs=5, dtype="float32")  # where MXNet's ReLU turns it into zeros
         zoo.fit(net, mnist.train[:1000], mnist.test[:500], recipe, out=tmp_path, on_epoch=spoil)
     saved = json.loads((tmp_path / "history.json").read_text())
     assert saved["stopped"] == "diverged" and len(saved["records"]) == 2
@@ -150,7 +150,7 @@ def test_ctrl_c_keeps_the_best_weights(tmp_path: Path, mnist):
 
 
 def test_a_disk_that_fills_up_does_not_end_training(tmp_path: Path, mnist):
-    """A limit on file sizes stands in for a full disk: the weights do not fit, and what stood there stays."""
+    """A limit on file sizes stands in for a full disk: the weights do not fit, and the old file stays."""
     (tmp_path / "best.params").write_text("what an earlier run left")
     code = (
         "import resource, sys; from zoo.cli import main; import zoo.runtime\n"

@@ -1,4 +1,4 @@
-"""The one loop: it learns, and computes what Gluon's own loop computes."""
+"""The training loop learns, and computes what Gluon's own loop computes."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ SMALL = zoo.Recipe(epochs=2, batch_size=100, learning_rate=0.1)
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_every_model_learns_mnist(name: str, mnist):
-    """Eighty steps of the model's own recipe: far from done, and far beyond a wrong pad or shifted labels."""
+    """Eighty steps of the model's recipe: far from done, but far better than with a wrong pad or shifted labels."""
     net = zoo.get_model(name, seed=0)
     recipe, part = replace(MODELS[name].recipe, epochs=1, batch_size=100), mnist.train[:8000]
-    if zoo.get_card(name).parameters < 5000:  # so few take twice the steps, and images as they are
+    if zoo.get_card(name).parameters < 5000:  # small models need twice the steps, and unaugmented images
         recipe = replace(recipe, batch_size=50, augmentation=None)
     elif is_slow(name):
         recipe, part = replace(recipe, batch_size=50), part[:4000]
@@ -37,7 +37,7 @@ def test_every_model_learns_mnist(name: str, mnist):
 
 @pytest.mark.parametrize("name", WITHOUT_RANDOMNESS)
 def test_steps_are_those_of_gluon_s_own_loop(name: str, mnist):
-    """Three batches, the last one partial, against a loop as Gluon's tutorials write it."""
+    """Three batches, the last one partial, against a loop as in Gluon's tutorials."""
     part, ours, theirs = mnist.train[:250], zoo.get_model(name, seed=0), zoo.get_model(name, seed=0)
     recipe = zoo.Recipe(batch_size=100, learning_rate=0.05, momentum=0.9, weight_decay=1e-3, dtype="float32")
     results = list(TrainingSession(ours, part, recipe, [mx.cpu()]).run(np.arange(250)))
@@ -77,7 +77,7 @@ def test_two_contexts_match_one(name: str, count: int, mnist):
 
 
 def test_contexts_other_than_the_current_one_train(mnist):
-    """As on two GPUs: none of the network's contexts is MXNet's current one, cpu(0)."""
+    """As on two GPUs, none of the network's contexts is MXNet's current one, cpu(0)."""
     history = zoo.fit(zoo.get_model("mlp", seed=0), mnist.train[:1000], mnist.test[:200], SMALL, ctx="cpu(1),cpu(2)")
     assert history.contexts == ("cpu(1)", "cpu(2)") and history.records[1].train_accuracy > 0.5
 
@@ -95,7 +95,7 @@ def test_batch_normalization_on_two_contexts_is_saved_as_it_was_evaluated(mnist,
 
 
 def test_a_context_without_images_keeps_its_statistics(mnist):
-    """One image for two contexts: the second takes part in the update of the weights and in nothing else."""
+    """One image for two contexts: the second context takes part only in the update of the weights."""
     net = zoo.get_model("cnn7_relu", ctx=[mx.cpu(0), mx.cpu(1)], seed=0)
     list(TrainingSession(net, mnist.train[:3], zoo.Recipe(batch_size=2), [mx.cpu(0), mx.cpu(1)]).run(np.arange(1)))
     mean, weight = (net.collect_params()[name].list_data() for name in ("bn1_running_mean", "conv1_weight"))

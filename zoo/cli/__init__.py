@@ -1,4 +1,4 @@
-"""``python -m zoo COMMAND``: each command is a module here, imported when it is asked for."""
+"""The command line ``python -m zoo COMMAND``; each command is a module here, imported only when it runs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that ``argv`` (by default ``sys.argv``) begins with; returns its exit code."""
-    name, *rest = [*(sys.argv[1:] if argv is None else argv)] or [""]  # `list` is a command here, once it was used
+    """Run the command that ``argv`` (default: ``sys.argv[1:]``) begins with and return its exit code."""
+    name, *rest = [*(sys.argv[1:] if argv is None else argv)] or [""]  # not list(): importing zoo.cli.list shadows it
     if name not in COMMANDS:
-        _overview().parse_args([name] if name else [])  # answers --help; anything else is no command
+        _overview().parse_args([name] if name else [])  # exits: help, version or a usage error
     return run_command(
         f"zoo.cli.{name.replace('-', '_')}", f"python -m zoo {name}", f"{COMMANDS[name].capitalize()}.", rest
     )

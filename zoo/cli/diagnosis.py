@@ -1,4 +1,4 @@
-"""What was found on this machine, what was decided for it, and whether it can train."""
+"""Diagnosis of this machine: what was found, what was chosen for it, and whether it can train."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _SPEED_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "am
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that ``python -m zoo doctor`` says."""
+    """The report of ``python -m zoo doctor``."""
 
-    findings: tuple[tuple[str, str], ...]  # what, and how it is here
-    problems: tuple[str, ...]  # a sentence each; empty if a network can be trained on MNIST here
+    findings: tuple[tuple[str, str], ...]  # pairs of a name and a value
+    problems: tuple[str, ...]  # one sentence each; empty if a network can be trained on MNIST here
 
 
 def examine() -> Diagnosis:
-    """Look at everything that training depends on, and if nothing is amiss run a training step."""
+    """Check everything that training depends on; if there is no problem, run a training step on each context."""
     mnist, problems = _data()
     if STATUS.problem is not None:
         problems = [STATUS.problem, *problems]
@@ -100,7 +100,7 @@ def _contexts() -> Iterator[tuple[str, str]]:
 
 
 def _data() -> tuple[list[tuple[str, str]], list[str]]:
-    """What is known of MNIST without fetching anything, and what is wrong with it."""
+    """Findings and problems about MNIST, without fetching anything."""
     dataset = DATASETS["mnist"]
     cache, problems = fetch.cache(dataset), []
     if named_folder(dataset) is None and not fetch.is_complete(dataset, cache):
@@ -122,7 +122,7 @@ def _data() -> tuple[list[tuple[str, str]], list[str]]:
 
 
 def _trial() -> list[str]:
-    """Problems met by one real training step on every context that can be used, on data made here."""
+    """Run one training step on synthetic data on every usable context; returns the problems."""
     from zoo import models, training
     from zoo.data import synthetic
     from zoo.recipes import Recipe

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print accuracy and confusion matrix, and whatever else was asked for."""
+    """Print the accuracy, the confusion matrix and whatever else the options ask for."""
     from zoo import training
     from zoo.cli import plots
     from zoo.data.corruptions import CORRUPTIONS, corrupt
@@ -50,9 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise ZooError(plots.missing())
     net, origin = load_network(arguments.model, arguments.params, arguments.ctx)
     train, test = load_images(arguments.data, arguments.pixels)
-    test = test or train  # a .rec file is tested whole
+    test = test or train  # a .rec file has no test set: test on all of it
     ctx = contexts.check(arguments.ctx)
-    execution.check(arguments.dtype, ctx)  # a dtype that does not work here is refused before any work
+    execution.check(arguments.dtype, ctx)  # fail early if the dtype does not work here
 
     def evaluate(dataset: Dataset, dtype: str = arguments.dtype, what: str = "evaluating") -> training.Evaluation:
         calibration = train[-5000:] if dtype == "int8" else None

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what computes each layer, and why what was left to MXNet was."""
+    """Print what computes each layer and, where a layer is left to MXNet, why."""
     from zoo import models
     from zoo.graph.execution import Execution
     from zoo.graph.explanation import explain

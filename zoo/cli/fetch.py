@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fetch what the folder lacks, and print which it is; :class:`DataError` where it has other data of that name."""
+    """Fetch the missing files and print the folder; raises :class:`DataError` if ``--out`` holds other data."""
     dataset = DATASETS[arguments.name]
     folder = arguments.out or fetch.cache(dataset)
     if arguments.out:

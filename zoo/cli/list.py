@@ -15,7 +15,7 @@ from zoo.models.architectures import MODELS
 from zoo.models.cards import Card, duration
 from zoo.models.lookup import get_card, list_models
 
-_NEVER = float("inf")  # sorts what has no figure behind what has
+_NEVER = float("inf")  # sorts models without a figure last
 _KEYS = {
     "name": lambda card: card.name,
     "accuracy": lambda card: card.pretrained.errors if card.pretrained else _NEVER,
@@ -23,7 +23,7 @@ _KEYS = {
     "flops": lambda card: card.flops,
     "time": lambda card: card.pretrained.seconds if card.pretrained else _NEVER,
 }
-_WIDTH = 128  # of the table, at most
+_WIDTH = 128  # of the table at most, in characters
 _COLUMNS = ("model", "parameters", "MFLOP", "accuracy", "errors", "trained in", "recipe")
 _LEFT = ("model", "recipe", "what")
 
@@ -45,10 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the models that match as a table, or their layers."""
+    """Print a table of the matching models, or their layers."""
     for pattern in arguments.patterns:
         if not list_models(pattern):
-            MODELS[pattern]  # says what there is
+            MODELS[pattern]  # raises UnknownName with suggestions
     names = list_models(arguments.patterns, arguments.pretrained, arguments.exclude)
     if not names:
         without = f", without {' '.join(arguments.exclude)}" if arguments.exclude else ""
@@ -84,7 +84,7 @@ def _table(rows: list[list[str]], columns: list[str]) -> str:
 
 
 def _speeds(file: Path) -> dict[str, float]:
-    """Images per second of inference by model: the median of the fastest combination that was measured."""
+    """Inference throughput by model, in images/s: the median of the fastest combination measured."""
     import statistics
 
     try:

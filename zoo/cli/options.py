@@ -1,7 +1,7 @@
-"""Options that several commands share, and what they stand for.
+"""Options shared by several commands, and the functions that resolve them.
 
-What takes long to import, MXNet above all, is imported by the functions that use it: not for ``--help``, nor for a
-mistake in the command line. The commands keep to that, too.
+Slow imports, MXNet above all, are inside the functions that need them, so that ``--help`` and usage errors are fast.
+The commands follow the same rule.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 
 def path(text: str) -> Path:
-    """An argument's type: a path, and not the empty string that an unset variable leaves."""
+    """Argument type: a path, but not the empty string that an unset shell variable leaves."""
     if not text:
         raise argparse.ArgumentTypeError("the path is empty")
     return Path(text)
 
 
 def model(text: str) -> str:
-    """An argument's type: the name of a model; :class:`UnknownName` lists close matches."""
+    """Argument type: the name of a model; raises :class:`UnknownName`, which lists close matches."""
     return MODELS[text].name
 
 
 def augmentation(text: str) -> Augmentation:
-    """An argument's type: ``shift=2,rotation=15``, or ``none``."""
+    """Argument type: ``shift=2,rotation=15``, or ``none``."""
     known = [field.name for field in fields(Augmentation)]
-    settings: dict[str, Any] = {}  # texts, of which Augmentation makes numbers or says why not
+    settings: dict[str, Any] = {}  # strings, which Augmentation converts to numbers or rejects
     for each in text.split(",") if text != "none" else ():
         name, _, value = each.partition("=")
         if name not in known:
@@ -49,7 +49,7 @@ def augmentation(text: str) -> Augmentation:
 
 
 def add_data(parser: argparse._ActionsContainer) -> None:
-    """``--data``; :func:`zoo.data.named.load_data` is its other half."""
+    """Add ``--data``, for :func:`zoo.data.named.load_data`."""
     parser.add_argument(
         "--data",
         metavar="DIR",
@@ -59,7 +59,7 @@ def add_data(parser: argparse._ActionsContainer) -> None:
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:
-    """``--data``, which may name a ``.rec`` file here, and ``--pixels``; for :func:`zoo.data.named.load_images`."""
+    """Add ``--data``, which may also name a ``.rec`` file, and ``--pixels``, for :func:`zoo.data.named.load_images`."""
     parser.add_argument(
         "--data",
         metavar="DATA",
@@ -74,20 +74,20 @@ def add_images(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """The model's name, and ``--ctx``; for :func:`load_network`."""
+    """Add the model's name and ``--ctx``, for :func:`load_network`."""
     parser.add_argument("model", type=model, help="a name from python -m zoo list")
     parser.add_argument("--ctx", help="cpu, gpu(0), or several: 'gpu(0),gpu(1)' (default: cpu)")
 
 
 def add_params(parser: argparse.ArgumentParser) -> None:
-    """``--params``; :func:`load_network` is its other half."""
+    """Add ``--params``, for :func:`load_network`."""
     parser.add_argument(
         "--params", metavar="FILE", type=path, help="its weights, as train --out writes them (default: pretrained ones)"
     )
 
 
 def load_network(name: str, params: Path | None, ctx: str | None = None) -> tuple[mx.gluon.HybridBlock, str]:
-    """The model ``name`` with the weights in ``params``, or with the pretrained ones; and which they are, as text."""
+    """The model ``name`` with the weights in ``params`` (None: pretrained), and a description of these weights."""
     from zoo import models
     from zoo.models import weights
 

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Pack the images and print the files; the exit code is 1 where some could not be read."""
+    """Pack the images and print the files; returns 1 if some images could not be read."""
     from zoo.data.packing import pack
 
     given = {name for name in ("data", "part", "images") if getattr(arguments, name) is not None}
@@ -75,12 +75,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _decodes(rec: Path) -> bool:
-    """Whether it holds digits to train on: decoding them now spares the first training run the wait."""
+    """Decode ``rec`` into the cache, to save the first training run the wait; returns False if it holds no digits."""
     from zoo.data.records import load_records
 
     try:
         load_records(rec)
-    except DataError:  # other images, or other labels
+    except DataError:  # not 28×28 digits with labels from 0 to 9
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""Plots as files, by matplotlib, which the extra ``report`` installs; to be read without colors, too."""
+"""Plots written to files by matplotlib (the extra ``report``), readable without colors too."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from zoo.training import Evaluation, RangeTest
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLORS = ("#000000", "#d55e00", "#56b4e9", "#009e73")  # apart in lightness as well as in hue
+_COLORS = ("#000000", "#d55e00", "#56b4e9", "#009e73")  # distinct in lightness as well as in hue
 _MARKERS = "os^D"
 _MOST_DIGITS = 400  # in one picture
-_SIDE, _CELL_WIDTH, _CELL_HEIGHT = 28, 36, 52  # pixels of a digit, and with room for its caption
+_SIDE, _CELL_WIDTH, _CELL_HEIGHT = 28, 36, 52  # pixels: a digit, and a cell with room for its caption
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve over the epochs, from 1 on; lines of the same ``style`` show the same thing, measured or published."""
+    """A curve over epochs 1, 2, ...; the measured and the published curve of one run share a ``style``."""
 
     label: str
     values: Sequence[float | None]  # None leaves a gap
@@ -33,7 +33,7 @@ class Curve:
 
 
 def missing() -> str | None:
-    """Why no plot can be made, None if one can."""
+    """The reason why plots cannot be made, or None if they can."""
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -42,7 +42,7 @@ def missing() -> str | None:
 
 
 def output(path: Path) -> Path:
-    """``path`` as a file that a plot can be written to, checked before any long work."""
+    """Return ``path`` if a plot can be written there, else raise :class:`ZooError`; call it before any long work."""
     path = files.output_file(path)
     if path.suffix not in (".png", ".pdf", ".svg"):
         raise ZooError(f"cannot write a plot to {path}: its name must end in .png, .pdf or .svg")
@@ -50,7 +50,7 @@ def output(path: Path) -> Path:
 
 
 def curves(panels: Sequence[tuple[str, Sequence[Curve]]], path: Path) -> None:
-    """Validation accuracies over epochs, a panel with a title for each group of lines."""
+    """Plot validation accuracies over epochs, with one titled panel per group of curves."""
     figure, axes = _figure(len(panels))
     for axis, (title, lines) in zip(axes, panels):
         for line in lines:
@@ -69,7 +69,7 @@ def curves(panels: Sequence[tuple[str, Sequence[Curve]]], path: Path) -> None:
 
 
 def learning_rates(test: RangeTest, title: str, path: Path) -> None:
-    """Loss against learning rate, with the suggestion."""
+    """Plot the loss against the learning rate, and mark the suggestion."""
     figure, (axis,) = _figure(1)
     axis.plot(test.rates, test.losses, ".", color="#999999", label="batches")
     axis.plot(test.rates, test.smoothed, color="black", label="running mean")
@@ -83,9 +83,9 @@ def learning_rates(test: RangeTest, title: str, path: Path) -> None:
 
 
 def misclassified(evaluation: Evaluation, images: np.ndarray, title: str, path: Path) -> int:
-    """The digits of ``images`` ``(n, 28, 28)`` that were taken for others, and as what; returns how many are shown.
+    """Draw the misclassified digits of ``images`` ``(n, 28, 28)`` with their predictions; returns how many are shown.
 
-    The most confident mistakes come first, and are those shown where there are too many.
+    The most confident mistakes come first; if there are too many, only those are shown.
     """
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""The two published experiments that this project started from, run through the one training loop."""
+"""The two published experiments that this project started from, run with its own training loop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zoo.training import EpochRecord, fit
 
 @dataclass(frozen=True)
 class PublishedCurves:
-    """Accuracies epoch by epoch, as far as the source shows them."""
+    """Accuracies per epoch, as far as the source shows them."""
 
     train: tuple[float, ...]
     validation: tuple[float, ...]
@@ -28,17 +28,17 @@ class PublishedCurves:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """One run of an experiment, and what the source says of it."""
+    """One run of an experiment, with the published figures."""
 
     name: str
-    group: str  # of runs that belong together
+    group: str  # shared by runs that belong together
     records: tuple[EpochRecord, ...]
     published: PublishedCurves = PublishedCurves((), ())
     remark: str = ""
 
     @property
     def validation(self) -> tuple[float | None, ...]:
-        """Accuracies epoch by epoch, None where nothing was validated on."""
+        """Validation accuracies per epoch; None for an epoch without validation."""
         return tuple(record.validation_accuracy for record in self.records)
 
 
@@ -71,10 +71,10 @@ def mlp_learning_rates(
     seed: int = 0,
     ctx: mx.Context | Sequence[mx.Context] | str | None = None,
 ) -> Iterator[Reproduction]:
-    """The notebook's three learning rates on raw pixels, then the same three on pixels scaled to [0, 1].
+    """Train with the notebook's three learning rates on raw pixels, then on pixels scaled to [0, 1].
 
-    ``images`` become JPGs in ``.rec`` files in ``folder``, nine of ten to train on and one to validate on. ``epochs``
-    replaces the notebook's 10, 10 and 25 where it is less.
+    ``images`` are packed as JPGs into ``.rec`` files in ``folder``, 90% for training and 10% for validation.
+    ``epochs`` is an upper limit on the notebook's 10, 10 and 25.
     """
     pack(folder / "mnist", images, train_ratio=0.9, test_ratio=0.1)
     train, validation = (load_records(folder / f"mnist_{part}.rec") for part in ("train", "test"))
@@ -105,9 +105,9 @@ def cnn7(
     out: Path | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> Reproduction:
-    """The report's training: batch 200, SGD with 0.1, the best weights from 99.3% on kept in ``out``.
+    """Repeat the report's training: batch size 200, SGD with learning rate 0.1.
 
-    As in the report, the test images are the ones to validate on.
+    ``out`` keeps the best weights from 99.3% validation accuracy on. As in the report, validation uses the test images.
     """
     recipe = replace(MODELS["cnn7"].recipe, epochs=epochs, seed=seed)
     net = get_model("cnn7", ctx=ctx, seed=seed)
@@ -116,7 +116,7 @@ def cnn7(
 
 
 def panels(runs: Sequence[Reproduction]) -> list[tuple[str, list[Curve]]]:
-    """The validation accuracies of ``runs`` for :func:`zoo.cli.plots.curves`, a panel for each group."""
+    """The validation accuracies of ``runs`` for :func:`zoo.cli.plots.curves`, one panel per group."""
     groups: dict[str, list[Curve]] = {}
     for run in runs:
         lines = groups.setdefault(run.group, [])

@@ -22,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Become a new interpreter that runs the script: on success this does not return."""
+    """Replace this process with a new interpreter that runs the script; does not return on success."""
     path = script.find(arguments.script)
     sys.stdout.flush()
-    # A new interpreter, so that nothing of this command is left in it: neither its modules nor what it does on errors.
+    # A new interpreter, so that the script inherits neither this command's modules nor its error handling.
     options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
     command = [sys.executable, *options, *script.COMMAND, str(path), *arguments.arguments]
     places = filter(None, (str(script.SITE), os.environ.get("PYTHONPATH")))

@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, keep what ``--out`` asks for, and test once, at the final epoch."""
+    """Train, write what ``--out`` asks for, and test once, after the final epoch."""
     from zoo import models, training
     from zoo.data.named import load_images, load_rec
     from zoo.graph.execution import Execution
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.recipe is not None:
         recipe = RECIPES[arguments.recipe]
     if changes.get("optimizer", recipe.optimizer) != recipe.optimizer:
-        changes.setdefault("momentum", 0.0)  # the recipe's belongs to the recipe's optimizer
+        changes.setdefault("momentum", 0.0)  # the recipe's momentum is meant for its own optimizer
     recipe = replace(recipe, **changes)
     ctx = contexts.check(arguments.ctx)
     train, test = load_images(arguments.data, arguments.pixels)
@@ -143,7 +143,7 @@ def _split(train: Dataset, holdout: int) -> tuple[Dataset, Dataset | None]:
 
 
 def _recipe_name(recipe: Recipe) -> str | None:
-    """The name of ``recipe`` if it has one; the seed and the dtype are a run's, not the recipe's."""
+    """The name of ``recipe`` if it has one, ignoring the seed and the dtype, which belong to the run."""
     run = partial(replace, seed=recipe.seed, dtype=recipe.dtype)
     return next((name for name in RECIPES if run(RECIPES[name]) == recipe), None)
 

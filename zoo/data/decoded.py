@@ -1,4 +1,4 @@
-"""Images that were decoded once, kept in the user's cache, so that later runs start as fast as from MNIST itself."""
+"""Decoded images in the user's cache, so that later runs start as fast as with MNIST itself."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import numpy as np
 from zoo.errors import ZooError
 from zoo.io import files, private
 
-_LIMIT = 2**30  # bytes; what was not used for longest makes room
+_LIMIT = 2**30  # bytes; the least recently used files make room
 
 
 def folder() -> Path:
-    """Where they are kept, which need not be there yet."""
+    """The folder of decoded images, which may not exist yet."""
     return files.user_cache() / "decoded"
 
 
 def find(key: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """The images and labels that were kept under ``key``, whole; None where there are none.
+    """The images and labels kept under ``key``; None if there are none or they are damaged.
 
-    A folder in which other users could put images of theirs does not count.
+    A folder that other users could put images into is ignored.
     """
     try:
         path = folder() / f"{key}.npz"
         private.check(path.parent)
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # whose parts carry a CRC-32
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # its members carry a CRC-32
             found = arrays["images"], arrays["labels"]
-    except Exception:  # of whatever kind: NumPy and zipfile raise many
+    except Exception:  # NumPy and zipfile raise many kinds
         return None
     with contextlib.suppress(OSError):
         path.touch()
@@ -37,7 +37,7 @@ def find(key: str) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def keep(key: str, images: np.ndarray, labels: np.ndarray) -> None:
-    """Keep them under ``key`` if the disk lets us; if not, they are decoded again the next time."""
+    """Keep the images and labels under ``key`` if possible; if not, the next run decodes them again."""
     if images.nbytes > _LIMIT // 2:
         return
     with contextlib.suppress(ZooError, OSError):

@@ -1,4 +1,4 @@
-"""Getting a published data set's files into the cache."""
+"""Fetch a published data set's files into the cache."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo.io import files, private
 
 
 def cache(dataset: PublishedDataset) -> Path:
-    """The folder in which its files are kept, as the platform wants it (below ``XDG_CACHE_HOME`` on Linux)."""
+    """The data set's folder in the platform's cache folder (below ``XDG_CACHE_HOME`` on Linux)."""
     try:
         return files.user_cache() / dataset.subfolder
     except ZooError as error:
@@ -24,7 +24,7 @@ def cache(dataset: PublishedDataset) -> Path:
 
 
 def find(folder: Path, name: str) -> Path | None:
-    """The file ``name`` in ``folder``, raw or gzipped; None where there is neither."""
+    """The file ``name`` in ``folder``, raw or gzipped; None if there is neither."""
     candidates = (folder / name, folder / f"{name}.gz", folder / name.replace("-idx", ".idx"))
     return next((path for path in candidates if path.is_file()), None)
 
@@ -36,7 +36,7 @@ def canonical(dataset: PublishedDataset, folder: Path, name: str) -> Path | None
 
 
 def _checked(dataset: PublishedDataset, folder: Path, name: str) -> tuple[Path, bytes] | None:
-    """The same, with its content."""
+    """The path that :func:`canonical` returns, with the file's uncompressed content."""
     path = find(folder, name)
     if path is None:
         return None
@@ -48,21 +48,21 @@ def _checked(dataset: PublishedDataset, folder: Path, name: str) -> tuple[Path, 
 
 
 def is_complete(dataset: PublishedDataset, folder: Path) -> bool:
-    """Whether ``folder`` holds all of its files, whole and canonical, raw or gzipped."""
+    """Whether ``folder`` holds all files of the data set, whole and canonical, raw or gzipped."""
     return all(canonical(dataset, folder, name) for name in dataset.sha256)
 
 
 def ensure(dataset: PublishedDataset, folder: Path) -> dict[str, Path]:
-    """Make ``folder`` hold the canonical files, fetching what is not there or damaged; returns their paths by name."""
+    """Make ``folder`` hold the canonical files, fetching missing and damaged ones; returns their paths by name."""
     return {name: path for name, (path, _) in load(dataset, folder).items()}
 
 
 def load(dataset: PublishedDataset, folder: Path) -> dict[str, tuple[Path, bytes]]:
-    """The same, returning each file's path and its checked content, uncompressed.
+    """Like :func:`ensure`, but return each file's path together with its checked, uncompressed content.
 
-    Every file is checked before it takes its name, by a rename, so neither a broken download nor a
-    second process doing the same can leave a wrong file behind. Raises :class:`DataError` with
-    everything that was tried where no source delivers.
+    Every file is checked before it is renamed into place, so neither a broken download nor a second process doing the
+    same can leave a wrong file behind. Raises :class:`DataError`, which lists all that was tried, if no source
+    delivers.
     """
     folder = Path(folder).resolve()
     found = {name: _checked(dataset, folder, name) for name in dataset.sha256}
@@ -99,7 +99,7 @@ def _accept(downloaded: Path, path: Path, sha256: str) -> tuple[Path, bytes]:
 
 @contextmanager
 def _temporary(dataset: PublishedDataset, folder: Path) -> Iterator[Path]:
-    """A folder for downloads within ``folder``, which is made if need be; :class:`DataError` where the disk refuses."""
+    """A temporary folder for downloads in ``folder``, made if missing; raises :class:`DataError` on disk errors."""
     try:
         private.make(folder)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as temporary:

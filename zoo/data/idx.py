@@ -15,7 +15,7 @@ _UINT8 = 0x08
 
 
 def read(path: Path) -> bytes:
-    """The uncompressed content of a file that may be gzipped."""
+    """The uncompressed content of a file that may be gzipped; raises :class:`DataError` if it cannot be read."""
     try:
         content = Path(path).read_bytes()
         return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
@@ -26,9 +26,9 @@ def read(path: Path) -> bytes:
 
 
 def decode(content: bytes, shape: tuple[int | None, ...], origin: str) -> np.ndarray:
-    """The uint8 array in ``content``; ``shape`` is what it must be, None where any extent will do.
+    """The uint8 array in ``content``, which must have the shape ``shape``, where None allows any extent.
 
-    Raises :class:`DataError` for a wrong magic number, a wrong shape, and a length that is not the header's.
+    Raises :class:`DataError` for a wrong magic number, a wrong shape, or a length that does not match the header.
     """
     header = struct.Struct(f">HBB{len(shape)}I")
     magic = f"0x{_UINT8 << 8 | len(shape):08x}"

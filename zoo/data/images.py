@@ -1,4 +1,4 @@
-"""Images as bytes, by Pillow; apart from what needs MXNet, so that a process that does only this starts fast."""
+"""Image encoding with Pillow, separate from code that needs MXNet, so that processes that only encode start fast."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import os
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-QUALITIES = {".jpg": range(1, 101), ".png": range(1, 10)}  # of PNG the compression, which loses nothing
-MODES = {0: ("L",), 1: ("RGB",), -1: ("L", "RGB", "RGBA")}  # Pillow's, by color as im2rec counts it
+QUALITIES = {".jpg": range(1, 101), ".png": range(1, 10)}  # for PNG, the level of its lossless compression
+MODES = {0: ("L",), 1: ("RGB",), -1: ("L", "RGB", "RGBA")}  # Pillow's modes by im2rec's number for color
 
 
 def encode(source: str | os.PathLike[str] | np.ndarray, color: int, quality: int, encoding: str) -> bytes | str:
-    """The image in a file, or the array ``(height, width)`` uint8, encoded; or the reason why it cannot be read."""
+    """Encode an image file or an array ``(height, width)`` uint8; returns the reason as text if it cannot be read."""
     try:
         with Image.fromarray(source) if isinstance(source, np.ndarray) else Image.open(source) as image:
             return _encode(image, color, quality, encoding)
     except UnidentifiedImageError:
         return "it is not an image"
-    except Exception as error:  # of whatever kind: Pillow raises many
+    except Exception as error:  # Pillow raises many kinds
         return getattr(error, "strerror", None) or first_line(error)
 
 
 def first_line(error: Exception) -> str:
-    """What ``error`` says first, or its class where it says nothing."""
+    """The first line of the message of ``error``, or the name of its class if there is no message."""
     return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _encode(image: Image.Image, color: int, quality: int, encoding: str) -> bytes:
-    if image.mode.startswith("I;16"):  # Pillow would cut off what is brighter than 255
+    if image.mode.startswith("I;16"):  # Pillow would clip values above 255
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     modes = [mode for mode in MODES[color] if encoding == ".png" or mode != "RGBA"]
     if image.mode not in modes:

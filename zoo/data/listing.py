@@ -31,11 +31,11 @@ class Source:
     entries: list[Entry]
     image: Callable[[Entry], Path | np.ndarray]
     classes: tuple[tuple[str, float], ...]  # name and label
-    ignored: int = 0  # files that have no image's extension
+    ignored: int = 0  # files without an image extension
 
 
 def of_dataset(dataset: Dataset, extension: str) -> Source:
-    """Entries as :func:`zoo.unpack` would name the files."""
+    """The images of ``dataset``, named as :func:`zoo.unpack` would name the files."""
     entries = [
         Entry(index, float(label), f"{label}/{index:05d}{extension}") for index, label in enumerate(dataset.labels)
     ]
@@ -44,10 +44,10 @@ def of_dataset(dataset: Dataset, extension: str) -> Source:
 
 
 def of_folder(root: Path) -> Source:
-    """The images in a folder and all folders in it, in the order in which im2rec walks; raises :class:`DataError`."""
+    """The images in ``root`` and its subfolders, in im2rec's order; raises :class:`DataError` if there are none."""
     if not root.is_dir():
         raise DataError(f"{root} is not a folder")
-    paths: list[tuple[str, str]] = []  # the class, and the image within root
+    paths: list[tuple[str, str]] = []  # the class, and the image's path within root
     ignored, seen = 0, set()
 
     def refuse(error: OSError) -> None:
@@ -57,7 +57,7 @@ def of_folder(root: Path) -> Source:
         seen.add(os.path.realpath(folder))
         names[:] = sorted(name for name in names if os.path.realpath(Path(folder, name)) not in seen)
         for name in sorted(images):
-            if os.path.splitext(name)[1].lower() in EXTENSIONS:  # noqa: PTH122  Path takes dots in front otherwise
+            if os.path.splitext(name)[1].lower() in EXTENSIONS:  # noqa: PTH122  Path treats leading dots differently
                 paths.append((os.path.relpath(folder, root), os.path.relpath(Path(folder, name), root)))
             else:
                 ignored += 1
@@ -75,7 +75,7 @@ def of_folder(root: Path) -> Source:
 
 
 def split(entries: Sequence[Entry], train_ratio: float, test_ratio: float) -> Iterator[tuple[str, Sequence[Entry]]]:
-    """The parts as im2rec cuts them, but for the images that it loses where the ratios do not come out even."""
+    """Split ``entries`` as im2rec does, but keep the images that im2rec loses when the ratios do not divide evenly."""
     if train_ratio == 1:
         yield "", entries
         return

@@ -1,4 +1,4 @@
-"""MNIST, and what has its shapes, in memory."""
+"""MNIST, and data sets of the same shapes, in memory."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from zoo.io.files import hexdigest
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images ``(n, 28, 28)`` uint8, 0 the background and 255 ink, and their labels ``(n,)`` uint8, 0 to 9."""
+    """Images ``(n, 28, 28)`` uint8, from 0 (background) to 255 (ink), and labels ``(n,)`` uint8, from 0 to 9."""
 
     images: np.ndarray
     labels: np.ndarray
-    source: str = "memory"  # where they come from, for people to read
+    source: str = "memory"  # where the images come from, for display
     synthetic: bool = False  # True: random pixels that only measure speed
-    scale: float = 1 / 255  # what a pixel is multiplied with before a network sees it
+    scale: float = 1 / 255  # factor for pixels before a network sees them
 
     def __post_init__(self) -> None:
-        """Refuse arrays that are not what the fields promise."""
+        """Raise :class:`DataError` for arrays that are not what the fields promise."""
         for name in ("images", "labels"):
             if not isinstance(getattr(self, name), np.ndarray):
                 raise DataError(f"{name} must be a NumPy array, not a {type(getattr(self, name)).__name__}")
@@ -52,7 +52,7 @@ class Dataset:
         return replace(self, images=self.images[part], labels=self.labels[part])
 
     def raw(self) -> Dataset:
-        """The same data set, of which a network sees pixels from 0 to 255 instead of 0 to 1."""
+        """The same data set, but a network sees its pixels as 0 to 255 instead of 0 to 1."""
         return replace(self, scale=1.0, source=f"{self.source}, pixels from 0 to 255")
 
 
@@ -65,44 +65,44 @@ class MNIST:
 
     @property
     def train_images(self) -> np.ndarray:
-        """``(n, 28, 28)`` uint8, 0 the background and 255 ink."""
+        """Training images ``(n, 28, 28)`` uint8, from 0 (background) to 255 (ink)."""
         return self.train.images
 
     @property
     def train_labels(self) -> np.ndarray:
-        """``(n,)`` uint8, from 0 to 9."""
+        """Training labels ``(n,)`` uint8, from 0 to 9."""
         return self.train.labels
 
     @property
     def test_images(self) -> np.ndarray:
-        """``(n, 28, 28)`` uint8, 0 the background and 255 ink."""
+        """Test images ``(n, 28, 28)`` uint8, from 0 (background) to 255 (ink)."""
         return self.test.images
 
     @property
     def test_labels(self) -> np.ndarray:
-        """``(n,)`` uint8, from 0 to 9."""
+        """Test labels ``(n,)`` uint8, from 0 to 9."""
         return self.test.labels
 
     @property
     def source(self) -> str:
-        """Where the images come from, for people to read."""
+        """Where the images come from, for display."""
         return self.train.source
 
 
 def load_mnist(root: str | os.PathLike[str] | None = None) -> MNIST:
-    """MNIST from the folder ``root``, else from ``MNIST_DIR``, else from the cache, which is filled first if need be.
+    """Load MNIST from the folder ``root``, else from ``MNIST_DIR``, else from the cache, which is filled if needed.
 
-    A folder holds the four IDX files, raw or gzipped. One that the caller names may hold other data of
-    the same format, Fashion-MNIST say, and ``source`` then says that it is not MNIST; in the cache only
-    the canonical files count, by their SHA-256. Raises :class:`DataError` for what is missing or damaged.
+    A folder holds the four IDX files, raw or gzipped. A folder named by ``root`` or ``MNIST_DIR`` may hold other data
+    of the same format, such as Fashion-MNIST; ``source`` then says that it is not MNIST. In the cache, only the
+    canonical files count, by their SHA-256. Raises :class:`DataError` if files are missing or damaged.
     """
     return _load(DATASETS["mnist"], root)
 
 
 def load_fashion_mnist(root: str | os.PathLike[str] | None = None) -> MNIST:
-    """Fashion-MNIST, ten kinds of clothes in MNIST's shapes, from ``root``, ``FASHION_MNIST_DIR`` or the cache.
+    """Load Fashion-MNIST, ten kinds of clothes in MNIST's shapes, from ``root``, ``FASHION_MNIST_DIR`` or the cache.
 
-    Everything else is as with :func:`load_mnist`.
+    Otherwise like :func:`load_mnist`.
     """
     return _load(DATASETS["fashion-mnist"], root)
 
@@ -132,9 +132,9 @@ def _load(dataset: PublishedDataset, root: str | os.PathLike[str] | None) -> MNI
 
 
 def locate(dataset: PublishedDataset, root: str | os.PathLike[str] | None = None) -> dict[str, Path]:
-    """The paths of its four files, raw or gzipped, by name: in ``root``, else where its variable says, else cached.
+    """The paths of the four files by name: in ``root``, else in the folder that the variable names, else in the cache.
 
-    The cache is filled first if need be. Raises :class:`DataError` where a file is missing.
+    Files may be raw or gzipped. The cache is filled first if needed. Raises :class:`DataError` if a file is missing.
     """
     folder = _folder(dataset, root)
     if folder is None:
@@ -156,13 +156,13 @@ def _folder(dataset: PublishedDataset, root: str | os.PathLike[str] | None) -> P
 
 
 def named_folder(dataset: PublishedDataset) -> Path | None:
-    """The folder that the data set's environment variable names, None where it is not set."""
+    """The folder that the data set's environment variable names, None if it is not set."""
     named = os.environ.get(dataset.variable)
     return Path(named) if named else None
 
 
 def synthetic(train: int = 60_000, test: int = 10_000, seed: int = 0) -> MNIST:
-    """Random pixels and labels in MNIST's shapes: enough to measure speed, nothing to be learnt."""
+    """Random pixels and labels in MNIST's shapes, to measure speed; there is nothing to learn."""
     random = np.random.default_rng(seed)
 
     def dataset(count: int) -> Dataset:

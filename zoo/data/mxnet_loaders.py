@@ -1,7 +1,7 @@
-"""What :mod:`zoo.runtime.mxnet_datasets` puts in the place of MXNet's own loaders of data.
+"""Replacements for MXNet's own data loaders, which :mod:`zoo.runtime.mxnet_datasets` installs.
 
-Every function takes MXNet and the original, and then what the original takes. Files that its user has already,
-where MXNet would have put them, are used first.
+Every function takes MXNet and the original function, then the original's arguments. Files that the user already has
+where MXNet would have put them are used first.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def get_mnist_ubyte(mx: ModuleType, original: Callable[..., object]) -> None:
     missing = [name for name, path in wanted.items() if not path.exists()]
     if missing and (_DATA / "mnist.zip").exists():
         try:
-            original()  # which only unpacks it
+            original()  # only unpacks the zip file
         except zipfile.BadZipFile:
             raise DataError(f"{_DATA / 'mnist.zip'} is not a whole zip file: delete it") from None
     elif missing:
@@ -65,7 +65,7 @@ def get_mnist_ubyte(mx: ModuleType, original: Callable[..., object]) -> None:
                 file.write(idx.read(found[name]))
     train_images, train_labels, test_images, test_labels = wanted.values()
     for images, labels in ((train_images, train_labels), (test_images, test_labels)):
-        _read(images, labels, (None, None))  # MNISTIter names neither a damaged file nor the damage
+        _read(images, labels, (None, None))  # MNISTIter's error names neither the file nor the damage
 
 
 def get_mnist_pkl(mx: ModuleType, original: Callable[..., object]) -> None:
@@ -76,7 +76,7 @@ def get_mnist_pkl(mx: ModuleType, original: Callable[..., object]) -> None:
     mnist = load_mnist()
 
     def part(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return images.reshape(len(images), -1) / np.float32(256), labels.astype(np.int64)  # 256, as the lost file has
+        return images.reshape(len(images), -1) / np.float32(256), labels.astype(np.int64)  # 256, as in the lost file
 
     train, test = mnist.train, mnist.test
     held_out = len(test)
@@ -97,14 +97,14 @@ def get_data(mx: ModuleType, original: Callable[..., object], self: MNIST) -> No
     names = [name[: -len(".gz")] for name, _ in wanted]
     dataset = DATASETS.get(self._namespace)
     if dataset is None or not dataset.sha256.keys() >= set(names):
-        original(self)  # of a subclass for other data
+        original(self)  # a subclass for other data
         return
     paths = {name: path for name in names if (path := fetch.canonical(dataset, root, name)) is not None}
     if set(names) - paths.keys():
         if all(_has_sha1(mx, root / name, sha1) for name, sha1 in wanted):
-            original(self)  # of a subclass for other data that are here
+            original(self)  # a subclass for other data, which are here
             return
-        repository = os.environ.get("MXNET_GLUON_REPO")  # a mirror of the user's own, in place of the host that is gone
+        repository = os.environ.get("MXNET_GLUON_REPO")  # the user's own mirror of the host that is gone
         if repository:
             mirror = Mirror(f"{repository.rstrip('/')}/gluon/dataset/{self._namespace}/")
             dataset = replace(dataset, sources=(mirror, *dataset.sources))
@@ -123,7 +123,7 @@ def _has_sha1(mx: ModuleType, path: Path, sha1: str) -> bool:
 
 
 def _read(images: Path, labels: Path, size: tuple[int | None, int | None]) -> tuple[np.ndarray, np.ndarray]:
-    """Images (n, height, width) and their labels (n,), both uint8, of two IDX files."""
+    """Images (n, height, width) and their labels (n,), both uint8, from two IDX files."""
     pixels = idx.decode(idx.read(images), (None, *size), str(images))
     values = idx.decode(idx.read(labels), (None,), str(labels))
     if len(pixels) != len(values):

@@ -1,4 +1,4 @@
-"""Data by the name that ``--data`` gives them: a folder, ``rec:FILE.rec`` or "synthetic"."""
+"""Load data by the name given to ``--data``: a folder, ``rec:FILE.rec`` or "synthetic"."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _RECORD_OPTIONS = ("num_parts", "part_index")
 
 
 def load_data(name: str | None) -> MNIST:
-    """MNIST from the folder ``name``, or from the cache if that is None; made-up images if it is "synthetic"."""
+    """MNIST from the folder ``name`` (None: ``MNIST_DIR`` or the cache), or random images if it is "synthetic"."""
     return synthetic() if name == "synthetic" else load_mnist(name)
 
 
 def load_images(name: str | None, pixels: str) -> tuple[Dataset, Dataset | None]:
-    """Training and test images; the images of a ``.rec`` file are all training images, and none are there to test."""
+    """Training and test images; the images of a ``.rec`` file are all training images, with None to test on."""
     if name is not None and name.startswith(_RECORDS):
         return load_rec(name, pixels), None
     mnist = load_data(name)
@@ -24,7 +24,7 @@ def load_images(name: str | None, pixels: str) -> tuple[Dataset, Dataset | None]
 
 
 def load_rec(name: str, pixels: str) -> Dataset:
-    """The images of ``rec:FILE.rec``, perhaps with options behind it."""
+    """The images of ``rec:FILE.rec``, with options after it such as ``,num_parts=4,part_index=0``."""
     if not name.startswith(_RECORDS):
         raise ZooError(f"a .rec file is named as rec:FILE.rec, not as {name}")
     from zoo.data.records import load_records  # imports MXNet

@@ -25,19 +25,19 @@ from zoo.progress import progress_bar
 from zoo.runtime import STATUS, mx
 
 _DEFAULT_QUALITIES = {".jpg": 95, ".png": 6}
-_WINDOW = 1000  # images under way at a time
-_PROCESSES = 4  # encode as much as one can write
+_WINDOW = 1000  # images in flight at a time
+_PROCESSES = 4  # encode as fast as one can write
 
 
 @dataclass(frozen=True)
 class Packed:
-    """What :func:`pack` made."""
+    """The result of :func:`pack`."""
 
     parts: tuple[tuple[Path, int], ...]  # the .rec files, and how many images each holds
     found: int  # images: those in the files and the unreadable ones
     unreadable: tuple[tuple[str, str], ...]  # path and reason
     classes: tuple[tuple[str, float], ...]  # folder and label
-    ignored: int  # files that have no image's extension
+    ignored: int  # files without an image extension
 
 
 def pack(
@@ -52,22 +52,22 @@ def pack(
     seed: int | None = 100,
     progress: bool | None = None,
 ) -> Packed:
-    """Write ``PREFIX.lst``, ``.rec`` and ``.idx``, or of each part ``PREFIX_train.lst`` and so on, as im2rec does.
+    """Write ``PREFIX.lst``, ``.rec`` and ``.idx``, or these for each part (``PREFIX_train.lst`` ...), as im2rec does.
 
-    A folder is searched with all folders in it; each that holds images is a class. Classes that are all called by
-    whole numbers have these as labels, others 0, 1, 2, … in the order of their names. The order of the images is
-    that of ``im2rec.py``, whose seed is 100, and does not depend on ``threads``; None keeps them sorted.
+    A folder is searched recursively; each folder that holds images is a class. If all class names are whole numbers,
+    these are the labels; otherwise the labels are 0, 1, 2, … in the order of the names. The images are in the order of
+    ``im2rec.py``, whose seed is 100, whatever the value of ``threads``; a ``seed`` of None keeps them sorted.
 
     Args:
-        train_ratio: 1 makes one file; below that, ``test_ratio`` goes to ``_test``, and what is left to ``_val``.
-        color: 0 makes the images grey, 1 colored, -1 leaves them as they are.
-        quality: of JPEG 1 to 100 (None: 95), or the compression of PNG 1 to 9 (None: 6).
-        threads: processes that decode and encode; None for as many as are of use, by the CPUs and the images.
-        progress: a progress bar on stderr; None shows it on terminals and in notebooks.
+        train_ratio: 1 makes one file; below 1, ``test_ratio`` goes to ``_test``, and the rest to ``_val``.
+        color: 0 makes the images grey, 1 makes them colored, -1 leaves them as they are.
+        quality: JPEG quality from 1 to 100 (None: 95), or PNG compression level from 1 to 9 (None: 6).
+        threads: number of processes that decode and encode; None chooses it by the CPUs and the images.
+        progress: whether to show a progress bar on stderr; None shows it on terminals and in notebooks.
 
-    Images that cannot be read are left out of the files and named in the result. All files appear together, once
-    they have been read back. Raises :class:`DataError` for a source without images, :class:`ZooError` for
-    options that make no sense and for what cannot be written.
+    Images that cannot be read are left out of the files and named in the result. All files appear together, after they
+    have been read back. Raises :class:`DataError` for a source without readable images, and :class:`ZooError` for
+    invalid options and for files that cannot be written.
     """
     quality = _checked(train_ratio, test_ratio, color, quality, encoding, threads)
     prefix = Path(prefix)
@@ -110,7 +110,7 @@ def pack(
 
 
 def unpack(rec: Path, out: Path, progress: bool | None = None) -> int:
-    """Write the images of a ``.rec`` file, as they are encoded, to ``OUT/LABEL/INDEX.jpg``; returns how many.
+    """Write the encoded images of a ``.rec`` file to ``OUT/LABEL/INDEX.jpg`` or ``.png``; returns their number.
 
     ``out`` must be missing or empty, and appears once it is complete.
     """
@@ -153,7 +153,7 @@ def _checked(train: float, test: float, color: int, quality: int | None, encodin
 
 
 def _write(path: Path, images: Iterator[tuple[Entry, bytes]]) -> int:
-    """One part, at ``path`` with three extensions unless it has no images; returns how many it has."""
+    """Write one part to ``path`` with three extensions, unless it has no images; returns the number of images."""
     rec, idx, lst = (path.with_name(path.name + extension) for extension in (".rec", ".idx", ".lst"))
     lines: list[str] = []
     writer = mx.recordio.MXIndexedRecordIO(str(idx), str(rec), "w")
@@ -173,13 +173,13 @@ def _write(path: Path, images: Iterator[tuple[Entry, bytes]]) -> int:
         idx.unlink()
         return 0
     lst.write_bytes("".join(lines).encode(errors="surrogateescape"))
-    recordio.check(rec, idx, lst)  # a disk that is full does not show when MXNet closes a file
+    recordio.check(rec, idx, lst)  # MXNet does not report a full disk when it closes a file
     return len(lines)
 
 
 @contextmanager
 def _workshop(parent: Path) -> Iterator[Path]:
-    """A temporary folder within ``parent``; what cannot be written there is raised as a :class:`ZooError`."""
+    """A temporary folder in ``parent``; write errors are raised as a :class:`ZooError`."""
     files.output_directory(parent)
     try:
         with tempfile.TemporaryDirectory(dir=parent, prefix=".pack-") as folder:
@@ -190,11 +190,11 @@ def _workshop(parent: Path) -> Iterator[Path]:
 
 @contextmanager
 def _mapping(threads: int) -> Iterator[Callable[..., Iterator[bytes | str]]]:
-    """``map``, by as many processes: Pillow encodes with Python's lock held. They start afresh and without MXNet."""
+    """``map`` over ``threads`` processes, since Pillow encodes with the GIL held; they are spawned, without MXNet."""
     if threads == 1:
         yield map
         return
-    ignore_ctrl_c = (signal.SIGINT, signal.SIG_IGN)  # which reaches all processes; the first one answers
+    ignore_ctrl_c = (signal.SIGINT, signal.SIG_IGN)  # reaches all processes; the main one handles it
     try:
         with ProcessPoolExecutor(threads, get_context("spawn"), signal.signal, ignore_ctrl_c) as pool:
             yield partial(pool.map, chunksize=max(1, _WINDOW // (4 * threads)))

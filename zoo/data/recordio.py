@@ -1,9 +1,9 @@
-"""RecordIO files of images, the format of MXNet's ``im2rec``: every byte checked before MXNet sees one.
+"""RecordIO files of images, the format of MXNet's ``im2rec``, with every byte checked before MXNet reads the file.
 
-MXNet's readers end the process on a damaged frame and train on a damaged image without a word, and the format
-has no checksum. Records written here carry a seal in ``id2``, the half of a record's id that MXNet reserves and
-ignores: their place in the file, a mark on the last one, and a CRC-32. Any change to such a file is noticed, the
-loss of whole records included; of a file that others wrote, the frames are checked and every image is decoded.
+MXNet's readers abort the process on a damaged frame and silently train on a damaged image, and the format has no
+checksum. Records written here carry a seal in ``id2``, the half of a record's id that MXNet reserves and ignores: the
+record's position in the file, a mark on the last record, and a CRC-32. This detects any change to such a file,
+including the loss of whole records. In a file from another writer, the frames are checked and every image is decoded.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from zoo.data.images import first_line
 from zoo.errors import DataError
 
 _MAGIC = 0xCED7230A
-_FRAME = struct.Struct("<II")  # the magic number; three bits on the part that it is of a record, 29 of its length
-_WHOLE, _FIRST, _MIDDLE, _LAST = range(4)  # a record that holds the magic number itself is cut there into parts
-_HEADER = struct.Struct("<IfQQ")  # number of labels in front of the image, or 0 and the label; id and id2
+_FRAME = struct.Struct("<II")  # magic number; 3 bits for the kind of part of a record, 29 bits for its length
+_WHOLE, _FIRST, _MIDDLE, _LAST = range(4)  # a record that contains the magic number is split there into parts
+_HEADER = struct.Struct("<IfQQ")  # number of labels before the image, or 0; the label if 0; id; id2
 _SEALED_LAST = 1 << 63
 FORMATS = {"JPEG": ".jpg", "PNG": ".png"}
 
@@ -35,19 +35,19 @@ class Record(NamedTuple):
 
     offset: int  # of its frame in the file, in bytes
     labels: tuple[float, ...]
-    index: int  # type: ignore[assignment]  # its id, in place of tuple.index
-    image: bytes  # as it is encoded
+    index: int  # type: ignore[assignment]  # its id; hides tuple.index
+    image: bytes  # encoded
 
 
 def encode(index: int, label: float, image: bytes, place: int, is_last: bool) -> bytes:
-    """A sealed record, the one number ``place`` (from 0) of its file, for ``mx.recordio`` to put into a frame."""
+    """Encode a sealed record, number ``place`` (from 0) in its file, for ``mx.recordio`` to put into a frame."""
     header = _HEADER.pack(0, label, index, 0)
     seal = place + 1 << 32 | zlib.crc32(image, zlib.crc32(header[:16]))
     return _HEADER.pack(0, label, index, seal | (_SEALED_LAST if is_last else 0)) + image
 
 
 def check(rec: Path, idx: Path | None = None, lst: Path | None = None) -> list[Record]:
-    """The records of a ``.rec`` file, all of them sound, with an index and a list that fit if there are any.
+    """Return the records of a ``.rec`` file after checking them, and the index and the list if given.
 
     Raises :class:`DataError`, which names the file and the first thing wrong with it.
     """
@@ -67,8 +67,9 @@ def check(rec: Path, idx: Path | None = None, lst: Path | None = None) -> list[R
 
 
 def format_and_size(record: Record, rec: Path) -> tuple[str, tuple[int, int]]:
-    """Pillow's name of the image's format, and its width and height in pixels."""
-    # Pillow needs longer to open an image than MXNet to decode it, and what precedes the pixels is mostly the same.
+    """Pillow's name for the image's format, and the image's width and height in pixels."""
+    # Pillow takes longer to open an image than MXNet to decode it. Most images share the bytes before the pixels, so
+    # only these are opened, and the result is cached.
     image = record.image
     if image[:2] == b"\xff\xd8":
         scan = image.find(b"\xff\xda") + 2
@@ -85,7 +86,7 @@ def format_and_size(record: Record, rec: Path) -> tuple[str, tuple[int, int]]:
 def _probe(image: bytes) -> tuple[str, tuple[int, int]] | None:
     try:
         opened = Image.open(io.BytesIO(image), formats=list(FORMATS))
-    except Exception:  # of whatever kind: Pillow raises many
+    except Exception:  # Pillow raises many kinds
         return None
     return str(opened.format), opened.size
 
@@ -101,7 +102,7 @@ def _decode(record: Record, rec: Path) -> None:
 
 
 def read(path: Path) -> bytes:
-    """The content of a file; :class:`DataError` where there is none."""
+    """The content of a file; raises :class:`DataError` if it cannot be read."""
     if Path(path).exists() and not Path(path).is_file():
         raise DataError(f"cannot read {path}: it is not a file")
     try:
@@ -111,7 +112,7 @@ def read(path: Path) -> bytes:
 
 
 def _bodies(content: bytes, rec: Path) -> Iterator[tuple[int, bytes]]:
-    """Every record's offset and content, from frames that follow one another without a gap."""
+    """Yield every record's offset and content; frames must follow one another without a gap."""
     if content and content[:4] != _MAGIC.to_bytes(4, "little"):
         raise DataError(f"{rec} is not a RecordIO file: it starts with 0x{content[:4].hex()}, not 0x0a23d7ce")
     position, start = 0, 0
@@ -157,7 +158,7 @@ def _record(offset: int, body: bytes, rec: Path) -> Record:
 
 
 def _is_sealed(bodies: Sequence[bytes], rec: Path) -> bool:
-    """Whether the records carry seals, which must then hold for all of them."""
+    """Whether the records carry seals; if so, raises :class:`DataError` unless all seals hold."""
     seals = [_HEADER.unpack_from(body)[3] for body in bodies]
     holds = [seal & 0xFFFFFFFF == zlib.crc32(body[24:], zlib.crc32(body[:16])) for seal, body in zip(seals, bodies)]
     places = [(seal & ~_SEALED_LAST) >> 32 for seal in seals]
@@ -167,7 +168,7 @@ def _is_sealed(bodies: Sequence[bytes], rec: Path) -> bool:
     for number, (held, place, seal) in enumerate(zip(holds, places, seals), start=1):
         if not held or place != expected:
             raise DataError(f"{rec} is damaged: record number {number} of {len(bodies)} is not as it was written")
-        expected = 1 if seal & _SEALED_LAST else expected + 1  # files put one behind the other are a file, too
+        expected = 1 if seal & _SEALED_LAST else expected + 1  # concatenated files are a valid file too
     if expected != 1:
         raise DataError(f"{rec} is truncated: it has {len(bodies)} records, and further ones were written")
     return True

@@ -1,4 +1,4 @@
-"""``.rec`` files as data: MXNet's ``ImageRecordIter``, of files and options that were checked before."""
+"""``.rec`` files as data: MXNet's ``ImageRecordIter``, with files and options checked first."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def image_record_iter(
     data_shape: Sequence[int] = (1, 28, 28),
     **options: object,
 ) -> mx.io.DataIter:
-    """``mx.io.ImageRecordIter``, which passes over misspelt options without a word and aborts on damaged files.
+    """A checked ``mx.io.ImageRecordIter``, which itself ignores misspelt options and aborts on damaged files.
 
-    Here both raise: :class:`zoo.errors.UnknownName` for an option that MXNet does not have, and
-    :class:`zoo.errors.DataError` for a ``.rec`` that is not sound, or a ``path_imgidx`` or ``path_imglist`` that does
-    not fit it. Pixels are float32 from 0 to 255 unless ``scale`` or ``dtype`` say otherwise.
+    Raises :class:`zoo.errors.UnknownName` for an option that MXNet does not have, and :class:`zoo.errors.DataError` for
+    a damaged ``.rec`` file, or a ``path_imgidx`` or ``path_imglist`` that does not match it. Pixels are float32 from 0
+    to 255 unless ``scale`` or ``dtype`` say otherwise.
     """
     known = re.findall(r"^(\w+) : ", mx.io.ImageRecordIter.__doc__, re.MULTILINE)
     for name in options:
@@ -44,11 +44,11 @@ def image_record_iter(
 
 
 def load_records(path: str | os.PathLike[str], num_parts: int = 1, part_index: int = 0) -> Dataset:
-    """The digits of a ``.rec`` file, or of one of ``num_parts`` parts of it, as equal as can be, in memory.
+    """Load the digits of a ``.rec`` file, or of one of ``num_parts`` nearly equal parts of it, into memory.
 
-    The file is checked and decoded once; from then on the user's cache has the pixels that belong to its content.
-    An ``.idx`` file beside it must fit. Colors become grey. Raises :class:`DataError` for a file that is not sound
-    and for images that are not 28×28 digits with a label from 0 to 9.
+    The file is checked and decoded once; afterwards, the user's cache holds the pixels, keyed by the file's content.
+    An ``.idx`` file beside it must match. Colors become grey. Raises :class:`DataError` for a damaged file and for
+    images that are not 28×28 digits with a label from 0 to 9.
     """
     path = Path(path)
     idx = path.parent / f"{path.stem}.idx"
@@ -57,7 +57,7 @@ def load_records(path: str | os.PathLike[str], num_parts: int = 1, part_index: i
     found = decoded.find(key)
     if found is None:
         found = _decode(*paths)
-        if _key(paths) == key:  # nobody has written to them meanwhile
+        if _key(paths) == key:  # the files have not changed meanwhile
             decoded.keep(key, *found)
     images, labels = found
     if not 0 <= part_index < num_parts <= len(images):
@@ -71,13 +71,13 @@ def load_records(path: str | os.PathLike[str], num_parts: int = 1, part_index: i
 
 
 def _key(paths: Sequence[Path]) -> str:
-    """What the pixels depend on: contents, and who decodes them."""
+    """A hash of what the pixels depend on: the contents of the files, and the version of MXNet that decodes them."""
     contents = (files.hexdigest(recordio.read(path)) for path in paths)
     return files.hexdigest(" ".join([*contents, mx.__version__]).encode())
 
 
 def _decode(path: Path, idx: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The images and labels of a ``.rec`` file, by MXNet, once nothing in it can make it fail."""
+    """Decode the images and labels of a ``.rec`` file with MXNet, after checking all that could make it fail."""
     records = recordio.check(path, idx)
     for record in records:
         _, size = recordio.format_and_size(record, path)
@@ -106,12 +106,12 @@ def _iterator(
     settings = {
         "preprocess_threads": STATUS.threads,
         "verbose": False,
-        "device_id": -1,  # in plain memory, which a build for GPUs has without a GPU, too
+        "device_id": -1,  # in plain memory, which works in a build for GPUs without a GPU too
         **options,
     }
     shape = tuple(data_shape)
     try:
         return mx.io.ImageRecordIter(path_imgrec=str(path), batch_size=batch_size, data_shape=shape, **settings)
-    except StopIteration:  # MXNet cuts by bytes, at records
+    except StopIteration:  # MXNet splits by bytes, at record boundaries
         part, parts = (settings.get(name) for name in ("part_index", "num_parts"))
         raise DataError(f"{path}, part {part} of {parts}, holds no images: take fewer parts") from None

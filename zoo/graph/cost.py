@@ -1,4 +1,4 @@
-"""What a network's graph costs: layers, parameters and FLOPs, computed rather than declared."""
+"""The cost of a network: layers, parameters and FLOPs, computed from its graph rather than declared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from zoo.graph.shapes import Shape
     from zoo.runtime import mx
 
-INPUT_SHAPE = (1, 28, 28)  # of an image of MNIST: channels, rows, columns
+INPUT_SHAPE = (1, 28, 28)  # of an MNIST image: channels, rows, columns
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class Layer:
 
     name: str
     operator: str
-    input_size: int  # elements that it reads besides its parameters
+    input_size: int  # elements read, besides parameters
     output_shape: tuple[int, ...]  # without the batch
     parameters: int  # trainable ones; the running statistics of BatchNorm do not count
     flops: int  # of the forward pass, two per multiply-accumulate; other operators count as 0
 
 
 def layers(net: mx.gluon.HybridBlock, input_shape: tuple[int, ...] = INPUT_SHAPE) -> tuple[Layer, ...]:
-    """The operators of ``net`` in topological order, for an input of ``input_shape`` without the batch."""
+    """Return the operators of ``net`` in topological order, for an input of ``input_shape`` without the batch."""
     from zoo.graph import shapes
     from zoo.graph.ir import Graph, symbol_of
 
@@ -58,7 +58,7 @@ def layers(net: mx.gluon.HybridBlock, input_shape: tuple[int, ...] = INPUT_SHAPE
 
 
 def _flops(node: Node, shapes: dict[str, list[Shape]]) -> int:
-    """Two per multiply-accumulate of a convolution or fully connected layer: outputs times weights of each output."""
+    """Count two per multiply-accumulate of a convolution or fully connected layer: outputs times weights per output."""
     if node.operator not in ("Convolution", "FullyConnected"):
         return 0
     weight = shapes[node.inputs[1][0].name][0]  # (outputs, inputs / groups, *kernel) or (outputs, inputs)

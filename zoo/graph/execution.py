@@ -1,4 +1,4 @@
-"""Where and in what a network computes: decided once, where a command or a call enters, and handed down."""
+"""The devices and the dtype that a network computes in: decided once per command or call, and passed down."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ FLOAT32, BFLOAT16, FLOAT16, INT8 = "float32", "bfloat16", "float16", "int8"
 
 @dataclass(frozen=True)
 class Execution:
-    """The devices, the dtype, and whether this project's kernels take the place of MXNet's operators."""
+    """The devices, the dtype, and whether this project's kernels replace MXNet's operators."""
 
     contexts: tuple[mx.Context, ...]
-    dtype: str  # one of INFERENCE_DTYPES; parameters are float32 in any case
-    kernels: bool  # on CPUs: for what surrounds the layers
-    amx: bool  # on CPUs with AMX: for convolutions and fully connected layers in bfloat16, too
+    dtype: str  # one of INFERENCE_DTYPES; parameters are always float32
+    kernels: bool  # CPUs only: they compute what surrounds the layers
+    amx: bool  # CPUs with AMX only: they also compute convolutions and fully connected layers in bfloat16
 
     @classmethod
     def of(cls, net: mx.gluon.HybridBlock, ctx: Placement = None, dtype: str = FLOAT32) -> Execution:
-        """What computes ``net`` on ``ctx`` (None: ``cpu(0)``) in ``dtype``, which may be "auto": the faster one here.
+        """Decide how to compute ``net`` on ``ctx`` (None: ``cpu(0)``) in ``dtype``, or "auto" for the faster one here.
 
-        "auto" is bfloat16 where the kernels for AMX do all convolutions and fully connected layers, and float32
-        elsewhere. float16 is for those who ask for it: MXNet has it on GPUs only, and only some are faster with it.
-        An execution is returned as it is. Raises :class:`ZooError` for contexts and dtypes that do not work here.
+        "auto" is bfloat16 where the kernels for AMX compute all convolutions and fully connected layers, and float32
+        elsewhere. It is never float16, which MXNet has on GPUs only and which only some GPUs compute faster. If ``ctx``
+        is an execution, it is returned unchanged. Raises :class:`ZooError` for contexts and dtypes that do not work
+        here.
         """
         if isinstance(ctx, Execution):
             return ctx
@@ -59,19 +60,19 @@ Placement = Union[Execution, "mx.Context", Sequence["mx.Context"], str, None]
 
 
 def check(dtype: str, placed: Sequence[mx.Context]) -> None:
-    """Raise :class:`ZooError` if ``dtype`` is unknown, or cannot be computed in on one of the contexts."""
+    """Raise :class:`ZooError` if ``dtype`` is unknown, or does not work on one of the contexts."""
     obstacle = _obstacle(dtype, placed)
     if obstacle is not None:
         raise ZooError(obstacle)
 
 
 def possible_dtypes(placed: Sequence[mx.Context]) -> tuple[str, ...]:
-    """The dtypes that can be computed in on these contexts, int8 for inference only."""
+    """Return the dtypes that work on these contexts; int8 is for inference only."""
     return tuple(dtype for dtype in INFERENCE_DTYPES if _obstacle(dtype, placed) is None)
 
 
 def fast_dtypes(placed: Sequence[mx.Context]) -> tuple[str, ...]:
-    """The dtypes that are worth measuring on these contexts: float32, and what this project's kernels are made for."""
+    """Return the dtypes worth measuring on these contexts: float32, and the one that this project's kernels are for."""
     return (FLOAT32, BFLOAT16) if _has_amx(placed) else (FLOAT32,)
 
 

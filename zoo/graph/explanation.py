@@ -1,4 +1,4 @@
-"""What computes a network here, layer by layer, and why the rest was left as it is."""
+"""Explain what computes a network here, layer by layer, and why some layers were left unchanged."""
 
 from __future__ import annotations
 
@@ -20,21 +20,24 @@ class Operation:
     """An operator that runs, and the layers of the network that it computes."""
 
     layers: tuple[str, ...]
-    operator: str  # MXNet's name, or this project's, which begins with zoo_; empty for what needs none
+    operator: str  # MXNet's name, or this project's, which begins with zoo_; empty if none is needed
     dtype: str
-    reason: str  # why a pass left the layer as it is; empty where it was replaced, or no pass is for it
+    reason: str  # why a pass left the layer unchanged; empty if it was replaced or no pass handles it
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """The rows in the order in which they are computed, and what holds for all of them."""
+    """The operations in execution order, and remarks that apply to all of them."""
 
     rows: tuple[Operation, ...]
     remarks: tuple[str, ...]
 
 
 def explain(net: mx.gluon.HybridBlock, execution: Execution, phase: str) -> Explanation:
-    """What computes ``net`` in ``phase``, "train" or "infer"; :class:`ZooError` for int8, which is MXNet's own."""
+    """Explain what computes ``net`` in ``phase``, "train" or "infer".
+
+    Raises :class:`ZooError` for int8, which MXNet lowers itself.
+    """
     lowered = (lowering.training if phase == "train" else lowering.inference)(net, execution)
     remarks = tuple(_remarks(execution, phase))
     return Explanation(tuple(_rows(lowered, execution)), remarks)
@@ -49,7 +52,7 @@ def _rows(lowered: lowering.Lowered, execution: Execution) -> Iterator[Operation
         if node.operator == "amp_cast":
             continue
         layers = _layers(done[node.name], lowered.decisions) if node.name in done else (node.name,)
-        # A network of this project's kernels takes and gives float32, and computes in the dtype that was asked for.
+        # zoo_network takes and returns float32, and computes in the requested dtype.
         computed_in = execution.dtype if node.operator == "zoo_network" else lowered.dtypes.get(node.name, "float32")
         yield Operation(layers, node.operator, computed_in, left.get(node.name, ""))
     inside = {layer for each in lowered.decisions for layer in each.layers if each.node != layer}
@@ -59,7 +62,7 @@ def _rows(lowered: lowering.Lowered, execution: Execution) -> Iterator[Operation
 
 
 def _layers(last: Decision, decisions: tuple[Decision, ...]) -> tuple[str, ...]:
-    """The network's own layers behind ``last``, which may have replaced what earlier decisions made."""
+    """Return the network's own layers behind ``last``, which may have replaced operators of earlier decisions."""
     earlier = {each.node: each for each in decisions[: decisions.index(last)] if each.is_done}
     return tuple(
         name for layer in last.layers for name in (_layers(earlier[layer], decisions) if layer in earlier else (layer,))

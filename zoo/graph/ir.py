@@ -1,4 +1,4 @@
-"""A symbol's graph as Python objects, to be taken apart, changed and put together again."""
+"""A symbol's graph as Python objects, to be inspected, changed and turned back into a symbol."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from zoo.runtime import mx
 
 
 def symbol_of(net: mx.gluon.HybridBlock) -> mx.sym.Symbol:
-    """All outputs of ``net``, from the variable "data"."""
-    with mx.name.NameManager():  # what has no name of its own is numbered from 0
+    """Return all outputs of ``net`` as a symbol of the variable "data"."""
+    with mx.name.NameManager():  # number unnamed operators from 0
         outputs = net(mx.sym.var("data"))
     return outputs if isinstance(outputs, mx.sym.Symbol) else mx.sym.Group(list(outputs))
 
 
 @dataclass(eq=False)
 class Node:
-    """An operator, or with the operator "null" a variable."""
+    """An operator, or a variable if the operator is "null"."""
 
     operator: str
     name: str
     attributes: dict[str, str] = field(default_factory=dict)
     inputs: list[Output] = field(default_factory=list)
-    subgraphs: list[dict[str, Any]] = field(default_factory=list)  # of a fused operator, as they are
+    subgraphs: list[dict[str, Any]] = field(default_factory=list)  # of a fused operator, unparsed
 
     @property
     def is_variable(self) -> bool:
-        """Whether it is an input or a parameter."""
+        """Whether the node is an input or a parameter."""
         return self.operator == "null"
 
     def pair(self, attribute: str, default: int) -> tuple[int, int]:
-        """An attribute such as ``"(3, 3)"``; MXNet leaves it out or empty where it has its default."""
+        """Return an attribute such as ``"(3, 3)"``; MXNet omits it or leaves it empty if it has its default."""
         values = ast.literal_eval(self.attributes.get(attribute, "()"))
         return tuple(values) or (default, default)
 
     def is_set(self, attribute: str, default: bool = False) -> bool:
-        """A Boolean attribute."""
+        """Return a Boolean attribute."""
         return self.attributes.get(attribute, str(default)) in ("True", "1")
 
 
-Output = tuple[Node, int]  # a node and which of its outputs
+Output = tuple[Node, int]  # a node and the number of one of its outputs
 
 
 class Graph:
-    """The nodes behind some outputs."""
+    """The nodes that ``heads``, the outputs, depend on."""
 
     def __init__(self, heads: list[Output]) -> None:
         self.heads = heads
 
     @classmethod
     def of(cls, symbol: mx.sym.Symbol, casts: bool = True) -> Graph:
-        """The graph behind ``symbol``; without ``casts`` those of AMP are left out, as in MXNet's own exports."""
+        """Return the graph of ``symbol``; without ``casts``, those of AMP are omitted, as in MXNet's own exports."""
         raw = json.loads(symbol.tojson(remove_amp_cast=not casts))
         nodes: list[Node] = []
         for each in raw["nodes"]:
@@ -64,7 +64,7 @@ class Graph:
         return cls([(nodes[index], output) for index, output, *_ in raw["heads"]])
 
     def symbol(self) -> mx.sym.Symbol:
-        """The same graph as MXNet has it."""
+        """Convert the graph to an MXNet symbol."""
         nodes = list(self.nodes())
         number = {id(node): index for index, node in enumerate(nodes)}
 
@@ -89,7 +89,7 @@ class Graph:
         return mx.sym.load_json(json.dumps(raw))
 
     def nodes(self) -> Iterator[Node]:
-        """Every node after those it depends on."""
+        """Yield every node after those it depends on."""
         done: set[int] = set()
         stack = [node for node, _ in reversed(self.heads)]
         while stack:
@@ -103,7 +103,7 @@ class Graph:
                 yield node
 
     def consumers(self) -> dict[int, list[Node]]:
-        """By ``id(node)``: the nodes that take an output of it, once for each."""
+        """Map ``id(node)`` to the nodes that take its outputs, once for each output taken."""
         found: dict[int, list[Node]] = {}
         for node in self.nodes():
             for source, _ in node.inputs:
@@ -111,7 +111,7 @@ class Graph:
         return found
 
     def replace(self, old: Node, new: Output) -> None:
-        """Everything that took the first output of ``old`` takes ``new``."""
+        """Make everything that takes the first output of ``old`` take ``new``."""
         for node in list(self.nodes()):
             node.inputs = [new if source is old else (source, output) for source, output in node.inputs]
         self.heads = [new if node is old else (node, output) for node, output in self.heads]

@@ -1,4 +1,4 @@
-"""Networks in 8-bit integers, by MXNet's own quantization: for inference on CPUs."""
+"""Networks in 8-bit integers for inference on CPUs, by MXNet's own quantization."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from zoo.runtime import mx
 
 
 def quantize(net: mx.gluon.HybridBlock, calibration: np.ndarray, scale: float = 1 / 255) -> mx.gluon.SymbolBlock:
-    """A block that predicts in int8 what ``net`` predicts now; later changes of the weights do not reach it.
+    """Return a block that predicts in int8 what ``net`` predicts now; later weight changes do not affect it.
 
-    ``calibration`` are uint8 images ``(n, 28, 28)`` that the network was not trained on: the largest values they
-    produce, with pixels multiplied by ``scale``, fix the ranges of the integers. Raises :class:`ZooError` where
-    MXNet cannot quantize the network.
+    ``calibration`` holds uint8 images ``(n, 28, 28)`` that the network was not trained on: the largest values they
+    produce, with pixels multiplied by ``scale``, set the ranges of the integers. Raises :class:`ZooError` if MXNet
+    cannot quantize the network.
     """
     from mxnet.contrib import quantization
 
     graph = Graph.of(symbol_of(net))
     dropout.remove(graph)
     for node in list(graph.nodes()):
-        # Fused into an int8 convolution, MXNet 1.9.1 scales before it takes the tanh, and all digits become one.
+        # Keep tanh out of int8 convolutions: fused, MXNet 1.9.1 scales before the tanh, and predicts one digit for all.
         if node.operator == "Activation" and node.attributes.get("act_type") != "relu":
             node.inputs = [(Node("_plus_scalar", f"{node.name}_input", {"scalar": "0.0"}, node.inputs), 0)]
     symbol = graph.symbol()
@@ -63,8 +63,8 @@ def quantize(net: mx.gluon.HybridBlock, calibration: np.ndarray, scale: float = 
 
 
 def _copies(net: mx.gluon.HybridBlock, names: Sequence[str]) -> dict[str, mx.nd.NDArray]:
-    """The parameters ``names`` of ``net``; MXNet fails on its own arrays, which are in oneDNN's layouts."""
-    mx.nd.waitall()  # a forward pass in flight changes the layouts behind the back of whoever reads
+    """Copy the parameters ``names`` of ``net``; MXNet fails on the originals, which are in oneDNN's layouts."""
+    mx.nd.waitall()  # a forward pass in flight may change layouts during the read
     parameters = net.collect_params()
     arrays = {name: parameters[name].list_data()[0].asnumpy() for name in names if name in parameters}
     return {name: mx.nd.array(array, dtype=array.dtype) for name, array in arrays.items()}
@@ -74,7 +74,7 @@ def _copies(net: mx.gluon.HybridBlock, names: Sequence[str]) -> dict[str, mx.nd.
 def is_exact() -> bool:
     """Whether oneDNN adds products of 8-bit integers in 32 bits here, as it does with VNNI.
 
-    Without it, it adds pairs of them in 16 bits, where two of 255 * 127 saturate.
+    Without VNNI, oneDNN adds pairs of products in 16 bits, where two of 255 * 127 saturate.
     """
     data, weight = mx.nd.full((1, 64), 255, dtype="uint8"), mx.nd.full((1, 64), 127, dtype="int8")
     low, zero, one = mx.nd.array([-1]), mx.nd.array([0]), mx.nd.array([1])
@@ -87,10 +87,10 @@ def is_exact() -> bool:
 def _in_seven_bits(
     symbol: mx.sym.Symbol, arguments: dict[str, mx.nd.NDArray]
 ) -> tuple[mx.sym.Symbol, dict[str, mx.nd.NDArray]]:
-    """The same network with one bit fewer in one factor of each product, so that no pair of products saturates.
+    """Remove one bit from one factor of each product, so that no pair of products saturates.
 
-    That is the data where they are unsigned. Signed data oneDNN makes unsigned by adding 128, so that the weights lose
-    the bit: those of fully connected layers here, and those of convolutions in oneDNN itself.
+    Unsigned data lose the bit themselves. oneDNN makes signed data unsigned by adding 128, so there the weights lose
+    it: those of fully connected layers here, and those of convolutions in oneDNN itself.
     """
     graph, halved = Graph.of(symbol), dict(arguments)
     for node in graph.nodes():
@@ -105,9 +105,9 @@ def _in_seven_bits(
 
 
 def _takes_unsigned(node: Node) -> bool:
-    """Whether the data of ``node`` are certainly integers from 0 on: quantized from numbers of which none is negative.
+    """Whether the data of ``node`` are certainly unsigned, because they were quantized from non-negative numbers.
 
-    What other layers put out may be signed whatever its range is: MXNet decides that when it fuses them.
+    The outputs of other layers may be signed whatever their range: MXNet decides that when it fuses them.
     """
     source = node.inputs[0][0]
     while "min_calib_range" not in source.attributes and source.inputs:  # pooling and the like keep the range
@@ -117,7 +117,7 @@ def _takes_unsigned(node: Node) -> bool:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """MXNet reports every step of it on stderr, from C++."""
+    """Silence stderr, where MXNet reports every step of the quantization from C++."""
     saved = os.dup(2)
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)

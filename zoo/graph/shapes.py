@@ -1,4 +1,4 @@
-"""The shapes that a graph gives to its arrays."""
+"""The shapes of the arrays of a graph."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from zoo.graph.ir import Graph
 from zoo.runtime import mx
 
 Shape = tuple[int, ...]
-_MOST_ELEMENTS = 2**31  # of an array of MXNet 1.9.1 as it is distributed
+_MOST_ELEMENTS = 2**31  # of an array in MXNet 1.9.1 as distributed
 
 
 def infer(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, list[Shape]]:
-    """The shapes of all outputs of every node of ``graph`` by its name; operators that share one are numbered first.
+    """Infer the shapes of all outputs of every node by name; operators that share a name are numbered first.
 
-    ``shapes`` are those of the variables. Raises :class:`ZooError` where they do not go together, and for what MXNet
-    infers without complaint and then computes outside of its memory.
+    ``shapes`` are those of the variables. Raises :class:`ZooError` if they do not fit together, and for shapes that
+    MXNet infers without complaint but then computes out of bounds.
     """
     graph.name_uniquely()
     internals = graph.symbol().get_internals()
@@ -33,7 +33,7 @@ def infer(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, list[Shape]]:
     if inferred is None:
         raise ZooError("the shapes do not follow from that of the data")
     for name, shape in zip([*internals.list_arguments(), *auxiliary], [*taken, *states]):
-        if shapes.get(name, shape) != shape:  # of some operators MXNet corrects them in silence
+        if shapes.get(name, shape) != shape:  # MXNet silently corrects those of some operators
             raise ZooError(f"{name} is {shapes[name]} and should be {shape}")
     nodes = list(graph.nodes())
     found: dict[str, list[Shape]] = {node.name: [] for node in nodes}
@@ -52,5 +52,5 @@ def infer(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, list[Shape]]:
 
 
 def ranks(graph: Graph, input_shape: Shape) -> dict[str, int]:
-    """The number of dimensions of every node's first output, for a batch of inputs of ``input_shape``."""
+    """Return the number of dimensions of every node's first output, for a batch of inputs of ``input_shape``."""
     return {name: len(shapes[0]) for name, shapes in infer(graph, {"data": (1, *input_shape)}).items()}

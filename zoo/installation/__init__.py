@@ -1,1 +1,1 @@
-"""MXNet in this environment: the wheel, the import hook, and scripts that know nothing of this project."""
+"""MXNet in this environment: the wheel, the import hook, and scripts written without this project in mind."""

@@ -1,7 +1,8 @@
-"""The Python environment around MXNet: its wheel, installed where pip alone refuses to, and the import hook for all.
+"""The Python environment around MXNet: its wheel, even where pip alone refuses it, and the import hook.
 
-MXNet's last wheel asks for ``numpy<2``, of which there is none for Python 3.13 and later, so that pip finds no way to
-install it there. It runs all the same (:mod:`zoo.runtime.compat`): :func:`install` has pip install the wheel as it is.
+MXNet's last wheel requires ``numpy<2``, which does not exist for Python 3.13 and later, so pip cannot resolve it there.
+MXNet runs with newer NumPy all the same (:mod:`zoo.runtime.compat`), so :func:`install` installs the wheel without its
+dependencies, and the dependencies other than NumPy separately.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from zoo.runtime import gpus, libraries
 
 PROJECT, VERSION = "mxnet-mnist-zoo", "1.9.1"
 WHEELS = {"cpu": "mxnet", "cu112": "mxnet-cu112"}  # by extra
-_NEEDS = ("requests>=2.20,<3", "graphviz>=0.8.1,<0.9")  # what the wheel asks for besides NumPy
+_NEEDS = ("requests>=2.20,<3", "graphviz>=0.8.1,<0.9")  # what the wheel requires besides NumPy
 _PLATFORMS = {"cpu": {("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "x86_64")}, "cu112": {("Linux", "x86_64")}}
 _FINDER = (Path(__file__).parent / "site/sitecustomize.py").read_text().partition("# The rest")[0]
-_HOOK = f"import sys; exec({_FINDER!r})\n"  # a .pth file's line that is run whenever this environment's Python starts
+_HOOK = f"import sys; exec({_FINDER!r})\n"  # the line of a .pth file, run whenever this environment's Python starts
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Choice:
 
 
 def choose() -> Choice:
-    """The CUDA wheel where NVIDIA's driver shows GPUs, all of which the wheel has machine code for; else the other."""
+    """The CUDA wheel if NVIDIA's driver shows GPUs and the wheel has code for all of them, else the CPU wheel."""
     refusal = gpus.refusal()
     if refusal is not None:
         return Choice("cpu", refusal)
@@ -48,10 +49,10 @@ def choose() -> Choice:
 
 
 def install(extra: str) -> bool:
-    """Have pip install the wheel for ``extra`` and what it needs; False if all of it is there already.
+    """Install the wheel for ``extra`` and its dependencies with pip; returns False if all are installed already.
 
-    Another MXNet is uninstalled, for both would be the package ``mxnet``, once the new one is there. Raises
-    :class:`ZooError` where there is no wheel for this platform, and with pip's own last word where pip fails.
+    Another MXNet is uninstalled, since both are the package ``mxnet``, but only after a trial installation of the new
+    one. Raises :class:`ZooError` if there is no wheel for this platform, or with pip's last error if pip fails.
     """
     name = WHEELS[extra]
     here = (platform.system(), platform.machine())
@@ -68,7 +69,7 @@ def install(extra: str) -> bool:
     wheel = ("--no-deps", f"{name}=={VERSION}")
     _pip("install", *needs)
     if present is not None:
-        with tempfile.TemporaryDirectory() as elsewhere:  # without a network this fails, and nothing is lost
+        with tempfile.TemporaryDirectory() as elsewhere:  # if this fails, without a network say, nothing is lost
             _pip("install", *wheel, "--target", elsewhere)
         _pip("uninstall", "--yes", present.split()[0])
     _pip("install", *wheel)
@@ -76,7 +77,7 @@ def install(extra: str) -> bool:
 
 
 def complaint() -> str | None:
-    """What ``pip check`` says of MXNet and this NumPy, explained; None where they suit each other."""
+    """What ``pip check`` says about MXNet and this NumPy, explained; None if it has no complaint."""
     numpy = metadata.version("numpy")
     if libraries.mxnet_distribution() is None or int(numpy.split(".")[0]) < 2:
         return None
@@ -84,18 +85,18 @@ def complaint() -> str | None:
 
 
 def hook_file() -> Path:
-    """The file in this environment that installs the import hook whenever Python starts; it need not be there."""
+    """The file in this environment that installs the import hook whenever Python starts; it may not exist."""
     return Path(sysconfig.get_path("purelib")) / "mxnet_mnist_zoo_hook.pth"
 
 
 def install_hook() -> Path:
-    """Make ``import mxnet`` work in every program of this environment; :class:`ZooError` where that is not possible."""
+    """Make ``import mxnet`` work in every program of this environment; raises :class:`ZooError` on failure."""
     files.write_text(hook_file(), _HOOK)
     return hook_file()
 
 
 def remove_hook() -> bool:
-    """Undo :func:`install_hook`; False if there is nothing to undo."""
+    """Undo :func:`install_hook`; returns False if there is nothing to undo."""
     try:
         hook_file().unlink()
         return True
@@ -106,7 +107,7 @@ def remove_hook() -> bool:
 
 
 def _requirements(extra: str) -> list[str]:
-    """What setup.cfg lists under ``extra``, but for MXNet itself."""
+    """The requirements that setup.cfg lists under ``extra``, except MXNet itself."""
     try:
         listed = [each.partition(";") for each in metadata.requires(PROJECT) or ()]
     except metadata.PackageNotFoundError:
@@ -116,7 +117,7 @@ def _requirements(extra: str) -> list[str]:
 
 
 def _is_installed(requirement: str) -> bool:
-    """In whatever version."""
+    """Whether the required package is installed, in any version."""
     try:
         return bool(metadata.version(re.split(r"[^\w.-]", requirement, maxsplit=1)[0]))
     except metadata.PackageNotFoundError:
@@ -124,7 +125,7 @@ def _is_installed(requirement: str) -> bool:
 
 
 def _pip(*arguments: str) -> None:
-    """Run pip, or uv where that made an environment without pip, for this interpreter."""
+    """Run pip for this interpreter, or uv if the environment has no pip."""
     if importlib.util.find_spec("pip") is not None:
         command = [sys.executable, "-m", "pip", arguments[0], "--disable-pip-version-check", *arguments[1:]]
     elif uv := shutil.which("uv"):

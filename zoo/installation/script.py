@@ -1,4 +1,4 @@
-"""Runs a script that was written for MXNet, unmodified, in a process in which ``import mxnet`` works."""
+"""Run an unmodified MXNet script in a process in which ``import mxnet`` works."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from zoo.errors import UnknownName, ZooError
 
-# For the interpreter, before the script and its arguments.
+# Arguments of the interpreter, before the script and the script's own arguments.
 COMMAND = ("-c", "from zoo.installation.script import main; main()")
 SITE = Path(__file__).parent / "site"  # on PYTHONPATH, it gives the import hook to processes that the script starts
 
 
 def find(path: Path) -> Path:
-    """The script ``path``, or of that name among the tools in MXNet's wheel; :class:`ZooError` where there is none."""
+    """The script ``path``, or the tool of that name in MXNet's wheel; raises :class:`ZooError` if there is neither."""
     if path.is_file():
         return path
     if path.exists():
@@ -30,20 +30,20 @@ def find(path: Path) -> Path:
 
 
 def main() -> None:
-    """Run the script that ``sys.argv`` names as ``python SCRIPT`` would."""
+    """Run the script that ``sys.argv[1]`` names, as ``python SCRIPT`` would."""
     del sys.argv[0]
     path = str(Path(sys.argv[0]).absolute())
-    if sys.path[0] == "":  # it is not where Python was told to be careful
+    if sys.path[0] == "":  # it is not with -P, -I or PYTHONSAFEPATH
         sys.path[0] = str(Path(path).resolve().parent)
     sys.excepthook = lambda kind, error, _: sys.__excepthook__(kind, _within(path, error), error.__traceback__)
-    if sys.platform == "linux":  # processes forked by default until Python 3.14, when such scripts were written
+    if sys.platform == "linux":  # such scripts expect fork, the default before Python 3.14
         default = multiprocessing.context._default_context
         default._default_context = multiprocessing.get_context("fork")  # type: ignore[attr-defined]
     runpy.run_path(path, run_name="__main__")
 
 
 def _within(path: str, error: BaseException) -> BaseException:
-    """``error`` and what led to it, with tracebacks that begin in the script, or none if it did not come so far."""
+    """Cut the tracebacks of ``error`` and its causes to start in the script; drop those that do not reach it."""
     chained: BaseException | None = error
     seen: set[int] = set()
     while chained is not None and id(chained) not in seen:

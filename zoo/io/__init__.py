@@ -1,1 +1,1 @@
-"""Files that are whole or not there, files that are nobody else's, and dataclasses from JSON."""
+"""Atomic file writes, files private to the user, and dataclasses from JSON."""

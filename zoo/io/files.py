@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds the old content or the new, never half of one."""
+"""Atomic file writes: a reader finds the old content or the new, never a part of it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from zoo.errors import ZooError
 
 @contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes the name ``path`` once the block ends, and vanishes if the block fails.
+    """Open a binary file that is renamed to ``path`` when the block ends, and removed if the block fails.
 
-    A link is followed; a device or a pipe is written to as it is. Whatever goes wrong with the file
-    system (no space, no permission, a read-only disk) is raised as a :class:`ZooError` that names the
-    path; what stood at ``path`` before is then still there.
+    Links are followed; a device or a pipe is written to directly. File system errors (no space, no permission, a
+    read-only disk) are raised as a :class:`ZooError` that names the path, and leave the old file at ``path`` in place.
     """
     path = Path(path).resolve()
     temporary = None
@@ -33,7 +32,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # Temporary files are private; a result is what it was before, or what any new file would be.
+        # Temporary files are private: restore the mode of the old file, or set that of any new file.
         temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
@@ -44,7 +43,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
 
 
 def user_cache() -> Path:
-    """The folder for what can be fetched or built again, as the platform wants it (``XDG_CACHE_HOME`` on Linux)."""
+    """The platform's cache folder for data that can be fetched or built again (in ``XDG_CACHE_HOME`` on Linux)."""
     import platformdirs
 
     try:
@@ -54,25 +53,25 @@ def user_cache() -> Path:
 
 
 def hexdigest(content: bytes) -> str:
-    """The SHA-256 of ``content`` as this project writes it everywhere."""
+    """The SHA-256 of ``content`` in hexadecimal, the form used throughout this project."""
     return hashlib.sha256(content).hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` in UTF-8, as :func:`atomic` does."""
+    """Write ``text`` as UTF-8, atomically (see :func:`atomic`)."""
     with atomic(path) as file:
         file.write(text.encode())
 
 
 def write_together(contents: dict[Path, bytes]) -> None:
-    """Write all files, or none: they take their names once the last of them is complete."""
+    """Write all files or none: they are renamed into place once the last of them is complete."""
     with ExitStack() as stack:
         for file, content in [(stack.enter_context(atomic(path)), content) for path, content in contents.items()]:
             file.write(content)
 
 
 def output_directory(path: Path) -> Path:
-    """``path`` as a directory in which files can be created, made if it is missing; checked before any long work."""
+    """Return ``path`` as a writable directory, made if missing, or raise :class:`ZooError`; call before long work."""
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -83,7 +82,7 @@ def output_directory(path: Path) -> Path:
 
 
 def output_file(path: Path) -> Path:
-    """``path`` as a file that can be written, checked before any long work."""
+    """Return ``path`` as a writable file, or raise :class:`ZooError`; call before long work."""
     path = Path(path)
     if path.is_dir():
         raise ZooError(f"cannot write {path}: it is a directory")

@@ -1,13 +1,13 @@
-"""Folders and files that nobody but this user can change: where code may be kept between two runs.
+"""Folders and files that only this user can change, where code may be kept between runs.
 
-Whoever can write to a file of machine code or of Python's code objects can run code as its reader. Such files are
-kept in a folder that :func:`cache` vouches for; :func:`write` puts a SHA-256 behind their content, and :func:`read`
-returns nothing that does not fit it. Ownership keeps others out, the hash finds damage. ``root`` is trusted like the
-user: it can do anything to this process anyway.
+Whoever can write to a file of machine code or Python code objects can run code as the user who loads it. Such files
+are kept in a folder that :func:`cache` has checked; :func:`write` appends a SHA-256 to their content, and :func:`read`
+returns only content that matches it. Ownership keeps other users out; the hash detects damage. ``root`` is trusted
+like the user, since it can do anything to this process anyway.
 
-The rules are those of OpenSSH's ``StrictModes``: no directory or link on the way may belong to, or be writable by,
-anybody else. A sticky directory such as ``/tmp`` is fine on the way, since nobody can move another's files there.
-Every command comes through here before MXNet is imported, so this module imports little.
+The rules are those of OpenSSH's ``StrictModes``: no directory or link on the path may belong to, or be writable by,
+another user. A sticky directory such as ``/tmp`` is allowed on the path, since nobody can move another user's files
+there. Every command runs this code before MXNet is imported, so this module imports little.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from pathlib import Path
 from zoo.errors import ZooError
 from zoo.io import files
 
-_DIGEST = 32  # bytes of a SHA-256, behind the content
-_PART = ".part"  # ends the names of files that are being written
-_STALE = 3600.0  # seconds after which such a file was left by a process that was killed
-_MOST_LINKS = 40  # that Linux follows on the way to a file
+_DIGEST = 32  # bytes of the SHA-256 after the content
+_PART = ".part"  # suffix of files that are being written
+_STALE = 3600.0  # seconds after which such a file counts as left by a killed process
+_MOST_LINKS = 40  # that Linux follows in one path
 
 
 def cache(name: str) -> Path:
-    """The folder ``name`` in the user's cache, made if it is missing; :class:`ZooError` unless it is private."""
+    """The folder ``name`` in the user's cache, made if missing; raises :class:`ZooError` unless it is private."""
     folder = files.user_cache() / name
     try:
         make(folder)
@@ -43,7 +43,7 @@ def cache(name: str) -> Path:
 
 
 def temporary(prefix: str) -> Path:
-    """A new folder that only this user can enter, for the caller to remove; :class:`ZooError` where there is none."""
+    """Make a folder that only this user can enter, for the caller to remove; raises :class:`ZooError` on failure."""
     refusal = ZooError("there is no folder for temporary files that can be written: set TMPDIR")
     for place in (None, "/dev/shm"):  # a container's /tmp may lack the sticky bit
         with suppress(OSError):
@@ -58,17 +58,17 @@ def temporary(prefix: str) -> Path:
 
 
 def make(folder: Path) -> None:
-    """Make ``folder`` and what is missing above it, with nobody else's leave to write even where the umask gives it."""
+    """Make ``folder`` and its missing parents, writable by nobody else even if the umask would allow it."""
     for each in (*reversed(folder.parents), folder):
         if not each.is_dir():
             each.mkdir(0o755, exist_ok=True)
 
 
 def check(folder: Path) -> None:
-    """Raise a :class:`ZooError` that says who else could change what is in ``folder``, if anybody could."""
+    """Raise :class:`ZooError` if another user could change the contents of ``folder``; the message says who."""
     try:
         *above, (own, found) = _way(folder)
-        upper = {0, os.geteuid(), os.stat("/").st_uid}  # noqa: PTH116  whoever owns / is root
+        upper = {0, os.geteuid(), os.stat("/").st_uid}  # noqa: PTH116  the owner of / counts as root
     except OSError as error:
         raise ZooError(f"cannot look into {folder}: {error.strerror or error}") from error
     for path, status in above:
@@ -79,9 +79,9 @@ def check(folder: Path) -> None:
 
 
 def read(path: Path) -> bytes | None:
-    """What :func:`write` wrote to ``path``, in a folder that passed :func:`check`.
+    """Return what :func:`write` wrote to ``path``, in a folder that passed :func:`check`.
 
-    None where there is no such file or it is damaged; :class:`ZooError` where somebody else could have written it.
+    Returns None if the file is missing or damaged; raises :class:`ZooError` if another user could have written it.
     """
     try:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not block
@@ -98,7 +98,7 @@ def read(path: Path) -> bytes | None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Put ``content`` where :func:`read` finds it, whole or not at all; :class:`ZooError` where that is impossible.
+    """Write ``content`` atomically to ``path``, for :func:`read`; raises :class:`ZooError` if it cannot be written.
 
     The hash follows the content, so that a shared library can still be loaded by its path.
     """
@@ -119,7 +119,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what processes that were killed left half written."""
+    """Remove partial files that killed processes have left."""
     for part in folder.glob(f".*{_PART}"):
         with suppress(OSError):
             if time.time() - part.lstat().st_mtime > _STALE:
@@ -127,7 +127,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _way(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Every directory and link that the system passes through on its way from ``/`` to ``path``, which comes last."""
+    """Yield every directory and link that the system traverses from ``/`` to ``path``, which comes last."""
     place, pending, links = Path("/"), [*reversed((Path.cwd() / path).parts[1:])], 0
     yield place, os.lstat(place)
     while pending:
@@ -152,7 +152,7 @@ def _way(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def _refuse(path: Path, status: os.stat_result, owners: set[int], sticky: bool = False) -> None:
-    """Raise a :class:`ZooError` where somebody besides ``owners`` could change ``path``."""
+    """Raise :class:`ZooError` if anybody besides ``owners`` could change ``path``."""
     if status.st_uid not in owners:
         raise ZooError(f"{path} belongs to another user (uid {status.st_uid})")
     if stat.S_ISLNK(status.st_mode) or (sticky and status.st_mode & stat.S_ISVTX):
@@ -163,12 +163,12 @@ def _refuse(path: Path, status: os.stat_result, owners: set[int], sticky: bool =
 
 
 def _is_own_group(path: Path, group: int) -> bool:
-    """Whether ``group`` is this user's private one, which a umask of 002 lets write."""
+    """Whether ``group`` is this user's private group, to which a umask of 002 gives write access."""
     import grp
     import pwd
 
-    with suppress(OSError, AttributeError):  # the latter where this is not Linux
-        os.getxattr(path, "system.posix_acl_access")  # where there is one, the group's bits speak of other users too
+    with suppress(OSError, AttributeError):  # AttributeError: not Linux
+        os.getxattr(path, "system.posix_acl_access")  # with an ACL, the group bits cover other users too
         return False
     try:
         user, found = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)

@@ -19,7 +19,7 @@ _PLAIN: Mapping[str, type] = {"int": int, "float": float, "str": str, "bool": bo
 
 
 def parse(content: bytes | str, where: str) -> object:
-    """The value of a JSON text; :class:`ZooError` says ``where`` and why it is none."""
+    """Parse a JSON text; raises :class:`ZooError`, which names ``where``, if it is not valid JSON."""
     try:
         return json.loads(content, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
@@ -27,11 +27,11 @@ def parse(content: bytes | str, where: str) -> object:
 
 
 def build(kind: type[Kind], value: object, where: str = "", place: str = "") -> Kind:
-    """The dataclass ``kind`` of a JSON object; :class:`ZooError` names the first field that is not as annotated.
+    """Build the dataclass ``kind`` from a JSON object; raises :class:`ZooError` for the first field not as annotated.
 
-    Annotations may be int, float, str, bool, dict, Any, another dataclass that the module knows, ``tuple[…, ...]`` and
-    ``dict[str, …]`` of these, and any of them ``| None``. Fields that have a default may be missing. Numbers must be
-    finite. ``where`` is what errors begin with, and ``place`` where in it the object is, such as ``results[0].cell``.
+    Annotations may be int, float, str, bool, dict, Any, another dataclass in the module's namespace, ``tuple[…, ...]``
+    and ``dict[str, …]`` of these, and any of them ``| None``. Fields that have a default may be missing. Numbers must
+    be finite. Errors begin with ``where`` and ``place``, the position of the object there, such as ``results[0].cell``.
     """
     said = ": ".join(filter(None, (where, place)))
     if not isinstance(value, dict):
@@ -46,7 +46,7 @@ def build(kind: type[Kind], value: object, where: str = "", place: str = "") -> 
     converted = {name: _convert(annotations[name], each, where, inside + name, scope) for name, each in value.items()}
     try:
         return kind(**converted)
-    except ZooError as error:  # of its own checks
+    except ZooError as error:  # from the checks of the class itself
         raise ZooError(": ".join(filter(None, (said, str(error))))) from None
 
 

@@ -1,4 +1,4 @@
-"""The card of a model: all that is known of it and of its pretrained weights."""
+"""The card of a model: everything known about it and its pretrained weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo.recipes import Recipe
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a model: computed from its graph, or stated with its source; as text, a line for each fact."""
+    """The facts about a model, computed from its graph or stated with their source; as text, one line per fact."""
 
     name: str
     kind: str  # "symbol" or "gluon"
@@ -22,20 +22,20 @@ class Card:
     recipe: Recipe
     parameters: int  # trainable
     flops: int  # forward, per image, two per multiply-accumulate of convolutions and dense layers
-    training_flops: int  # forward and backward: three times that, but for the input's gradient, which nobody needs
+    training_flops: int  # forward and backward: three times that, less the gradient of the input, which is not needed
     layers: tuple[Layer, ...]
     dataset: str = "MNIST"
     licence: str = "Apache-2.0"
-    pretrained: Pretrained | None = None  # what is known of the pretrained weights, None where there are none
+    pretrained: Pretrained | None = None  # None if there are no pretrained weights
 
     @property
     def sha256(self) -> str | None:
-        """Of the file of pretrained weights, None where there are none."""
+        """SHA-256 of the file of pretrained weights, None if there is none."""
         return self.pretrained.sha256 if self.pretrained else None
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Test accuracies of the pretrained weights, "clean" and by corruption; empty where there are none."""
+        """Test accuracies of the pretrained weights, 0 to 1, "clean" and by corruption; empty if there are none."""
         return self.pretrained.accuracies if self.pretrained else {}
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ class Card:
 
 
 def duration(seconds: float) -> str:
-    """A time span for people: 16 s, 3.4 min, 1.2 h."""
+    """Format a time span for people: 16 s, 3.4 min, 1.2 h."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

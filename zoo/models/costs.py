@@ -1,8 +1,7 @@
-"""``costs.json``: the layers of every model, computed from its graph once, so that models are listed without MXNet.
+"""``costs.json``: the layers of every model, computed once from its graph, so that listing models needs no MXNet.
 
-The file holds a SHA-256 of its own content and of the sources that it was computed from. Where that does not fit,
-because one or the other was changed, layers are computed anew, which takes seconds. ``python -m zoo.publishing.costs``
-writes the file.
+The file holds a SHA-256 of its own content and of the sources that it was computed from. If either has changed, the
+layers are computed anew, which takes seconds. ``python -m zoo.publishing.costs`` writes the file.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _COMPUTED_BY = ("graph/cost.py", "graph/ir.py", "graph/shapes.py")
 
 
 def layers(architecture: Architecture) -> tuple[Layer, ...]:
-    """The operators of its network as :func:`zoo.graph.cost.layers` computes them; from the file if it has them."""
+    """Return the operators of the network, as :func:`zoo.graph.cost.layers` does, from the file if it has them."""
     known = _read_once(PACKAGE).get(architecture.name)
     if known is None:
         return cost.layers(architecture.build())
@@ -33,7 +32,7 @@ def layers(architecture: Architecture) -> tuple[Layer, ...]:
 
 
 def read(package: Path) -> Mapping[str, list[dict[str, object]]]:
-    """What the file in ``package`` says by model: nothing if it is not what the sources beside it make of it."""
+    """Read the layers by model from the file in ``package``; empty if it is damaged or does not match its sources."""
     path = package / FILE
     try:
         content = schema.parse(path.read_bytes(), str(path))
@@ -48,7 +47,7 @@ _read_once = cache(read)
 
 
 def encode(package: Path) -> bytes:
-    """The file for the models that are registered, a line for each layer."""
+    """Encode the file for all registered models, one line per layer."""
     known = {name: list(map(asdict, cost.layers(MODELS[name].build()))) for name in MODELS.names()}
     blocks = []
     for name, rows in known.items():

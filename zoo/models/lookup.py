@@ -21,7 +21,7 @@ def list_models(
 ) -> list[str]:
     """Sorted names that match a shell pattern, or one of several, and none of ``exclude_filters``.
 
-    ``pretrained`` keeps those with weights, or those without.
+    ``pretrained`` keeps only models with weights (True) or without (False); None keeps both.
     """
     names = set(_matching(pattern)) - set(_matching(exclude_filters))
     return sorted(name for name in names if pretrained in (None, name in manifest.entries()))
@@ -38,16 +38,16 @@ def get_model(
     ctx: mx.Context | Sequence[mx.Context] | str | None = None,
     seed: int | None = None,
 ) -> mx.gluon.HybridBlock:
-    """A new network that maps ``(batch, 1, 28, 28)`` float32 in [0, 1] to ``(batch, 10)`` logits.
+    """Build a network that maps ``(batch, 1, 28, 28)`` float32 in [0, 1] to ``(batch, 10)`` logits.
 
-    ``ctx`` is one context or several, None for the CPU. ``pretrained`` loads the weights that come with the
-    package; otherwise they are drawn from MXNet's random state, which ``seed`` sets first if given. Raises
-    :class:`zoo.errors.UnknownName` for a model that does not exist, pretrained weights that do not exist, and a
-    context that does not work here; :class:`zoo.errors.WeightsError` for pretrained weights that were changed.
+    ``ctx`` is one context or several, None for the CPU. ``pretrained`` loads the weights that come with the package;
+    otherwise weights are drawn from MXNet's random state, which ``seed`` sets first if given. Raises
+    :class:`zoo.errors.UnknownName` if the model or its pretrained weights do not exist or a context does not work
+    here, and :class:`zoo.errors.WeightsError` if the pretrained weights were changed.
     """
     architecture = MODELS[name]
     if pretrained:
-        known = manifest.entry(name)  # refused before anything is built
+        known = manifest.entry(name)  # fails before anything is built
     from zoo.models import weights
     from zoo.runtime import contexts, mx
 
@@ -56,17 +56,18 @@ def get_model(
         mx.random.seed(seed)
     net = architecture.build()
     net.initialize(mx.init.create(architecture.initializer), ctx=placed)
-    net(mx.nd.zeros((1, *cost.INPUT_SHAPE), ctx=placed[0]))  # Gluon draws weights once it has seen the shapes
+    net(mx.nd.zeros((1, *cost.INPUT_SHAPE), ctx=placed[0]))  # Gluon draws weights once it knows the shapes
     if pretrained:
         weights.load_parameters(net, manifest.params(manifest.FOLDER, name), known.sha256)
     return net
 
 
 def get_symbol(name: str) -> mx.sym.Symbol:
-    """The model ``name`` for ``mx.mod.Module``: from ``data`` to probabilities, by ``SoftmaxOutput`` with its label.
+    """Return the model ``name`` for ``mx.mod.Module``: from ``data`` to probabilities, through ``SoftmaxOutput``.
 
-    Checkpoints that Module saves of it load through :func:`zoo.load_parameters`, and those of the Gluon network
-    through ``mx.mod.Module.load``: parameters have the same names in both. Raises :class:`zoo.errors.UnknownName`.
+    ``SoftmaxOutput`` also takes the labels. Checkpoints saved by Module load through :func:`zoo.load_parameters`, and
+    those of the Gluon network through ``mx.mod.Module.load``, because parameters have the same names in both. Raises
+    :class:`zoo.errors.UnknownName`.
     """
     architecture = MODELS[name]
     from zoo.runtime import mx
@@ -76,7 +77,7 @@ def get_symbol(name: str) -> mx.sym.Symbol:
 
 @cache
 def get_card(name: str) -> Card:
-    """The card of the model ``name``; :class:`zoo.errors.UnknownName` lists close matches."""
+    """Return the card of the model ``name``; :class:`zoo.errors.UnknownName` lists close matches."""
     architecture = MODELS[name]
     layers = costs.layers(architecture)
     flops = sum(layer.flops for layer in layers)

@@ -1,9 +1,9 @@
-"""Parameter files: MXNet's own ``.params`` format, read and written here.
+"""Read and write parameter files in MXNet's own ``.params`` format.
 
-MXNet loads damaged files without a word, or crashes on them, and its writer does not notice a full
-disk. This reader checks every length against the file and every array against the network before
-anything reaches MXNet. Files written here load in ``net.load_parameters``, ``mx.model.load_checkpoint``
-and ``mx.mod.Module``; files of ``net.save_parameters``, ``net.export`` and Module load here.
+MXNet loads damaged files silently or crashes on them, and its writer does not notice a full disk. This reader checks
+every length against the file and every array against the network before anything reaches MXNet. Files written here load
+in ``net.load_parameters``, ``mx.model.load_checkpoint`` and ``mx.mod.Module``; files of ``net.save_parameters``,
+``net.export`` and Module load here.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from zoo.runtime import mx
 _LIST_MAGIC = 0x112
 _ARRAY_MAGICS = {0xF993FAC9, 0xF993FACA}  # NDARRAY_V2, and V3 with NumPy's shape semantics
 _DENSE = 0
-_BFLOAT16 = np.dtype([("bfloat16", np.uint16)])  # NumPy has none; this is how MXNet hands it over
+_BFLOAT16 = np.dtype([("bfloat16", np.uint16)])  # NumPy has none; MXNet passes it in this form
 _NAMES = {0: "float32", 1: "float64", 2: "float16", 3: "uint8", 4: "int32", 5: "int8", 6: "int64", 7: "bool"}
 _DTYPES = {**{code: np.dtype(name) for code, name in _NAMES.items()}, 12: _BFLOAT16}
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 
 
 def state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
-    """The parameters of ``net`` by name, ``arg:`` before trainable and ``aux:`` before running statistics."""
-    # A forward pass in flight moves weights into oneDNN's layout, in place, behind the back of anyone
-    # who waits for the array alone: of networks read right after their first pass, one in eight was garbled.
+    """Return the parameters of ``net`` by name, with the prefix ``arg:``, or ``aux:`` for running statistics."""
+    # A forward pass in flight converts weights to oneDNN's layout in place, and waiting for the array alone does not
+    # wait for that: of networks read right after their first pass, one in eight was garbled.
     mx.nd.waitall()
     parameters = net.collect_params()
     try:
         arrays = {name: parameter.list_data()[0].asnumpy() for name, parameter in parameters.items()}
-    except RuntimeError:  # Gluon's own for parameters without a shape or without values
+    except RuntimeError:  # Gluon raises it for parameters without a shape or values
         raise ZooError("the network has no weights yet: initialize it and run it once") from None
     auxiliary = set(symbol_of(net).list_auxiliary_states())
     return {f"aux:{name}" if name in auxiliary else f"arg:{name}": array for name, array in arrays.items()}
 
 
 def widened(array: np.ndarray) -> np.ndarray:
-    """``array``, as float32 if it is bfloat16."""
+    """Return ``array``, converted to float32 if it is bfloat16."""
     return (array["bfloat16"].astype(np.uint32) << 16).view(np.float32) if array.dtype == _BFLOAT16 else array
 
 
 def merge_statistics(net: mx.gluon.HybridBlock) -> None:
-    """Give all contexts of ``net`` the mean of their running statistics, of which each saw its share of the data."""
+    """Set the running statistics on all contexts of ``net`` to their mean: each context saw a share of the data."""
     for parameter in net.collect_params().values():
         copies = parameter.list_data()
         if parameter.grad_req == "null" and len(copies) > 1:
@@ -56,7 +56,10 @@ def merge_statistics(net: mx.gluon.HybridBlock) -> None:
 
 
 def restore(net: mx.gluon.HybridBlock, arrays: dict[str, np.ndarray], origin: str = "these weights") -> None:
-    """Put ``arrays`` into an initialized ``net``, all or none: names, shapes and dtypes must be the network's."""
+    """Load ``arrays`` into an initialized ``net``, all or none.
+
+    Raises :class:`WeightsError` unless names, shapes and dtypes are those of the network.
+    """
     parameters = net.collect_params()
     structural = {path: parameter.name for path, parameter in net._collect_params_with_prefix().items()}
     names = {name: name.split(":", 1)[-1] for name in arrays}
@@ -100,7 +103,7 @@ def save_state(arrays: dict[str, np.ndarray], path: Path) -> str:
 def load_parameters(net: mx.gluon.HybridBlock, path: Path, sha256: str | None = None) -> str:
     """Read the parameters of an initialized ``net`` from ``path``; returns the SHA-256 of the file.
 
-    Where ``sha256`` is given, a file with another one is refused before it is read any further.
+    If ``sha256`` is given, a file with a different hash is refused before it is parsed.
     """
     content = _content(Path(path))
     digest = files.hexdigest(content)
@@ -111,7 +114,7 @@ def load_parameters(net: mx.gluon.HybridBlock, path: Path, sha256: str | None = 
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of the parameter file ``path``, whatever network they belong to."""
+    """Read the arrays of the parameter file ``path``, whatever network they belong to."""
     return decode(_content(Path(path)), str(path))
 
 
@@ -125,12 +128,12 @@ def _content(path: Path) -> bytes:
 
 
 def parameter_hash(net: mx.gluon.HybridBlock) -> str:
-    """The hash that :func:`save_parameters` would return: equal for networks that are equal bit for bit."""
+    """Return the hash that :func:`save_parameters` would return: equal for bit-identical networks."""
     return files.hexdigest(encode(state(net)))
 
 
 def encode(arrays: dict[str, np.ndarray]) -> bytes:
-    """``arrays`` as the content of a ``.params`` file."""
+    """Encode ``arrays`` as the content of a ``.params`` file."""
     parts = [struct.pack("<QQQ", _LIST_MAGIC, 0, len(arrays))]
     for value in arrays.values():
         parts.append(struct.pack("<Iii", 0xF993FAC9, _DENSE, value.ndim))
@@ -144,7 +147,7 @@ def encode(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def decode(content: bytes, origin: str) -> dict[str, np.ndarray]:
-    """The arrays of a ``.params`` file; :class:`WeightsError` names ``origin`` and the first thing wrong with it."""
+    """Decode the arrays of a ``.params`` file; :class:`WeightsError` names ``origin`` and its first defect."""
     reader = _Reader(content, origin)
     magic, _, count = reader.unpack("QQQ", "header")
     if magic != _LIST_MAGIC:
@@ -183,7 +186,7 @@ def _array(reader: _Reader, number: int) -> np.ndarray:
 
 
 class _Reader:
-    """Takes a byte string apart from the front, and never beyond its end."""
+    """Reads a byte string from the front, never beyond its end."""
 
     def __init__(self, content: bytes, origin: str) -> None:
         self.content, self.origin, self.position = content, origin, 0

@@ -1,1 +1,1 @@
-"""From training runs to the pretrained weights of the package."""
+"""Publish training runs as the pretrained weights of the package."""

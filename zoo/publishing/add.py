@@ -1,4 +1,4 @@
-"""``python -m zoo.publishing.add``, for those who maintain the package."""
+"""``python -m zoo.publishing.add``: publish trained weights, for maintainers of the package."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Test the runs once more, write weights and entry, and print what became of them."""
+    """Test the runs again, write weights and entry, and print a summary."""
     from zoo.publishing import combining
     from zoo.publishing.entries import TrainingRun
 

@@ -1,4 +1,4 @@
-"""From the directories of training runs to the weights of the ensemble that they are the members of."""
+"""Combine training runs into the weights of the ensemble whose members they are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = "ensemble"
 
 
 def combine(runs: Sequence[TrainingRun], mnist: MNIST, folder: Path) -> Pretrained:
-    """Write the ensemble of all ``runs``, in the order of their seeds, and its entry into ``folder``."""
+    """Write the ensemble of ``runs``, ordered by seed, and its entry to ``folder``; returns the entry."""
     together(runs)
     runs = sorted(runs, key=lambda run: run.seed)
     given = tuple(run.command.model for run in runs)
@@ -50,7 +50,7 @@ def combine(runs: Sequence[TrainingRun], mnist: MNIST, folder: Path) -> Pretrain
 
 
 def _parameters(run: TrainingRun) -> list[tuple[str, str, np.ndarray]]:
-    """Kind, name and values of each, of a file that is the one that the run wrote."""
+    """Return kind, name and values of each parameter, after checking that the file is the one that the run wrote."""
     state = weights.state(run.network())
     split = [(name.partition(":"), array) for name, array in state.items()]
     return [(kind, name, array) for (kind, _, name), array in split]

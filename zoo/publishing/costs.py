@@ -1,4 +1,4 @@
-"""The layers of all models, computed for the package: ``python -m zoo.publishing.costs``."""
+"""``python -m zoo.publishing.costs``: compute the layers of all models for the package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo.models import MODELS, costs
 
 
 def add_arguments(_: argparse.ArgumentParser) -> None:
-    """Declare no options, for the command takes none."""
+    """Declare no options; the command takes none."""
 
 
 def run(_: argparse.Namespace) -> int:

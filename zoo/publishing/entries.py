@@ -1,4 +1,4 @@
-"""From the directories of training runs to an entry of the manifest: several seeds, one of which is published."""
+"""Turn training runs into an entry of the manifest: several seeds, one of which is published."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from zoo.training import History
 from zoo.training.history import Command, Score
 
 _ALIKE = ("model", "recipe", "training_images", "validation_images")
-_TOLERANCE = 10  # errors by which another machine's test, on a GPU say, may differ from this one's
+_TOLERANCE = 10  # errors by which a test on another machine, such as one with a GPU, may differ from one here
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A directory that ``python -m zoo train --out`` wrote."""
+    """A directory written by ``python -m zoo train --out``."""
 
     folder: Path
     history: History
-    command: Command  # of the history
+    command: Command  # from the history
     test: Score
     sha256: str  # of final.params
 
     @classmethod
     def read(cls, folder: Path) -> TrainingRun:
-        """:class:`ZooError` says why the run cannot be published."""
+        """Read the run in ``folder``; :class:`ZooError` says why it cannot be published."""
         history = History.read(folder / "history.json")
         command = history.command
         if command is None:
@@ -51,28 +51,28 @@ class TrainingRun:
 
     @property
     def seed(self) -> int:
-        """That of its recipe, which tells it from other runs of the same settings."""
+        """The seed of its recipe, which distinguishes it from other runs with the same settings."""
         return self.history.recipe.seed
 
     @property
     def validation_accuracy(self) -> float | None:
-        """After the last epoch, from 0 to 1; None where no images were held out."""
+        """Validation accuracy after the last epoch, from 0 to 1; None if no images were held out."""
         return self.history.records[-1].validation_accuracy
 
     @property
     def params(self) -> Path:
-        """The file of its final weights."""
+        """The path of its final weights."""
         return self.folder / "final.params"
 
     def network(self) -> mx.gluon.HybridBlock:
-        """A new network with its final weights; :class:`zoo.errors.WeightsError` where they are not those it wrote."""
+        """Build a network with its final weights; :class:`zoo.errors.WeightsError` if the file has changed since."""
         net = models.get_model(self.command.model)
         weights.load_parameters(net, self.params, self.sha256)
         return net
 
 
 def together(runs: Sequence[TrainingRun]) -> None:
-    """Refuse runs that are not the same but for their seeds."""
+    """Refuse runs that differ in more than their seeds, and seeds that occur twice."""
     first = runs[0]
     for run in runs[1:]:
         for name in _ALIKE:
@@ -91,12 +91,12 @@ def together(runs: Sequence[TrainingRun]) -> None:
 
 
 def chosen(runs: Sequence[TrainingRun]) -> TrainingRun:
-    """The best on held-out images, or else the lowest seed: the test images have no say in it."""
+    """Choose the best run on held-out images, or else the lowest seed; the test images have no say."""
     return min(runs, key=lambda run: (-(run.validation_accuracy or 0.0), run.seed))
 
 
 def measured(runs: Sequence[TrainingRun], test: Dataset) -> Pretrained:
-    """The entry for the chosen one of ``runs``, everything tested once more here."""
+    """Return the entry of the chosen run, after testing all ``runs`` again here."""
     best = chosen(runs)
     seeds = {}
     for run in sorted(runs, key=lambda run: run.seed):
@@ -109,7 +109,7 @@ def measured(runs: Sequence[TrainingRun], test: Dataset) -> Pretrained:
 
 
 def described(run: TrainingRun, net: mx.gluon.HybridBlock, test: Dataset, seeds: Mapping[str, int]) -> Pretrained:
-    """The entry for ``net``, the network of ``run``, whose test errors by seed are ``seeds``."""
+    """Return the entry of ``net``, the network of ``run``; ``seeds`` are test errors by seed."""
     command = run.command
     return Pretrained(
         sha256=run.sha256,
@@ -132,7 +132,7 @@ def described(run: TrainingRun, net: mx.gluon.HybridBlock, test: Dataset, seeds:
 
 
 def publish(runs: Sequence[TrainingRun], test: Dataset, folder: Path) -> Pretrained:
-    """Test ``runs`` once more, and write the chosen one's weights and its entry into ``folder``, both or none."""
+    """Test ``runs`` again, and write the chosen run's weights and entry to ``folder``, both or neither."""
     together(runs)
     entry = measured(runs, test)
     write(runs[0].command.model, entry, chosen(runs).params.read_bytes(), folder)
@@ -140,7 +140,7 @@ def publish(runs: Sequence[TrainingRun], test: Dataset, folder: Path) -> Pretrai
 
 
 def write(name: str, entry: Pretrained, content: bytes, folder: Path) -> None:
-    """Put the weights ``content`` of the model ``name`` and their ``entry`` into ``folder``, both or none."""
+    """Write the weights ``content`` of the model ``name`` and their ``entry`` to ``folder``, both or neither."""
     known = manifest.read(folder) if (folder / "manifest.json").exists() else {}
     contents = {
         manifest.params(folder, name): content,
@@ -152,7 +152,7 @@ def write(name: str, entry: Pretrained, content: bytes, folder: Path) -> None:
 
 
 def _without_out(line: str) -> str:
-    """The command without ``--out``, which is about one disk."""
+    """Return the command without ``--out``, whose path means nothing on other machines."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--out")
     return shlex.join(parser.parse_known_args(shlex.split(line))[1])

@@ -1,9 +1,9 @@
-"""Random deformations of training images: shift, rotation, scale, shear, and elastic ones.
+"""Random deformations of training images: shift, rotation, scale, shear and elastic deformation.
 
-All of them are one thing, a free-form deformation (Rueckert et al. 1999): where in the image each pixel is taken from
-is a cubic B-spline over a grid of control points, which reproduces affine maps exactly and makes of independently
-displaced control points a smooth elastic deformation, in the spirit of Simard et al. 2003. Here the control points
-are drawn; ``zoo.training.steps`` has the rest done where the images lie.
+All of them are a single free-form deformation (Rueckert et al. 1999): a cubic B-spline over a grid of control points
+gives the place in the image that each pixel is taken from. The spline reproduces affine maps exactly and turns
+independently displaced control points into a smooth elastic deformation, in the spirit of Simard et al. 2003. This
+module draws the control points; ``zoo.training.steps`` has the rest computed on the device that holds the images.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from zoo.errors import ZooError
 if TYPE_CHECKING:
     import numpy as np
 
-_SIZE, _SPACING = 28, 9  # pixels; the outermost lie one spacing outside of the image
+_SIZE, _SPACING = 28, 9  # pixels; the outermost control points lie one spacing outside the image
 CONTROL_POINTS = 6  # along each axis
-_PLACES = tuple(_SPACING * (number - 1) for number in range(CONTROL_POINTS))  # along each axis
+_PLACES = tuple(_SPACING * (number - 1) for number in range(CONTROL_POINTS))  # pixels along each axis
 _CENTRE = (_SIZE - 1) / 2
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far the images of a batch are deformed, each by its own draw, at most or in the standard deviation.
+    """How far images are deformed, drawn for each one: the maximum or, for ``elastic``, the standard deviation.
 
-    Shift, rotation, scale and shear are uniform on both sides of no change; what comes from outside of the image is 0.
+    Shift, rotation, scale and shear are uniform on both sides of no change; pixels from outside the image are 0.
     """
 
     shift: float = 0.0  # pixels along each axis
     rotation: float = 0.0  # degrees
     scale: float = 0.0  # 0.1: from 0.9 to 1.1 times
     shear: float = 0.0  # 0.1: up to a tenth of the distance from the centre
-    elastic: float = 0.0  # pixels: the standard deviation of every control point along each axis
+    elastic: float = 0.0  # pixels: the standard deviation of each control point along each axis
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -52,7 +52,7 @@ class Augmentation:
         return ", ".join(given) or "none"
 
     def draw(self, random: np.random.Generator, count: int) -> np.ndarray:
-        """Control points ``(count, 2, 6, 6)`` float32: the x, and the y, in pixels, that each is moved to."""
+        """Draw control points ``(count, 2, 6, 6)`` float32: the x and y, in pixels, that each is moved to."""
         import numpy as np
 
         angle = float(np.deg2rad(self.rotation)) * _uniform(random, count)
@@ -71,7 +71,7 @@ class Augmentation:
 
 
 def basis() -> np.ndarray:
-    """``(6, 28)`` float32: what each control point of a line weighs at each pixel of it."""
+    """Return the weight of each control point of a line at each of its pixels: ``(6, 28)`` float32."""
     import numpy as np
 
     weights = np.zeros((CONTROL_POINTS, _SIZE), np.float32)
@@ -84,5 +84,5 @@ def basis() -> np.ndarray:
 
 
 def _uniform(random: np.random.Generator, *shape: int) -> np.ndarray:
-    """Between -1 and 1, float32."""
+    """Draw float32 numbers uniformly between -1 and 1."""
     return 2 * random.random(shape, dtype="float32") - 1

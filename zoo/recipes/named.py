@@ -1,7 +1,6 @@
-"""The recipes by name: those of the sources, and those that the pretrained weights were made with.
+"""The recipes by name: those of the sources, and those of the pretrained weights.
 
-``python -m zoo train MODEL --recipe NAME`` follows one. All choices in them were made on the last 5,000 training
-images.
+``python -m zoo train MODEL --recipe NAME`` uses one. All choices in them were made on the last 5,000 training images.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a training run is made of, apart from the network and the data."""
+"""The settings of a training run, apart from the network and the data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoo.runtime.dtypes import DTYPES
 if TYPE_CHECKING:
     import numpy as np
 
-# Those of MXNet 1.9.1 that train the zoo's models with their defaults; the first two take a momentum.
+# The optimizers of MXNet 1.9.1 that train the zoo's models with their defaults; the first two take a momentum.
 OPTIMIZERS = ("sgd", "nag", "adadelta", "adagrad", "adam", "ftml", "lamb", "nadam", "rmsprop")
 _WITH_MOMENTUM = OPTIMIZERS[:2]
 SCHEDULES = ("constant", "step", "exponential", "cosine", "one-cycle")
@@ -27,7 +27,7 @@ _CONVERSIONS: Mapping[str, Callable[[Any], object]] = {"int": operator.index, "f
 class Recipe:
     """Settings of one training run; with the network, the data and the seed they determine its result.
 
-    ``learning_rate`` is per step on the mean loss of a batch, as in ``gluon.Trainer.step(batch_size)``.
+    ``learning_rate`` applies to the mean loss of a batch, as in ``gluon.Trainer.step(batch_size)``.
     """
 
     epochs: int = 10
@@ -37,14 +37,14 @@ class Recipe:
     momentum: float = 0.0
     weight_decay: float = 0.0
     schedule: str = "constant"  # one of SCHEDULES, see learning_rates
-    warmup: float = 0.0  # the share of all batches in which the learning rate rises to its highest
+    warmup: float = 0.0  # the share of all batches during which the learning rate rises to its highest
     label_smoothing: float = 0.0  # the share of every label that is spread over all classes
-    ema: float = 0.0  # per batch; above 0 the result is the moving average of weights and running statistics
+    ema: float = 0.0  # decay per batch; above 0, the result is the moving average of weights and running statistics
     augmentation: Augmentation | None = None
-    seed: int = 0  # shuffling, Dropout and augmentation
-    dtype: str = "auto"  # one of DTYPES, or what is faster on the machine
+    seed: int = 0  # of shuffling, Dropout and augmentation
+    dtype: str = "auto"  # one of DTYPES, or "auto" for the faster one on the machine
     keep_from: float = 0.0  # the best weights are kept once validation accuracy has reached this
-    stop_at: float | None = None  # training ends when validation accuracy has reached this
+    stop_at: float | None = None  # training ends once validation accuracy has reached this
 
     def __str__(self) -> str:
         parts = [self.optimizer, f"learning rate {self.learning_rate:g}"]
@@ -59,11 +59,11 @@ class Recipe:
         return ", ".join([*parts, f"batch {self.batch_size}, {epochs}, seed {self.seed}, {self.dtype}"])
 
     def learning_rates(self, batches: int) -> np.ndarray:
-        """The rate of each of ``batches``, those of all epochs together: ``(batches,)`` float64.
+        """Return the learning rate of each batch of all epochs together: ``(batches,)`` float64.
 
-        After the warm-up, "constant" stays, "step" divides by 10 after half of all batches and again after three
-        quarters, "exponential" takes 2% off after every epoch, "cosine" falls to nothing along half a wave, and
-        "one-cycle" in a straight line (Smith, Topin 2018).
+        After the warm-up, "constant" keeps the rate, "step" divides it by 10 after half of all batches and again after
+        three quarters, "exponential" reduces it by 2% after every epoch, "cosine" decays to 0 along half a cosine wave,
+        and "one-cycle" decays to 0 linearly (Smith, Topin 2018).
         """
         import numpy as np
 
@@ -80,7 +80,7 @@ class Recipe:
         return self.learning_rate * np.where(rising, progress / max(self.warmup, 1e-9), shape)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained with, in one sentence; NumPy's numbers become Python's."""
+        """Convert NumPy's numbers to Python's, and refuse impossible settings with :class:`ZooError`."""
         self._convert()
         self._check_numbers()
         self._check_kinds()
@@ -89,7 +89,7 @@ class Recipe:
             object.__setattr__(self, "augmentation", None)
 
     def _convert(self) -> None:
-        """Make plain numbers and texts of what the fields were given."""
+        """Convert the fields to plain numbers and strings."""
         for field in fields(self):
             value, kind = getattr(self, field.name), str(field.type)
             if field.name == "augmentation" or value is None:
@@ -116,7 +116,7 @@ class Recipe:
             raise ZooError(f"seed must be between 0 and {2**31 - 1}, not {self.seed}")
 
     def _check_kinds(self) -> None:
-        """Refuse what is no dtype and no augmentation."""
+        """Refuse an unknown dtype, and an augmentation of another type."""
         if self.dtype not in ("auto", *DTYPES):
             raise ZooError(f"dtype must be one of auto, {', '.join(DTYPES)}, not {self.dtype!r}")
         if not isinstance(self.augmentation, (Augmentation, type(None))):

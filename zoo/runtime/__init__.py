@@ -1,17 +1,16 @@
-"""MXNet 1.9.1 in a process that was prepared for it: ``from zoo.runtime import mx``.
+"""MXNet 1.9.1 in a process prepared for it: ``from zoo.runtime import mx``.
 
-Some things must be done before ``import mxnet``: put back the names that newer NumPy and Python releases dropped,
-choose the number of OpenMP threads (MXNet would start half as many as there are CPUs), ask for leave to use the
-processor's AMX unit, and load the CUDA libraries that pip installed where the loader does not look. All of that happens
-when MXNet is imported, by ``import mxnet`` anywhere once ``zoo`` was imported, or by the first use of ``mx`` or
-``STATUS`` here. What the user has set already is left alone.
+Some things must be done before ``import mxnet``: restore the names that newer NumPy and Python releases dropped, choose
+the number of OpenMP threads (MXNet would start half as many as there are CPUs), request permission to use the
+processor's AMX unit, and load the CUDA libraries that pip installed where the loader does not look. This happens when
+MXNet is imported: by ``import mxnet`` anywhere once ``zoo`` is imported, or by the first use of ``mx`` or ``STATUS``
+here. Settings that the user has made are left alone.
 
-The first use never fails but for ``mx`` itself. ``STATUS`` says what was found and decided; where MXNet cannot be
-loaded, ``STATUS.problem`` is the sentence that says why and what to do, and ``mx`` raises it as
-:class:`zoo.errors.MXNetUnavailable`.
+Using ``STATUS`` never fails. It says what was found and decided; if MXNet cannot be loaded, ``STATUS.problem`` is a
+sentence that says why and what to do, and ``mx`` raises it as :class:`zoo.errors.MXNetUnavailable`.
 """
 
-TYPE_CHECKING = False  # as in typing, whose import would take longer than all that is here
+TYPE_CHECKING = False  # as in typing, whose import would take longer than the rest of this module
 if TYPE_CHECKING:
     import mxnet as mx
 

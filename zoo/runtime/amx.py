@@ -1,8 +1,8 @@
-"""Intel's matrix unit AMX, which makes bfloat16 several times as fast as float32: leave to use it, if it is there.
+"""Permission to use AMX, Intel's matrix unit, which makes bfloat16 several times as fast as float32.
 
-Linux 5.16 and later let a process use the unit's registers only once it has asked; MXNet 1.9.1 does not ask, and
-its oneDNN leaves AMX alone unless told otherwise. Both must happen before MXNet is loaded. ``ZOO_AMX=0`` switches
-it off.
+Linux 5.16 and later let a process use the AMX registers only after it has requested them. MXNet 1.9.1 does not request
+them, and its oneDNN does not use AMX unless told to. Both must be done before MXNet is loaded. ``ZOO_AMX=0`` disables
+AMX.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ _SYSCALL_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18
 
 
 def request(too_late: bool) -> tuple[bool, str]:
-    """Whether this process may use AMX, and why or why not. Without leave, oneDNN is kept from trying: it would die.
+    """Request AMX; returns whether this process may use it, and why or why not.
 
-    It is ``too_late`` once MXNet's library is loaded.
+    Without permission, oneDNN is kept from using AMX, which would kill the process. ``too_late`` means that MXNet's
+    library is already loaded.
     """
     granted, reason = _request(too_late)
     asked = os.environ.get(_ISA, "").strip().upper()
@@ -37,9 +38,9 @@ def request(too_late: bool) -> tuple[bool, str]:
 
 
 def settle(mx: ModuleType) -> None:
-    """Take the setting out of the environment once oneDNN has read it, which it does with its first operator.
+    """Remove the setting from the environment after oneDNN has read it, which it does in its first operator.
 
-    Programs that this process starts have no leave to use AMX unless they ask for it themselves.
+    Programs that this process starts may not use AMX unless they request it themselves.
     """
     if os.environ.get(_ISA) == _WITH_AMX:
         mx.nd.FullyConnected(mx.nd.ones((1, 1)), mx.nd.ones((1, 1)), num_hidden=1, no_bias=True).wait_to_read()

@@ -1,14 +1,14 @@
-"""What MXNet 1.9.1 expects of NumPy and Python, and later releases took away.
+"""Restore what MXNet 1.9.1 expects of NumPy and Python and later releases removed.
 
-MXNet looks some names up in ``numpy`` itself, so that is where they are put back, in this process only and only
-those that are missing: a name that NumPy has keeps NumPy's meaning. MXNet runs on NumPy 1.23 to 2.5 with them.
+MXNet looks some names up in ``numpy`` itself, so they are restored there, in this process only. Only missing names are
+added: a name that NumPy has keeps NumPy's meaning. With them, MXNet runs on NumPy 1.23 to 2.5.
 """
 
 from __future__ import annotations
 
 import functools
 import multiprocessing
-import multiprocessing.pool  # a data loader expects it there
+import multiprocessing.pool  # MXNet's data loader expects it to be loaded
 import numbers
 import struct
 import sys
@@ -30,7 +30,7 @@ _FINANCIAL = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")  # gone since NumPy 1.
 
 
 def patch() -> None:
-    """Give NumPy back what ``import mxnet`` looks up."""
+    """Restore the names that ``import mxnet`` looks up in NumPy."""
     present = vars(numpy)
     replacements = {
         **_CONSTANTS,
@@ -45,17 +45,17 @@ def patch() -> None:
 
 
 def mend(mxnet: ModuleType) -> None:
-    """Replace what MXNet does that NumPy 2 or Python 3.14 no longer allow."""
+    """Replace the parts of MXNet that NumPy 2 or Python 3.14 no longer allow."""
     recordio = mxnet.recordio
     recordio.pack, recordio.pack_img = _pack(recordio), _pack_img(recordio)
     for caller in (mxnet._ctypes.ndarray, mxnet._ctypes.symbol, mxnet.symbol.symbol, mxnet.io.io):
-        caller.str = _Text  # what they call to hand an operator its attributes
+        caller.str = _Text  # these modules call str() to pass attributes to operators
     if sys.version_info >= (3, 14) and sys.platform == "linux":
         mxnet.gluon.data.dataloader.multiprocessing = _forking()
 
 
 def attribute_text(value: object) -> str:
-    """``value`` as MXNet's operators parse it: numbers in lists and tuples are bare, not ``np.float64(0.1)``."""
+    """Format ``value`` as MXNet's operators parse it: numbers in lists and tuples are bare, not ``np.float64(0.1)``."""
     wordy = (list, tuple, numpy.generic)
     if not isinstance(value, (list, tuple)) or not any(isinstance(each, wordy) for each in value):
         return str(value)
@@ -74,11 +74,11 @@ class _StrType(type):
 
 
 class _Text(metaclass=_StrType):
-    """Stands in for ``str`` in modules of MXNet's, where it is called and asked for by ``isinstance``."""
+    """Stand-in for ``str`` in MXNet modules, which call it and use it in ``isinstance``."""
 
 
 def _forking() -> ModuleType:
-    """``multiprocessing`` as it was on Linux until Python 3.13: data loaders fork, and data sets need no pickling."""
+    """``multiprocessing`` as on Linux up to Python 3.13: data loaders fork, so data sets need no pickling."""
     forking, context = ModuleType(multiprocessing.__name__), multiprocessing.get_context("fork")
     vars(forking).update(vars(multiprocessing))
     vars(forking).update(Pool=context.Pool, Process=context.Process, get_context=context.get_context)
@@ -120,7 +120,7 @@ def _pack(recordio: ModuleType) -> Callable[..., bytes]:
 
 
 def _pack_img(recordio: ModuleType) -> Callable[..., bytes]:
-    """``mxnet.recordio.pack_img``, likewise."""
+    """``mxnet.recordio.pack_img``, without ``ndarray.tostring``."""
     original = recordio.pack_img
 
     @functools.wraps(original)

@@ -26,7 +26,7 @@ def usable() -> tuple[mx.Context, ...]:
 
 
 def parse(text: str) -> list[mx.Context]:
-    """Contexts from ``"cpu"``, ``"gpu(1)"`` or ``"cpu(0),cpu(1)"``; :class:`UnknownName` where one cannot be used."""
+    """Parse ``"cpu"``, ``"gpu(1)"`` or ``"cpu(0),cpu(1)"``; raises :class:`UnknownName` if one cannot be used."""
     contexts = []
     for part in text.split(","):
         match = _NAME.fullmatch(part)
@@ -37,7 +37,7 @@ def parse(text: str) -> list[mx.Context]:
 
 
 def check(ctx: mx.Context | Sequence[mx.Context] | str | None) -> list[mx.Context]:
-    """``ctx`` as a list of distinct contexts that work here; None stands for ``cpu(0)``."""
+    """``ctx`` as a list of distinct contexts (None: ``cpu(0)``); raises :class:`UnknownName` if one is unusable."""
     if isinstance(ctx, str):
         return parse(ctx)
     contexts = [mx.cpu(0)] if ctx is None else [ctx] if isinstance(ctx, mx.Context) else list(ctx)

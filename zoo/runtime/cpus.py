@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def usable(root: Path = Path("/")) -> int:
-    """CPUs of the affinity mask, or fewer where a cgroup (v1 or v2) under ``root`` grants less time; at least 1."""
+    """The number of CPUs in the affinity mask, fewer if a cgroup (v1 or v2) under ``root`` allows less; at least 1."""
     try:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
@@ -24,7 +24,7 @@ def model_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """The processor's feature flags as the Linux kernel names them; empty where it does not say."""
+    """The processor's feature flags as the Linux kernel names them; empty if unknown."""
     return frozenset((_cpuinfo_field("flags", cpuinfo) or "").split())
 
 
@@ -37,7 +37,7 @@ def _cpuinfo_field(field: str, cpuinfo: Path) -> str | None:
 
 
 def _cgroup_folders(root: Path) -> Iterator[Path]:
-    """This process's cgroup and all above it, for v2 and for v1's cpu controller: each may set a quota."""
+    """This process's cgroup and its ancestors, for v2 and for v1's cpu controller: each may set a quota."""
     try:
         memberships = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -56,11 +56,11 @@ def _cgroup_folders(root: Path) -> Iterator[Path]:
 
 
 def _quota(folder: Path) -> float | None:
-    """CPUs' worth of time that this cgroup grants, None where it sets no limit."""
+    """The quota of this cgroup, in CPUs; None if it sets no limit."""
     try:
         if (folder / "cpu.max").exists():  # v2: "max 100000" or "150000 100000"
             quota, period = (folder / "cpu.max").read_text().split()
-        else:  # v1: -1 stands for no limit
+        else:  # v1: -1 means no limit
             quota = (folder / "cpu.cfs_quota_us").read_text().strip()
             period = (folder / "cpu.cfs_period_us").read_text().strip()
         return float(quota) / float(period) if quota not in ("max", "-1") else None

@@ -1,4 +1,4 @@
-"""The GPUs of this machine, asked of NVIDIA's driver before MXNet touches them."""
+"""The GPUs of this machine, as NVIDIA's driver reports them before MXNet touches them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import ctypes
 import os
 from dataclasses import dataclass
 
-# Machine code in the mxnet-cu112 1.9.1 wheel, which carries no PTX that a newer GPU could compile:
-# code for x.y runs on every x.z with z >= y, and on no other x.
+# Compute capabilities that the mxnet-cu112 1.9.1 wheel has machine code for. It has no PTX that a newer GPU could
+# compile. Code for x.y runs on every x.z with z >= y, and on no other x.
 WHEEL_CAPABILITIES = ((5, 0), (6, 0), (7, 0), (8, 0), (8, 6))
-_OLDEST_CUDA = (11, 0)  # that a driver must know for programs of CUDA 11.2
+_OLDEST_CUDA = (11, 0)  # oldest version that a driver may support for CUDA 11.2 programs
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU as the driver describes it, by its number among those that this process is shown."""
+    """A GPU as the driver describes it; ``index`` is its number among the GPUs visible to this process."""
 
     index: int
     name: str
@@ -33,7 +33,7 @@ class Gpu:
 
     @property
     def refusal(self) -> str:
-        """Why this GPU cannot be used, one sentence; meaningful where :attr:`has_code` is False."""
+        """One sentence on why this GPU cannot be used; meaningful only if :attr:`has_code` is False."""
         return (
             f"{self} cannot run mxnet-cu112, whose newest code is for 8.6 and 8.9 and which was not built for "
             "this generation: use the CPU, or a GPU of compute capability 5.0 to 8.9"
@@ -50,7 +50,7 @@ def installed() -> tuple[Gpu, ...]:
 
 
 def refusal() -> str | None:
-    """Why MXNet's CUDA wheel can use none of this machine's GPUs, one sentence; None where it can."""
+    """One sentence on why MXNet's CUDA wheel cannot use this machine's GPUs; None if it can."""
     cuda = _driver()
     if cuda is None:
         return "NVIDIA's driver is not installed"
@@ -82,7 +82,7 @@ def _why_none(cuda: ctypes.CDLL) -> str:
 
 
 def _no_code(found: tuple[Gpu, ...]) -> str | None:
-    """A GPU without code bars those beside it: MXNet hangs when it meets one."""
+    """The refusal if any GPU has no machine code: MXNet hangs when it meets one, so it bars the others too."""
     refused = next((gpu for gpu in found if not gpu.has_code), None)
     usable = [gpu.index for gpu in found if gpu.has_code]
     if refused is None or not usable:

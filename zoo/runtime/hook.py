@@ -1,13 +1,13 @@
-"""The import hook: with it installed, ``import mxnet`` anywhere in this process prepares the process first.
+"""The import hook, which makes ``import mxnet`` anywhere in this process prepare the process first.
 
-``import zoo`` installs it, which costs nothing until MXNet is imported. What it does then is in
-:mod:`zoo.runtime.preparation`. Finding MXNet without importing it (``importlib.util.find_spec``) prepares nothing.
+``import zoo`` installs it, at no cost until MXNet is imported. The preparation is in :mod:`zoo.runtime.preparation`.
+Finding MXNet without importing it (``importlib.util.find_spec``) prepares nothing.
 """
 
 import sys
 from importlib import import_module
 
-TYPE_CHECKING = False  # as in typing, whose import would take longer than all that is here
+TYPE_CHECKING = False  # as in typing, whose import would take longer than the rest of this module
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.abc import Loader
@@ -22,12 +22,12 @@ def install() -> None:
 
 
 def remove() -> None:
-    """Take the hook out: a later ``import mxnet`` is MXNet's own affair."""
+    """Remove the hook; a later ``import mxnet`` prepares nothing."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
 
 
 class _Finder:
-    """Finds ``mxnet`` where the finders behind it do, and has it loaded by :class:`_Loader`."""
+    """Find ``mxnet`` with the other finders, and wrap its loader in a :class:`_Loader`."""
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
@@ -37,15 +37,15 @@ class _Finder:
         others = (finder for finder in list(sys.meta_path) if finder is not self)
         specs = (finder.find_spec(name, path, target) for finder in others if hasattr(finder, "find_spec"))
         spec = next((spec for spec in specs if spec is not None), None)
-        if spec is None or not spec.submodule_search_locations or not spec.origin:  # or an empty folder
+        if spec is None or not spec.submodule_search_locations or not spec.origin:  # not a package with an __init__
             return spec
-        if spec.loader is not None and not isinstance(spec.loader, _Loader):  # it is if another hook asked this
-            spec.loader = _Loader(spec.loader)  # type: ignore[assignment]  # which would have to import importlib.abc
+        if spec.loader is not None and not isinstance(spec.loader, _Loader):  # wrapped if another hook called this
+            spec.loader = _Loader(spec.loader)  # type: ignore[assignment]  # a Loader needs importlib.abc
         return spec
 
 
 class _Loader:
-    """The loader that it is given, but for the work before and after."""
+    """A wrapper around a loader that adds the work before and after it."""
 
     def __init__(self, loader: "Loader") -> None:
         self._loader = loader

@@ -22,10 +22,10 @@ class MissingLibrary(OSError):
 
 
 def mxnet_distribution() -> str | None:
-    """Name and version of the wheel that installed ``mxnet``, None for a build of one's own or no MXNet at all."""
+    """Name and version of the wheel that installed ``mxnet``, None for a custom build or if there is no MXNet."""
     spec = importlib.util.find_spec("mxnet")
     for package in (spec and spec.submodule_search_locations) or ():
-        # Beside the package, not by metadata.distributions(), which reads what is known of every package there is.
+        # Look beside the package: metadata.distributions() would read the metadata of every installed package.
         for folder in Path(package).parent.glob("mxnet*.dist-info"):
             distribution = metadata.Distribution.at(folder)
             if re.fullmatch(r"mxnet(-cu\d+)?", distribution.metadata["Name"].lower()):
@@ -34,18 +34,18 @@ def mxnet_distribution() -> str | None:
 
 
 def preload_for(library: Path) -> tuple[str, ...]:
-    """Load ``library``, and before it whatever it links to that the loader misses and pip has installed.
+    """Load ``library``, and before it those dependencies that the loader cannot find and pip has installed.
 
-    The CUDA wheels on PyPI put their libraries into ``nvidia/*/lib``, where the loader does not look.
-    Loaded globally by path, a library satisfies those that link to it by name. Returns the names
-    preloaded, in order; raises :class:`MissingLibrary` for the first one that is nowhere.
+    The CUDA wheels on PyPI put their libraries into ``nvidia/*/lib``, where the loader does not look. A library loaded
+    globally by path satisfies the libraries that link to it by name. Returns the preloaded names, in order; raises
+    :class:`MissingLibrary` for the first dependency that cannot be found.
     """
     missing = _missing(library)
     if missing is None:
         return ()
     preloaded: list[str] = []
     for name in _unresolved(library):
-        if name not in preloaded:  # another one may have needed it already
+        if name not in preloaded:  # already loaded if another library needs it
             _preload(name, preloaded)
     _settle_checks(preloaded)
     missing = _missing(library)
@@ -55,9 +55,9 @@ def preload_for(library: Path) -> tuple[str, ...]:
 
 
 def _settle_checks(preloaded: list[str]) -> None:
-    """Keep MXNet from warning of what is as it should be, unless the user has asked for these checks.
+    """Disable MXNet's checks that warn about a correct setup, unless the user has asked for them.
 
-    Pip installs a later cuDNN 8 than MXNet was built with. That there is no GPU, MXNet says in CPU work too.
+    pip installs a later cuDNN 8 than MXNet was built with. MXNet warns that there is no GPU even in CPU work.
     """
     if any(name.startswith("libcudnn") for name in preloaded):
         os.environ.setdefault("MXNET_CUDNN_LIB_CHECKING", "0")
@@ -65,7 +65,7 @@ def _settle_checks(preloaded: list[str]) -> None:
 
 
 def _missing(library: Path, mode: int = ctypes.DEFAULT_MODE) -> str | None:
-    """Load ``library``; the name of the library that this lacks, None where it worked."""
+    """Load ``library``; returns the name of the dependency that is missing, or None on success."""
     try:
         ctypes.CDLL(str(library), mode=mode)
         return None
@@ -77,7 +77,7 @@ def _missing(library: Path, mode: int = ctypes.DEFAULT_MODE) -> str | None:
 
 
 def _preload(name: str, preloaded: list[str]) -> bool:
-    """Load the pip-installed library ``name``, and before it what it lacks itself; False where that is not possible."""
+    """Load the pip-installed library ``name``, and before it its own missing dependencies; returns False on failure."""
     found = _pip_installed(name)
     if found is None:
         return False
@@ -89,7 +89,7 @@ def _preload(name: str, preloaded: list[str]) -> bool:
 
 
 def _unresolved(library: Path) -> list[str]:
-    """Names that the loader cannot find for ``library``, in the order in which it links to them."""
+    """The dependencies of ``library`` that the loader cannot find, in link order."""
     try:
         listing = subprocess.run(["ldd", str(library)], capture_output=True, text=True, check=False).stdout
     except OSError:  # no ldd: the loader's own message will name one

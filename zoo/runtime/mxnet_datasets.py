@@ -1,7 +1,7 @@
-"""MXNet's own ways to get MNIST and Fashion-MNIST, with this project's data instead of hosts that are gone.
+"""Redirect MXNet's own loaders of MNIST and Fashion-MNIST from hosts that are gone to this project's data.
 
-Importing this module imports neither MXNet nor NumPy, and :func:`install` reads nothing: it is cheap enough to be part
-of every ``import mxnet``.
+Importing this module imports neither MXNet nor NumPy, and :func:`install` reads no files, so it is cheap enough to be
+part of every ``import mxnet``.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ _MARK = "_loads_data_of_zoo"
 
 
 def install(mx: ModuleType) -> None:
-    """Let ``mx.test_utils.get_mnist*`` and ``gluon.data.vision.MNIST`` and ``FashionMNIST`` find their data.
+    """Make ``mx.test_utils.get_mnist*`` and ``gluon.data.vision.MNIST`` and ``FashionMNIST`` find their data.
 
-    ``mx`` is MXNet 1.9.1, imported. What the functions return, their names, signatures and docstrings stay as they are,
-    and the files that MXNet would use are used first. Where data can neither be found nor fetched, or are damaged, they
-    raise :class:`zoo.errors.DataError`. A second call changes nothing.
+    ``mx`` is MXNet 1.9.1, imported. The functions keep their results, names, signatures and docstrings, and use first
+    the files that MXNet would use. They raise :class:`zoo.errors.DataError` if data are damaged, or can neither be
+    found nor fetched. A second call changes nothing.
     """
     for name in ("get_mnist", "get_mnist_ubyte", "get_mnist_pkl"):  # get_mnist_iterator calls the second
         _replace(mx, mx.test_utils, name)
@@ -26,7 +26,7 @@ def install(mx: ModuleType) -> None:
 
 
 def _replace(mx: ModuleType, owner: object, name: str) -> None:
-    """Put the function ``name`` of :mod:`zoo.data.mxnet_loaders` in place of what ``owner`` calls so."""
+    """Replace the attribute ``name`` of ``owner`` by the function of that name in :mod:`zoo.data.mxnet_loaders`."""
     original = getattr(owner, name)
     if hasattr(original, _MARK):
         return

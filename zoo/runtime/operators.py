@@ -1,9 +1,9 @@
-"""MXNet's Python functions for its operators, kept from one process to the next.
+"""A cache, across processes, of MXNet's Python functions for its operators.
 
-At every import MXNet writes the source of 2,500 functions, one for each operator of ``mx.nd``, ``mx.sym`` and their
-NumPy-like siblings, and compiles them, which is half of the time that ``import mxnet`` takes. From one process to the
-next a function differs in one number, the address of its operator. So the code objects are kept in the user's cache,
-and each gets its address when it is asked for.
+At every import, MXNet generates the source of 2,500 functions, one for each operator of ``mx.nd``, ``mx.sym`` and their
+NumPy-like siblings, and compiles them. This is half of the time that ``import mxnet`` takes. Between processes, a
+function differs in only one number, the address of its operator. So the code objects are kept in the user's cache, and
+each gets its address when MXNet asks for the function.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from zoo.io import private
 if TYPE_CHECKING:
     import ctypes
 
-_REGISTRARS = ("_init_op_module", "_init_np_op_module")  # of mxnet.base: each calls a maker for every operator
-_SOURCES = ("base.py", "ndarray/register.py", "symbol/register.py")  # of the functions' sources
-_TAIL = 2**20  # bytes of the library that tell its build from others
-_FORMAT = 1  # of the file
+_REGISTRARS = ("_init_op_module", "_init_np_op_module")  # in mxnet.base: each calls a maker for every operator
+_SOURCES = ("base.py", "ndarray/register.py", "symbol/register.py")  # generate the functions' source
+_TAIL = 2**20  # bytes at the end of the library that identify its build
+_FORMAT = 1  # version of the file format
 
-_Key = tuple[str, str, str]  # a function's maker's module, operator and name
+_Key = tuple[str, str, str]  # module of the maker, operator and function name
 _Entry = tuple[CodeType, int, tuple[bool, ...], Optional[str]]  # what _entry returns
 
 
 @dataclass
 class _Table:
-    """What is known of the functions."""
+    """The known functions."""
 
     entries: dict[_Key, _Entry]
-    is_complete: bool = True  # False once something had to be made that it lacked
+    is_complete: bool = True  # False once a function was missing and had to be made
 
 
 @contextmanager
 def remembered(base: ModuleType, library: Path) -> Iterator[None]:
-    """While MXNet registers its operators, take their functions from the cache and keep those that it lacks.
+    """While MXNet registers its operators, take their functions from the cache, and add those that it lacks.
 
-    ``base`` is ``mxnet.base``, and ``library`` is the libmxnet.so whose operators they are. Where the cache cannot be
-    used, MXNet makes them all, as it would alone.
+    ``base`` is ``mxnet.base``, and ``library`` is the libmxnet.so that holds the operators. If the cache cannot be
+    used, MXNet makes all functions, as it would by itself.
     """
     table = _Table(_load(library))
     originals = {name: getattr(base, name) for name in _REGISTRARS}
@@ -64,7 +64,7 @@ def remembered(base: ModuleType, library: Path) -> Iterator[None]:
 
 
 def _with_table(register: Callable[..., object], table: _Table, null: object) -> Callable[..., object]:
-    """``register`` with the maker among its arguments replaced."""
+    """``register`` with the maker among its arguments replaced by a :class:`_Maker`."""
 
     def replaced(argument: object) -> object:
         return _Maker(argument, table, null) if isinstance(argument, FunctionType) else argument
@@ -77,7 +77,7 @@ def _with_table(register: Callable[..., object], table: _Table, null: object) ->
 
 
 class _Maker:
-    """``make(handle, name, func_name)``, by which MXNet gets a function, by way of a table."""
+    """MXNet's ``make(handle, name, func_name)``, which makes an operator's function, backed by a table."""
 
     def __init__(self, make: FunctionType, table: _Table, null: object) -> None:
         self._make, self._table, self._null = make, table, null
@@ -102,9 +102,9 @@ class _Maker:
 
 
 def _entry(function: FunctionType, address: int | None, null: object) -> _Entry | None:
-    """The code, the address's place in its constants, which defaults are MXNet's _Null instead of None, the docstring.
+    """The code, the address's index in its constants, which defaults are MXNet's _Null (else None), and the docstring.
 
-    None for a function that is built otherwise, of which that would not be all.
+    None for a function of another form, which these values would not describe completely.
     """
     code, defaults = function.__code__, function.__defaults__ or ()
     if code.co_consts.count(address) != 1 or function.__closure__ or function.__kwdefaults__:
@@ -112,7 +112,7 @@ def _entry(function: FunctionType, address: int | None, null: object) -> _Entry 
     if not all(default is None or default is null for default in defaults):
         return None
     place = code.co_consts.index(address)
-    # The docstring among the constants is there twice: MXNet sets another, with less indentation.
+    # Drop the docstring among the constants: MXNet sets another one, with less indentation.
     constants = (None if each == address or each == code.co_consts[0] else each for each in code.co_consts)
     nulls = tuple(default is null for default in defaults)
     return code.replace(co_consts=tuple(constants)), place, nulls, function.__doc__
@@ -127,15 +127,15 @@ def _load(library: Path) -> dict[_Key, _Entry]:
 
 
 def _save(library: Path, entries: dict[_Key, _Entry]) -> None:
-    with suppress(ZooError, OSError):  # it only takes longer without
+    with suppress(ZooError, OSError):  # without the file, the import only takes longer
         private.write(_path(library), marshal.dumps(entries))
 
 
 def _path(library: Path) -> Path:
-    """The file for this Python and this build of MXNet, wherever it is installed."""
+    """The cache file for this Python and this build of MXNet, wherever MXNet is installed."""
     key = hashlib.sha256(f"{_FORMAT} {sys.version} {library.stat().st_size}".encode())
     with library.open("rb") as file:
-        file.seek(-_TAIL, os.SEEK_END)  # the whole of it would take longer than what is gained
+        file.seek(-_TAIL, os.SEEK_END)  # hashing the whole file would take longer than the cache saves
         key.update(file.read())
     for source in _SOURCES:
         key.update((library.parent / source).read_bytes())

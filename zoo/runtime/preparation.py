@@ -1,4 +1,4 @@
-"""What happens before and after ``import mxnet``, and what was found and decided then."""
+"""The work before and after ``import mxnet``, and a record of what was found and decided."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Status:
 
     @property
     def is_cuda_wheel(self) -> bool:
-        """Whether the installed wheel is one for NVIDIA's GPUs; False where none is installed."""
+        """Whether the installed wheel is one for NVIDIA's GPUs; False if none is installed."""
         return self.distribution is not None and self.distribution.startswith("mxnet-cu")
 
 
 @dataclass(frozen=True)
 class _Machine:
-    """The part of it that is decided before MXNet is there."""
+    """The part of the status that is decided before MXNet is loaded."""
 
     threads: tuple[int, str]
     amx: tuple[bool, str]
@@ -47,8 +47,8 @@ class _Machine:
 
 @cache
 def machine() -> _Machine:
-    """Set what MXNet reads when its library is loaded: the number of threads, and leave to use AMX."""
-    too_late = "mxnet.base" in sys.modules  # which loads it, and stays there if the import fails later
+    """Set what MXNet reads when its library is loaded: the number of threads, and the permission to use AMX."""
+    too_late = "mxnet.base" in sys.modules  # loads the library, and stays in sys.modules if the import fails later
     return _Machine(threads.choose(too_late), amx.request(too_late))
 
 
@@ -57,21 +57,21 @@ _preloaded: tuple[str, ...] | None = None  # names of libraries; None until MXNe
 
 @contextmanager
 def prepared(module: ModuleType) -> Iterator[None]:
-    """Around the execution of MXNet's ``__init__``: ``module`` is MXNet's, and empty yet."""
+    """Do the work before and after MXNet's ``__init__`` executes; ``module`` is ``mxnet``, still empty."""
     global _preloaded
     _preloaded = ()
     decided = machine()
-    if not hasattr(module, "__version__"):  # it is not being reloaded
+    if not hasattr(module, "__version__"):  # not a reload
         _forget_failed_import()
     compat.patch()
     library = Path(module.__path__[0], "libmxnet.so")
-    if library.exists():  # a build of one's own may keep it elsewhere and finds it itself
+    if library.exists():  # a custom build may keep it elsewhere, and finds it itself
         try:
             _preloaded = libraries.preload_for(library)
         except libraries.MissingLibrary as error:
             raise MXNetUnavailable(str(error)) from None
     with startup.quick(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MXNet's own deprecations: nothing its users could change
+        warnings.simplefilter("ignore")  # MXNet's own deprecations, which users cannot fix
         with operators.remembered(importlib.import_module("mxnet.base"), library):
             yield
     _finish(module)
@@ -80,36 +80,36 @@ def prepared(module: ModuleType) -> Iterator[None]:
 
 
 def _finish(module: ModuleType) -> None:
-    """Mend what MXNet has, now that it is there."""
+    """Patch MXNet after its import."""
     compat.mend(module)
     mxnet_datasets.install(module)
 
 
 def _forget_failed_import() -> None:
-    """Drop the modules that an ``import mxnet`` left which failed: they would end up in a package without them."""
+    """Drop the submodules left by a failed ``import mxnet``: the new package would lack them as attributes."""
     for name in [name for name in sys.modules if name.startswith("mxnet.")]:
         del sys.modules[name]
 
 
 @cache
 def result() -> tuple[ModuleType | None, Status]:
-    """MXNet, imported if it is not yet, and the status; without MXNet the status says why."""
+    """MXNet, imported if necessary, and the status; if MXNet is None, the status says why."""
     decided = machine()
     module, problem = _import()
     return module, Status(libraries.mxnet_distribution(), *decided.threads, *decided.amx, _preloaded or (), problem)
 
 
 def _import() -> tuple[ModuleType | None, str | None]:
-    """MXNet, or the sentence on why there is none."""
+    """MXNet and None, or None and a sentence on why MXNet cannot be used."""
     spec = importlib.util.find_spec("mxnet")
     if spec is None or not spec.submodule_search_locations:
         return None, _NOT_INSTALLED
     try:
-        if "mxnet" in sys.modules and _preloaded is None:  # it came before the hook
+        if "mxnet" in sys.modules and _preloaded is None:  # imported before the hook was installed
             compat.patch()
             _finish(sys.modules["mxnet"])
         return importlib.import_module("mxnet"), None
     except MXNetUnavailable as error:
         return None, str(error)
-    except Exception as error:  # whatever stops it, the user needs a sentence and not MXNet's internals
+    except Exception as error:  # whatever the cause, the user needs a sentence, not MXNet's internals
         return None, f"MXNet is installed but cannot be imported ({type(error).__name__}: {error})"

@@ -18,7 +18,7 @@ def now() -> str:
 
 
 def machine(ctx: Sequence[mx.Context]) -> str:
-    """What the contexts ``ctx`` stand for here: the processor, or the GPUs among them."""
+    """The hardware behind the contexts ``ctx``: the GPUs among them, or else the processor."""
     used = {context.device_id for context in ctx if context.device_type == "gpu"}
     names = [gpu.name for gpu in gpus.installed() if gpu.index in used] if used else []
     return ", ".join(names) or f"{cpus.model_name()}, {STATUS.threads} threads"
@@ -39,7 +39,7 @@ def revision() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     try:
-        git("ls-files", "--error-unmatch", file.name)  # not a checkout of something around an installed copy
+        git("ls-files", "--error-unmatch", file.name)  # fails in an installed copy inside another checkout
         return git("rev-parse", "--short=12", "HEAD").strip() + (
             "+" if git("status", "--porcelain", "-uno").strip() else ""
         )

@@ -1,4 +1,4 @@
-"""``import mxnet`` in a fraction of its time, and without the module distutils, which Python 3.12 dropped."""
+"""Make ``import mxnet`` fast, and independent of the module distutils, which Python 3.12 dropped."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-# Packages that MXNet imports where they are installed, and uses for downloads, for one way of quantizing and for its
-# own tests, for pictures, and for an exporter: it gets them when it uses them.
+# Packages that MXNet imports if they are installed, and uses for downloads, for one quantization method and its own
+# tests, for images, and for an exporter. Their import is delayed until MXNet uses them.
 _PUT_OFF = ("requests", "scipy.stats", "cv2", "onnx")
 
 
 @contextmanager
 def quick() -> Iterator[None]:
-    """For the time of the import: stand-ins for modules, and no search for garbage among many objects that all stay."""
+    """During the import, use stand-ins for modules and disable garbage collection, since all the new objects stay."""
     stand_ins: dict[str, ModuleType] = {
         name: _Later(name) for name in _PUT_OFF if name not in sys.modules and _is_installed(name)
     }
@@ -32,8 +32,9 @@ def quick() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()  # and
-        gc.unfreeze()  # all that is there now counts as old, so that enabling it does not begin with a search of it all
+        # Move all objects to the oldest generation, so that enabling the collector does not start with a full scan.
+        gc.freeze()
+        gc.unfreeze()
         if collects:
             gc.enable()
         for name, stand_in in stand_ins.items():
@@ -43,7 +44,7 @@ def quick() -> Iterator[None]:
 
 
 class _Later(ModuleType):
-    """Stands in for a module, in the names of those who imported it, until they use it."""
+    """Stand-in for a module, which is imported when an attribute is first used."""
 
     def __getattr__(self, name: str) -> object:
         if sys.modules.get(self.__name__) is self:
@@ -57,7 +58,7 @@ def _is_installed(name: str) -> bool:
 
 
 def _distutils_version() -> ModuleType:
-    """``distutils.version`` as far as MXNet needs it: to compare NumPy's version with some of old."""
+    """``distutils.version`` as far as MXNet needs it: to compare NumPy's version with older ones."""
     module = ModuleType("distutils.version")
     vars(module).update(StrictVersion=_Version, LooseVersion=_Version)
     return module
@@ -65,7 +66,7 @@ def _distutils_version() -> ModuleType:
 
 @functools.total_ordering
 class _Version:
-    """A version number, of which the digits in front count: 2.3.0rc1 is as good as 2.3.0."""
+    """A version number; only its leading digits count, so 2.3.0rc1 equals 2.3.0."""
 
     def __init__(self, text: str) -> None:
         self.numbers = tuple(map(int, re.findall(r"\d+", re.split(r"[^\d.]", text, maxsplit=1)[0])))

@@ -1,7 +1,7 @@
-"""How many OpenMP threads MXNet starts: one for each CPU of this process, or what the user chose, and all of them.
+"""The number of OpenMP threads that MXNet starts: one per CPU of this process, or what the user chose.
 
-MXNet and oneDNN split their work by the number of threads they asked for. Where OpenMP then delivers
-fewer, parts of the work are not done: results are wrong without a word, or the process hangs.
+MXNet and oneDNN split their work by the number of threads that they request. If OpenMP delivers fewer, parts of the
+work are not done: results are silently wrong, or the process hangs. So OpenMP must deliver all of them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import warnings
 
 from zoo.runtime import cpus
 
-_MOST = 1024  # beyond this it is a mistake
+_MOST = 1024  # a larger number is a mistake
 
 
 def choose(too_late: bool) -> tuple[int, str]:
     """Set ``OMP_NUM_THREADS`` for MXNet; returns the number of threads and the reason for it.
 
-    It is ``too_late`` once MXNet's library is loaded, which reads the variable then.
+    ``too_late`` means that MXNet's library is already loaded, and with it the variable read.
     """
     if too_late:
         return _as_it_is()
@@ -45,7 +45,7 @@ def _asked() -> tuple[int, str] | None:
 
 
 def _number(variable: str) -> int | None:
-    """The number that an environment variable holds, the first one of a list; None where it is none from 1 to 1024."""
+    """The number in an environment variable, the first one of a list; None unless it is from 1 to 1024."""
     first = os.environ.get(variable, "").split(",")[0].strip()
     return int(first) if re.fullmatch("[0-9]{1,4}", first) and 1 <= int(first) <= _MOST else None
 

@@ -1,4 +1,4 @@
-"""The one training loop, for every model and every context, and its evaluation."""
+"""The one training loop for every model and context, and evaluation."""
 
 from zoo.training.evaluation import Evaluation, Predictor, evaluate
 from zoo.training.history import EpochRecord, History

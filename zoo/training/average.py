@@ -1,17 +1,17 @@
-"""The moving average of a network on its way through training."""
+"""The moving average of a network during training."""
 
 from __future__ import annotations
 
 from zoo.runtime import mx
 
-_AT_ONCE = 50  # MXNet's operator has room for 60 arrays, and does not check
+_AT_ONCE = 50  # arrays: MXNet's operator takes at most 60, and does not check
 
 
 class Average:
-    """An exponential moving average of weights and of BatchNorm's running statistics, kept beside them.
+    """An exponential moving average of the weights and of BatchNorm's running statistics.
 
-    The first steps count for more than ``decay`` gives them, since the initial weights should not count. On several
-    contexts the average is that of the first, where weights are the same and statistics as good as elsewhere.
+    The first steps weigh more than ``decay`` implies, so that the initial weights do not count. With several contexts,
+    only the first is averaged: its weights equal those of the others, and its statistics are as good.
     """
 
     def __init__(self, net: mx.gluon.HybridBlock, decay: float) -> None:
@@ -25,20 +25,20 @@ class Average:
         self._smallest = min((weight for _, weight in self._weights), key=lambda weight: weight.size)
 
     def update(self) -> None:
-        """Take in the network as it is after an update."""
+        """Update the average; call after every optimizer step."""
         self._steps += 1
         rate = 1 - min(self._decay, self._steps / (self._steps + 10))
-        # SGD with decay towards the parameter: average * (1 - rate) + parameter * rate, in one operator and in place.
+        # SGD with weight decay computes average * (1 - rate) + parameter * rate, in place and in one operator.
         for average, weight in self._weights:
             mx.nd.sgd_update(average, weight, out=average, lr=rate, wd=1.0, rescale_grad=-1.0)
         for first in range(0, len(self._statistics), _AT_ONCE):
             self._take_in(self._statistics[first : first + _AT_ONCE], rate)
 
     def _take_in(self, statistics: list[tuple[mx.nd.NDArray, mx.nd.NDArray]], rate: float) -> None:
-        """In one operator with a weight that it leaves as it is.
+        """Update the averages of ``statistics`` in one operator, together with a weight that stays unchanged.
 
-        MXNet's engine does not know that a forward pass writes the running statistics. It knows of the weight: that it
-        was updated after that pass, and is written here before the next one.
+        MXNet's engine does not know that a forward pass writes the running statistics. It does know that the weight was
+        updated after that pass and is written here before the next one, and so runs this operator between the two.
         """
         pairs = [*statistics, (self._smallest, self._smallest)]
         idle = [0.0]
@@ -49,13 +49,13 @@ class Average:
         )  # fmt: skip
 
     def apply(self) -> None:
-        """Put the average into the network, until :meth:`withdraw`."""
-        mx.nd.waitall()  # for the statistics, see above
+        """Load the average into the network, until :meth:`withdraw`."""
+        mx.nd.waitall()  # the engine does not track writes to the statistics, see _take_in
         self._own = [parameter.list_data()[0].copy() for parameter in self._parameters]
         self._put(self._averages)
 
     def withdraw(self) -> None:
-        """Put back what training goes on with, if the average was applied."""
+        """Restore the weights and statistics that training continues from, if the average was applied."""
         if self._own is not None:
             self._put(self._own)
             self._own = None

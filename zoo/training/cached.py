@@ -1,4 +1,4 @@
-"""A graph of MXNet's, called without Gluon in between."""
+"""MXNet's cached graphs, called directly rather than through Gluon."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from zoo.runtime import mx
 
 
 class CachedGraph:
-    """``symbol`` with the parameters in it, over data that lie on every context, and inputs that change.
+    """``symbol`` bound to its parameters and to data that reside on every context; ``changing`` inputs vary by call.
 
-    Gluon's own call looks all of them up again and again, which takes longer than a small network's work. Here
-    they are looked up once, so that a network that is moved to other contexts needs a new one.
+    Gluon looks up all inputs in every call, which takes longer than the work of a small network. Here they are looked
+    up once, so a network that moves to other contexts needs a new graph.
     """
 
     def __init__(
@@ -41,10 +41,11 @@ class CachedGraph:
         ]
 
     def restore_plain_layout(self) -> None:
-        """Put the parameters into MXNet's plain layout, in place; before a run of many calls.
+        """Convert the parameters to MXNet's plain layout in place, before a run of many calls.
 
-        Its own convolutions move them into oneDNN's, from which our operators would have them moved back again in
-        every call. What is still to be moved must not be moved after this: an update in place would go to a copy.
+        MXNet's own convolutions convert them to oneDNN's layout, and this project's operators would convert them back
+        in every call. Pending operations finish first: if one converted a parameter after this, an in-place update
+        would go to a copy.
         """
         mx.nd.waitall()
         for inputs in self._inputs:
@@ -53,7 +54,7 @@ class CachedGraph:
                     mx.base.check_call(mx.base._LIB.MXNDArrayGetData(array.handle, ctypes.byref(ctypes.c_void_p())))
 
     def __call__(self, device_index: int, *changing: mx.nd.NDArray) -> list[mx.nd.NDArray]:
-        """The outputs for the ``changing`` inputs on the context number ``device_index``."""
+        """Return the outputs for the ``changing`` inputs on the context with the index ``device_index``."""
         inputs = self._inputs[device_index]
         for place, array in zip(self._places, changing):
             inputs[place] = array
@@ -61,7 +62,7 @@ class CachedGraph:
         return outputs if isinstance(outputs, list) else [outputs]
 
     def _array(self, name: str, device_index: int, context: mx.Context) -> mx.nd.NDArray | None:
-        """A parameter or data; None where an input changes."""
+        """Return a parameter or data array, None for a changing input."""
         if name in self._parameters:
             return self._parameters[name].data(context)
         return self._data[name][device_index] if name in self._data else None

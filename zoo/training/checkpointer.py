@@ -16,10 +16,10 @@ from zoo.training.history import EpochRecord, History
 
 
 class Checkpointer:
-    """Holds on to the best weights in memory, and to all that matters in the directory ``out`` if there is one.
+    """Keeps the best weights in memory and, if ``out`` is given, writes weights and history to that directory.
 
-    Best is the highest validation accuracy, or without validation the latest epoch. A directory belongs
-    to one run: it is claimed by creating ``history.json``, and one that has that already is refused.
+    The best epoch has the highest validation accuracy or, without validation, is the latest. A directory belongs to one
+    run: creating ``history.json`` claims it, and a directory that already has one is refused.
     """
 
     def __init__(self, net: mx.gluon.HybridBlock, recipe: Recipe, out: Path | None) -> None:
@@ -28,11 +28,11 @@ class Checkpointer:
         self._held: dict[str, np.ndarray] | None = None
         self._held_accuracy = -1.0
         self._held_epoch: int | None = None
-        self._unwritten: dict[str, np.ndarray] | None = None  # that are to be kept
+        self._unwritten: dict[str, np.ndarray] | None = None  # to be written to best.params
         self.best_epoch: int | None = None
 
     def take(self, record: EpochRecord) -> None:
-        """Hold the weights after this epoch if they are the best; keep them if they are good enough for the recipe."""
+        """Hold the weights after this epoch if they are the best; keep them if they reach ``recipe.keep_from``."""
         accuracy = record.validation_accuracy
         if accuracy is not None and accuracy <= self._held_accuracy:
             return
@@ -41,22 +41,22 @@ class Checkpointer:
             self._keep()
             try:
                 self._write_best()
-            except ZooError as error:  # hours of training should not end with a disk that is full for a moment
+            except ZooError as error:  # a disk that is full for a moment should not end hours of training
                 warnings.warn(
                     f"{error}; training goes on, and they are written again later", RuntimeWarning, stacklevel=3
                 )
 
     def salvage(self) -> None:
-        """The run ends early: put the best weights so far into the network, and keep them whatever their accuracy."""
+        """After an early end, load the best weights so far into the network and keep them whatever their accuracy."""
         if self._held is not None:
             weights.restore(self._net, self._held)
             self._keep()
 
     def finish(self, history: History) -> None:
-        """Write what is still to be written, everything that can be, and then raise what could not."""
+        """Write all remaining files; if some fail, still write the others and then raise the first error."""
         if self._out is None:
             return
-        if not history.records:  # nothing came of it: leave the directory to the next run
+        if not history.records:  # no epoch completed: leave the directory to the next run
             (self._out / "history.json").unlink(missing_ok=True)
             return
         whole = history.stopped in ("finished", "target")

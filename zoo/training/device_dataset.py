@@ -1,4 +1,4 @@
-"""A data set that stays on the devices, and reading results behind the device instead of waiting for it."""
+"""A data set that resides on the devices, and results read a few batches late instead of waiting for the device."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.runtime import mx
 
-# Batches enqueued ahead of the one whose result is read: enough for the device never to run dry,
-# few enough for a divergence to surface at once and for memory not to pile up.
+# Batches enqueued ahead of the one whose result is read: enough that the device never runs dry, few enough that
+# divergence surfaces at once and memory does not pile up.
 LOOKAHEAD = 8
 
 Pending = TypeVar("Pending")
 
 
 class DeviceDataset:
-    """A data set on every context, as uint8; batches are gathered there by index, so only indices travel."""
+    """A data set on every context, as uint8; batches are gathered there by index, so only indices are transferred."""
 
     def __init__(self, dataset: Dataset, contexts: Sequence[mx.Context]) -> None:
         if not isinstance(dataset, Dataset):
@@ -35,11 +35,11 @@ class DeviceDataset:
     def batches(
         self, order: np.ndarray, batch_size: int, *beside: np.ndarray
     ) -> Iterator[tuple[int, list[tuple[mx.nd.NDArray, ...]]]]:
-        """Cut ``order``, indices into the data set, into batches, the last one possibly smaller.
+        """Split ``order``, indices into the data set, into batches; the last one may be smaller.
 
-        Yields the number of images and for each context an index array, with its part of the arrays that lie
-        ``beside`` the order. Contexts share a batch as evenly as possible; where it has fewer images than there are
-        contexts, the last contexts get none.
+        Yields the number of images and, for each context, its int32 indices with its part of each array in ``beside``.
+        Contexts share a batch as evenly as possible; if it has fewer images than there are contexts, the last contexts
+        get none.
         """
         arrays = (order.astype(np.int32), *beside)
         wholes = [[on_device(array, ctx) for array in arrays] for ctx in self.contexts]
@@ -57,14 +57,14 @@ class DeviceDataset:
 
 
 def on_device(array: np.ndarray, ctx: mx.Context) -> mx.nd.NDArray:
-    """``array`` with its dtype; mx.nd.array takes three times as long."""
+    """Copy ``array`` to ``ctx`` with its dtype; ``mx.nd.array`` takes three times as long."""
     copy = mx.nd.empty(array.shape, ctx, array.dtype)
     copy._sync_copyfrom(array)
     return copy
 
 
 def lagging(enqueued: Iterable[Pending]) -> Iterator[Pending]:
-    """Pass on what ``enqueued`` yields, :data:`LOOKAHEAD` items later, and all of it in the end."""
+    """Yield the items of ``enqueued``, :data:`LOOKAHEAD` items late, and the rest at the end."""
     waiting: deque[Pending] = deque()
     for item in enqueued:
         waiting.append(item)

@@ -1,4 +1,4 @@
-"""What a network predicts for a data set, and how good that is."""
+"""The predictions of a network for a data set, and their quality."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zoo.training.device_dataset import DeviceDataset, lagging
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The logits of a network for a data set, and what they amount to."""
+    """The logits of a network for a data set, and the metrics that follow from them."""
 
     logits: np.ndarray  # (n, 10) float32, in the order of the data set
     labels: np.ndarray  # (n,) uint8
@@ -32,12 +32,12 @@ class Evaluation:
 
     @property
     def predictions(self) -> np.ndarray:
-        """Digits ``(n,)`` int64."""
+        """Predicted digits ``(n,)`` int64."""
         return self.logits.argmax(axis=1)
 
     @property
     def confidences(self) -> np.ndarray:
-        """Probabilities ``(n,)`` float64 that the network itself gives its predictions, by softmax."""
+        """Softmax probabilities ``(n,)`` float64 that the network itself assigns to its predictions."""
         shifted = self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True)
         return 1 / np.exp(shifted).sum(axis=1)
 
@@ -48,29 +48,28 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """The share of the images that were classified right, from 0 to 1."""
+        """The share of the images that are classified correctly, from 0 to 1."""
         return 1 - self.errors / len(self.labels)
 
     @property
     def loss(self) -> float:
-        """Mean cross-entropy in nats; not a number if a logit is not."""
-        with np.errstate(invalid="ignore"):  # infinite logits: the result is no number then, and says enough
+        """Mean cross-entropy in nats; NaN if a logit is NaN."""
+        with np.errstate(invalid="ignore"):  # infinite logits give NaN, which says enough
             shifted = self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True)
         log_likelihood = shifted[np.arange(len(shifted)), self.labels] - np.log(np.exp(shifted).sum(axis=1))
         return float(-log_likelihood.mean())
 
     @property
     def confusion(self) -> np.ndarray:
-        """Counts ``(10, 10)`` int64: row the digit, column the prediction."""
+        """Counts ``(10, 10)`` int64: rows are digits, columns are predictions."""
         return np.bincount(self.labels.astype(np.int64) * 10 + self.predictions, minlength=100).reshape(10, 10)
 
 
 class Predictor:
-    """A hybridized forward pass over data that lies on every context, to be run as often as wanted.
+    """A hybridized forward pass over data that resides on every context; it can be run repeatedly.
 
-    It is for the network's weights as they are: whether later changes reach it depends on the operators that are
-    used. ``dtype`` is "float32", "bfloat16" (CPUs), "float16" (GPUs), "auto" (the faster one), or "int8" with
-    ``calibration`` images.
+    It is valid for the current weights: whether later changes take effect depends on the operators in use. ``dtype``
+    is "float32", "bfloat16" (CPUs), "float16" (GPUs), "auto" (the faster one), or "int8" with ``calibration`` images.
     """
 
     def __init__(
@@ -94,18 +93,18 @@ class Predictor:
             lowered.collect_params(),
             {steps.IMAGES: self._data.images},
             (steps.INDEX,),
-            # With static shapes, some of MXNet's int8 operators meet arrays in layouts that they cannot read.
+            # With static shapes, some of MXNet's int8 operators get arrays in layouts that they cannot read.
             static_shape=self.execution.dtype != INT8,
         )
         self._step.restore_plain_layout()
 
     def run(self, order: np.ndarray) -> Iterator[np.ndarray]:
-        """The logits ``(batch, 10)`` float32 of the images at ``order``, batch by batch."""
+        """Yield the logits ``(batch, 10)`` float32 of the images at ``order``, batch by batch."""
         for shards in lagging(self._enqueue(order)):
             yield np.concatenate([shard.asnumpy() for shard in shards])
 
     def evaluate(self, on_batch: Callable[[int], object] = lambda images: None) -> Evaluation:
-        """Predict the whole data set; ``on_batch`` hears how many images each batch had."""
+        """Predict the whole data set; ``on_batch`` is called with the number of images in each batch."""
         logits = []
         for batch in self.run(np.arange(len(self._dataset))):
             logits.append(batch)
@@ -132,10 +131,11 @@ def evaluate(
     batch_size: int = 500,
     progress: bool | None = None,
 ) -> Evaluation:
-    """Accuracy, loss and confusion matrix of ``net`` on ``data``; ``ctx`` is where the network already is if None.
+    """Evaluate ``net`` on ``data``: accuracy, loss and confusion matrix.
 
-    Runs ``batch_size`` images at a time, and leaves ``net`` hybridized. ``progress`` is a progress bar on stderr, where
-    it takes more than a second; None shows it on terminals and in notebooks.
+    ``ctx`` None keeps the network where it is. Runs ``batch_size`` images at a time, and leaves ``net`` hybridized.
+    ``progress`` shows a progress bar on stderr if this takes more than a second; None shows it on terminals and in
+    notebooks.
     """
     predictor = Predictor(net, data, place(net, ctx), batch_size)
     with progress_bar(progress, total=len(data), unit="img", desc="evaluating", delay=1) as bar:
@@ -143,9 +143,9 @@ def evaluate(
 
 
 def place(net: mx.gluon.HybridBlock, ctx: Placement, dtype: str = FLOAT32) -> Execution:
-    """Move the parameters of ``net`` to ``ctx`` if they are elsewhere, None for where they are.
+    """Move the parameters of ``net`` to ``ctx`` if they are elsewhere; None keeps them where they are.
 
-    Returns how it computes there in ``dtype``. Raises :class:`ZooError` for networks that cannot be trained here.
+    Returns its execution there in ``dtype``. Raises :class:`ZooError` for networks that cannot be trained here.
     """
     parameters = net.collect_params()
     try:
@@ -158,7 +158,7 @@ def place(net: mx.gluon.HybridBlock, ctx: Placement, dtype: str = FLOAT32) -> Ex
                 f"the network's parameters must be float32, and {parameter.name} is {np.dtype(parameter.dtype)}: "
                 "what is computed in is chosen by the dtype of a recipe or a Predictor"
             )
-    outputs = net(mx.nd.zeros((1, *INPUT_SHAPE), ctx=current[0]))  # also draws weights that wait for their shapes
+    outputs = net(mx.nd.zeros((1, *INPUT_SHAPE), ctx=current[0]))  # also draws weights whose shapes were unknown
     if outputs.shape != (1, 10):
         raise ZooError(f"the network must put out 10 logits for an image, (1, 10), and puts out {outputs.shape}")
     execution = Execution.of(net, current if ctx is None else ctx, dtype)

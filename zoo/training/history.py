@@ -1,4 +1,4 @@
-"""What a training run leaves behind besides the weights."""
+"""The record of a training run, saved alongside its weights."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from zoo.training.evaluation import Evaluation
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch; accuracies between 0 and 1, losses in nats per image."""
+    """The results of one epoch; accuracies between 0 and 1, losses in nats per image."""
 
     epoch: int  # from 1
     learning_rate: float
-    train_loss: float  # running: of each batch before its update
+    train_loss: float  # running mean: each batch is measured before its update
     train_accuracy: float
     validation_loss: float | None  # after the epoch; None without validation data
     validation_accuracy: float | None
@@ -34,34 +34,34 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class Score:
-    """What the final weights amount to on the test images."""
+    """The result of the final weights on the test images."""
 
     images: int
     errors: int
     accuracy: float
-    loss: float | None  # nats per image; None where it is not finite
+    loss: float | None  # nats per image; None if it is not finite
 
     @classmethod
     def of(cls, evaluation: Evaluation) -> Score:
-        """The score that ``evaluation`` amounts to; a loss that is not finite becomes None."""
+        """Create the score of ``evaluation``; a loss that is not finite becomes None."""
         loss = evaluation.loss if math.isfinite(evaluation.loss) else None
         return cls(len(evaluation.labels), evaluation.errors, evaluation.accuracy, loss)
 
 
 @dataclass(frozen=True)
 class Command:
-    """What ``python -m zoo train`` knows of a run besides."""
+    """What ``python -m zoo train`` adds to the record of a run."""
 
     line: str  # as typed
-    date: str  # of its start, UTC
+    date: str  # start of the run, UTC
     model: str
-    recipe: str | None  # its name; None where settings other than seed and dtype were given
+    recipe: str | None  # its name; None if settings other than seed and dtype were given
     machine: str
     software: str
-    revision: str | None  # of this source tree, with "+" where it had uncommitted changes
+    revision: str | None  # of this source tree, with "+" if it had uncommitted changes
     training_images: int
     validation_images: int
-    sha256: str | None = None  # of final.params; None where there is none
+    sha256: str | None = None  # of final.params; None if there is none
     test: Score | None = None
 
 
@@ -74,25 +74,25 @@ class History:
     contexts: tuple[str, ...]
     threads: int  # of the CPU
     records: tuple[EpochRecord, ...] = ()
-    best_epoch: int | None = None  # whose weights were kept as the best
+    best_epoch: int | None = None  # the epoch whose weights were kept as the best
     stopped: str = (
         "running"  # then "finished", "target" (``recipe.stop_at`` reached), "interrupted", "diverged" or "failed"
     )
 
-    command: Command | None = None  # that started it, if one did
+    command: Command | None = None  # the command that started the run, if any
 
     @property
     def seconds(self) -> float:
-        """Of training, without validation."""
+        """Training time in seconds, without validation."""
         return sum(record.seconds for record in self.records)
 
     def to_json(self) -> str:
-        """The content of ``history.json``, from which :meth:`read` makes an equal history."""
+        """Return the content of ``history.json``, from which :meth:`read` restores an equal history."""
         return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> History:
-        """The history in the file ``path``; :class:`ZooError` says what is wrong with it."""
+        """Read the history in the file ``path``; :class:`ZooError` says what is wrong with it."""
         try:
             content = Path(path).read_bytes()
         except OSError as error:
@@ -100,5 +100,5 @@ class History:
         return schema.build(cls, schema.parse(content, str(path)), str(path))
 
     def write(self, path: Path) -> None:
-        """Put the history into the file ``path``, whole or not at all; :class:`ZooError` where it cannot be written."""
+        """Write the history to the file ``path`` atomically; raises :class:`ZooError` if it cannot be written."""
         files.write_text(path, self.to_json())

@@ -1,4 +1,4 @@
-"""Ctrl-C as a request that is honoured between batches, where MXNet can be left cleanly."""
+"""Handle Ctrl-C as a request that is honoured between batches, where MXNet can be left cleanly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """While entered, a first Ctrl-C (SIGTERM, SIGHUP) sets ``requested`` instead of raising; a second one raises.
+    """While entered, the first Ctrl-C (SIGTERM, SIGHUP) sets ``requested`` instead of raising; the second one raises.
 
     An exception raised inside one of MXNet's callbacks is swallowed or turned into another; a flag is not.
     Signals reach the main thread only; elsewhere this does nothing.

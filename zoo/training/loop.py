@@ -29,11 +29,11 @@ from zoo.training.session import TrainingSession
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-_SAMPLE = 500  # training images that stand in for validation data where only divergence is looked for
+_SAMPLE = 500  # training images that replace validation data when only divergence is checked
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C during :func:`fit`, raised once everything is in order; ``history`` holds the epochs completed."""
+    """Raised after Ctrl-C during :func:`fit`, once results are saved; ``history`` holds the completed epochs."""
 
     def __init__(self, history: History) -> None:
         super().__init__("training was interrupted")
@@ -52,17 +52,16 @@ def fit(
 ) -> History:
     """Train ``net``, which maps pixels ``(batch, 1, 28, 28)`` to logits ``(batch, 10)``, with softmax cross-entropy.
 
-    The data stay on the devices, and results are read a few batches behind them, so that within an epoch
-    no device waits for the host. Several contexts share every batch. On the CPU, the same weights, data,
-    recipe and number of threads give the same result bit for bit. Afterwards ``net`` holds the final
-    weights, and is hybridized.
+    The data stay on the devices, and results are read a few batches late, so that within an epoch no device waits for
+    the host. Several contexts share every batch. On the CPU, the same weights, data, recipe and number of threads give
+    the same result bit for bit. Afterwards ``net`` holds the final weights, and is hybridized.
 
     Args:
         validation: evaluated after every epoch; decides which weights are the best and when to stop.
-        ctx: one context or several; None for where the network is; or an execution, which includes the dtype.
-        out: directory for ``final.params``, ``best.params`` (the epoch with the highest validation
-            accuracy, if that reached ``recipe.keep_from``) and ``history.json``; one for each run.
-        on_epoch: called with every epoch's record.
+        ctx: one context or several; None keeps the network where it is; an execution also sets the dtype.
+        out: directory for ``final.params``, ``best.params`` (the epoch with the highest validation accuracy, if that
+            reached ``recipe.keep_from``) and ``history.json``; each run needs its own.
+        on_epoch: called with the record of every epoch.
         progress: a progress bar on stderr; None shows it on terminals and in notebooks.
 
     Raises:
@@ -70,8 +69,8 @@ def fit(
         TrainingInterrupted: Ctrl-C or SIGTERM.
         ZooError: the recipe does not fit the data, or ``out`` cannot be written or holds another run.
 
-    Once an epoch is complete, whatever ends training early leaves the best weights so far in ``net``, and in
-    ``best.params`` whatever their accuracy.
+    If training ends early for any reason after a complete epoch, ``net`` and ``best.params`` hold the best weights so
+    far, whatever their accuracy.
     """
     execution = place(net, ctx, recipe.dtype)
     if recipe.stop_at is not None and validation is None:
@@ -100,8 +99,8 @@ def fit(
                     raise _Interrupted
             else:
                 history = replace(history, stopped="finished")
-        except BaseException as error:  # whatever ended it, what was reached stays
-            with contextlib.suppress(mx.base.MXNetError):  # the engine may have more of what raised
+        except BaseException as error:  # keep what was reached, whatever ended the run
+            with contextlib.suppress(mx.base.MXNetError):  # more errors of the same cause may be pending in the engine
                 mx.nd.waitall()
             checkpointer.salvage()
             history = replace(history, stopped=_reason(error), best_epoch=checkpointer.best_epoch)
@@ -115,7 +114,7 @@ def fit(
 
 
 class _Interrupted(Exception):
-    """Leaves the epochs where Ctrl-C was asked for."""
+    """Raised to leave the epochs after a requested interruption."""
 
 
 def _reason(error: BaseException) -> str:
@@ -125,7 +124,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _train(session: TrainingSession, epoch: int, interruption: Interruption, bar: tqdm[NoReturn]) -> EpochRecord:
-    """One epoch, not validated yet."""
+    """Train one epoch; its record lacks the validation."""
     images = correct = 0
     loss = 0.0
     mx.nd.waitall()
@@ -158,9 +157,10 @@ def _validate(
     execution: Execution,
     record: EpochRecord,
 ) -> EpochRecord:
-    """Complete the record, once it is sure that the epoch's last update left a network that works.
+    """Add the validation to the record, after checking that the epoch's last update left a finite network.
 
-    Its own loss comes from before the update, and ReLU turns what is not a number into 0 without a trace.
+    The training loss is measured before that update, and ReLU silently turns NaN into 0, so the weights are checked as
+    well as the loss.
     """
     weights.merge_statistics(net)
     in_float32 = replace(execution, dtype=FLOAT32)

@@ -1,4 +1,4 @@
-"""A learning-rate range test: how the loss answers to rates from far too small to too large."""
+"""A learning-rate range test: how the loss responds to rates from far too small to too large."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from zoo.runtime import mx
 from zoo.training.evaluation import place
 from zoo.training.session import TrainingSession
 
-_SMOOTHING = 0.9  # of the previous losses in the running mean
-_END = 4  # times the lowest loss: nothing is to be learnt from larger rates
+_SMOOTHING = 0.9  # weight of the previous losses in the running mean
+_END = 4  # times the lowest loss: beyond it, larger rates tell nothing
 
 
 @dataclass(frozen=True)
 class RangeTest:
-    """Learning rates in the order they were tried, and the losses of the batches that they were tried on."""
+    """Learning rates in the order they were tried, and the loss of the batch that each was tried on."""
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]  # mean cross-entropy in nats, before the update with the rate
 
     @property
     def smoothed(self) -> tuple[float, ...]:
-        """The running mean of the losses, which tells a trend from the differences between batches."""
+        """The running mean of the losses, which separates the trend from differences between batches."""
         mean, means = 0.0, []
         for number, loss in enumerate(self.losses, start=1):
             mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
@@ -39,7 +39,7 @@ class RangeTest:
 
     @property
     def suggestion(self) -> float:
-        """A tenth of the rate with the lowest loss: there it still falls, and soon after that one it breaks."""
+        """A tenth of the rate with the lowest loss: there the loss still falls; soon after the lowest it diverges."""
         return self.rates[int(np.argmin(self.smoothed))] / 10
 
 
@@ -52,10 +52,10 @@ def lr_find(
     highest: float = 10.0,
     steps: int = 200,
 ) -> RangeTest:
-    """Train ``net`` for ``steps`` batches with rates that grow from ``lowest`` to ``highest`` by the same factor.
+    """Train ``net`` for ``steps`` batches with rates that grow geometrically from ``lowest`` to ``highest``.
 
-    Ends early once the loss is far above its lowest or no longer finite. Everything but the rate is as ``recipe`` has
-    it; afterwards the network has the weights it had before. Raises :class:`ZooError` for impossible rates.
+    Ends early once the loss is far above its lowest or no longer finite. ``recipe`` sets everything but the rate.
+    Afterwards the network has its original weights. Raises :class:`ZooError` for impossible rates.
     """
     if not (0 < lowest < highest < math.inf and steps >= 10):
         raise ZooError(
@@ -83,7 +83,7 @@ def lr_find(
 
 
 def _batches(session: TrainingSession, recipe: Recipe) -> Iterator[np.ndarray]:
-    """Whole batches without end, every image once before any comes again."""
+    """Yield whole batches without end, in a new random order after every pass over the images."""
     random = np.random.default_rng(recipe.seed)
     while True:
         order = random.permutation(session.data.count)

@@ -1,4 +1,4 @@
-"""Updates from float16's gradients, which overflow and vanish where float32's do not."""
+"""Updates from float16 gradients, which overflow and underflow where float32 gradients do not."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Callable, Iterator, Sequence
 
 from zoo.runtime import mx
 
-FIRST, HIGHEST, LOWEST = 2.0**16, 2.0**24, 2.0**-24  # of the loss scale
-PATIENCE = 2000  # steps without an overflow after which it is doubled
-_AT_ONCE = 200  # arrays: MXNet's operator has room for no more, and does not check
+FIRST, HIGHEST, LOWEST = 2.0**16, 2.0**24, 2.0**-24  # values of the loss scale
+PATIENCE = 2000  # steps without an overflow after which the scale is doubled
+_AT_ONCE = 200  # arrays: MXNet's operator takes no more, and does not check
 
 
 class ScaledUpdate:
     """Any optimizer, on any contexts, with dynamic loss scaling (Micikevicius et al. 2018, "Mixed Precision Training").
 
-    The gradients that the graph is given to start from are those of the mean loss, times the loss scale: small ones
-    do not vanish on their way through float16. The optimizer gets them in float32 and divided by the scale. Where one
-    of them is not finite, the step is undone, to the last bit of the weights and the optimizer's state, and the scale
-    halved; after :data:`PATIENCE` steps without that it is doubled, up to :data:`HIGHEST`.
+    The backward pass starts from the gradients of the mean loss times the loss scale, so that small gradients do not
+    vanish in float16. The optimizer gets them in float32, divided by the scale. If one of them is not finite, the step
+    is undone, to the last bit of the weights and the optimizer's state, and the scale is halved; after :data:`PATIENCE`
+    steps without that it is doubled, up to :data:`HIGHEST`.
 
-    All this stays on the device. MXNet's own ``mxnet.contrib.amp.LossScaler`` lets the host read after every batch
-    whether its gradients are finite, and so lets the device run dry. Here every step is taken, from copies of weights
-    and state, and an operator chooses the old ones or the new ones. That costs an operator or two per array, and it
-    means that a step which is undone still counts: in the recipe's learning rates, and in Adam's correction of bias.
+    All this stays on the device. MXNet's own ``mxnet.contrib.amp.LossScaler`` makes the host read after every batch
+    whether the gradients are finite, so the device runs dry. Here weights and state are copied, every step is taken,
+    and an operator chooses the old or the new arrays. That costs an operator or two per array, and an undone step still
+    counts in the recipe's learning rates and in Adam's bias correction.
 
-    Several contexts: updated on the first and sent to all, so that they agree to the last bit.
+    With several contexts, the first is updated and sent to all, so that they agree to the last bit.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class ScaledUpdate:
         contexts: Sequence[mx.Context],
     ) -> None:
         self._contexts = list(contexts)
-        self._weights = [parameter.list_data() for parameter in parameters]  # each on every context
+        self._weights = [parameter.list_data() for parameter in parameters]  # one copy per context
         self._gradients = [parameter.list_grad() for parameter in parameters]
         self._optimizer, self._updater = optimizer, mx.optimizer.get_updater(optimizer)
-        self.kept = [weight for weight, *_ in self._weights]  # on the first context: weights, and the optimizer's state
+        self.kept = [weight for weight, *_ in self._weights]  # on the first context: weights, then optimizer state
         for index, weight in enumerate(list(self.kept)):
             self._updater.states[index] = optimizer.create_state_multi_precision(index, weight)
             self._updater.states_synced[index] = True
@@ -53,11 +53,11 @@ class ScaledUpdate:
 
     @property
     def loss_scale(self) -> float:
-        """That the next step will take; waits for the device."""
+        """The loss scale of the next step; waits for the device."""
         return self._scale.asscalar().item()
 
     def head_gradients(self, images: int) -> list[mx.nd.NDArray]:
-        """Of the sum of the loss over a batch of ``images``: ``(1,)`` float32 on every context."""
+        """Return the head gradient of the summed loss of a batch of ``images``: ``(1,)`` float32 on every context."""
         head = self._scale / images
         return [head.as_in_context(context) for context in self._contexts]
 
@@ -76,12 +76,12 @@ class ScaledUpdate:
                 weight.copyto(other)
 
     def set_learning_rate(self, rate: float) -> None:
-        """Take steps at ``rate`` from now on, on the mean loss of a batch."""
+        """Set the learning rate of further steps, which applies to the mean loss of a batch."""
         self._optimizer.set_learning_rate(rate)
 
 
 def _arrays(state: object) -> Iterator[mx.nd.NDArray]:
-    """Those that an optimizer's state consists of: none, one, or tuples of them."""
+    """Yield the arrays of an optimizer's state, which is None, an array, or nested tuples of arrays."""
     if isinstance(state, mx.nd.NDArray):
         yield state
     elif isinstance(state, (tuple, list)):
@@ -90,7 +90,7 @@ def _arrays(state: object) -> Iterator[mx.nd.NDArray]:
 
 
 def _operator(symbol: mx.sym.Symbol, inputs: Sequence[mx.sym.Symbol]) -> Callable[..., list[mx.nd.NDArray]]:
-    """``symbol`` as a function of arrays in the order of ``inputs``; MXNet's own order is that of their first use."""
+    """Return ``symbol`` as a function of arrays in the order of ``inputs``; MXNet's own order is that of first use."""
     names = [each.name for each in inputs]
     order = [names.index(name) for name in symbol.list_inputs()]
     cached = mx.nd.CachedOp(symbol, [("static_alloc", True), ("static_shape", True)])
@@ -102,17 +102,18 @@ def _variables(name: str, count: int) -> list[mx.sym.Symbol]:
 
 
 def _preparation(gradients: int, kept: int) -> Callable[..., list[mx.nd.NDArray]]:
-    """From the loss scale, the steps since it was changed, gradients, and arrays that are to be kept.
+    """Build the operator that checks and unscales the gradients.
 
-    To whether all gradients are finite, the next scale, the steps since that was changed, the gradients divided by the
-    scale, and copies of the arrays.
+    It takes the loss scale, the steps since it changed, the gradients, and the arrays to keep. It returns whether all
+    gradients are finite, the next scale, the steps since that changed, the gradients divided by the scale, and copies
+    of the arrays.
     """
     scale, good = mx.sym.var("scale"), mx.sym.var("good")
     scaled, originals = _variables("gradient", gradients), _variables("kept", kept)
     finite = mx.sym.ones_like(scale)
     for start in range(0, gradients, _AT_ONCE):
         part = scaled[start : start + _AT_ONCE]
-        finite = finite * mx.sym.BlockGrad(mx.sym.multi_all_finite(*part, num_arrays=len(part)))  # it has no gradient
+        finite = finite * mx.sym.BlockGrad(mx.sym.multi_all_finite(*part, num_arrays=len(part)))  # has no gradient
     patient = finite * (good + 1)
     grows = patient >= PATIENCE
     next_scale = mx.sym.where(finite, mx.sym.where(grows, mx.sym.minimum(2 * scale, HIGHEST), scale), scale / 2)
@@ -124,7 +125,7 @@ def _preparation(gradients: int, kept: int) -> Callable[..., list[mx.nd.NDArray]
 
 
 def _choice(kept: int) -> Callable[..., list[mx.nd.NDArray]]:
-    """From whether all was finite, the arrays after the step, and those before it, to the ones that stay."""
+    """Build the operator that chooses the arrays after the step if all gradients were finite, else those before."""
     finite, after, before = mx.sym.var("finite"), _variables("after", kept), _variables("before", kept)
     condition = finite.as_np_ndarray()
     chosen = [

@@ -23,7 +23,7 @@ from zoo.training.update import update
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What one training step measured, before its update."""
+    """The metrics of one training step, measured before its update."""
 
     images: int
     loss: float  # sum of the cross-entropy over the images, in nats
@@ -31,7 +31,7 @@ class BatchResult:
 
 
 class TrainingSession:
-    """A hybridized training step over data that lies on every context."""
+    """A hybridized training step over data that resides on every context."""
 
     def __init__(self, net: mx.gluon.HybridBlock, train: Dataset, recipe: Recipe, ctx: Placement = None) -> None:
         self.execution = Execution.of(net, ctx, recipe.dtype)
@@ -55,7 +55,7 @@ class TrainingSession:
             data,
             (steps.INDEX, steps.POINTS) if deforms else (steps.INDEX,),
         )
-        # Without the running statistics: a trainer on several contexts would set them back after its first step.
+        # Without running statistics: a trainer on several contexts would reset them after its first step.
         trainable = [parameter for parameter in net.collect_params().values() if parameter.grad_req != "null"]
         self._gradients = [parameter.list_grad() for parameter in trainable]
         self._update = update(trainable, recipe, self.execution)
@@ -73,21 +73,21 @@ class TrainingSession:
         return self._results(self._shuffle.permutation(self.data.count), self._rates)
 
     def run(self, order: np.ndarray) -> Iterator[BatchResult]:
-        """Train on the images at ``order``, a batch at a time, with the learning rate as it is."""
+        """Train on the images at ``order``, a batch at a time, with the current learning rate."""
         return self._results(order, repeat(self.learning_rate))
 
     def set_learning_rate(self, rate: float) -> None:
-        """Of the updates from now on, until an epoch follows the recipe's."""
+        """Set the rate of further updates, until an epoch follows the recipe's rates."""
         self.learning_rate = rate
         self._update.set_learning_rate(rate)
 
     @property
     def loss_scale(self) -> float | None:
-        """That the next step in float16 will take, for which the device is waited for; None in other dtypes."""
+        """The loss scale of the next step in float16, read by waiting for the device; None in other dtypes."""
         return self._update.loss_scale
 
     def apply_average(self) -> None:
-        """Put the moving average into the network, if the recipe wants one, until the next epoch."""
+        """Load the moving average into the network until the next epoch, if the recipe uses one."""
         if self._average is not None:
             self._average.apply()
 

@@ -1,7 +1,7 @@
-"""The graphs of whole steps, from indices into a resident data set to its loss or its logits.
+"""The graphs of whole steps, from indices into a resident data set to the loss or the logits.
 
-On CPUs, what surrounds the network is done by this project's kernels: MXNet's own operators for it take longer than a
-small network.
+On CPUs, this project's kernels compute what surrounds the network, because MXNet's own operators for that take longer
+than a small network.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from zoo.graph.ir import Graph, Node
 from zoo.recipes.augmentation import CONTROL_POINTS
 from zoo.runtime import mx
 
-# The inputs: images, labels (uint8), which of them (int32), and for augmentation, as zoo.recipes.augmentation has it,
-# the control points of each image and the basis of the splines (float32).
+# Names of the inputs: images and labels (uint8), indices into them (int32) and, for augmentation, the control points of
+# each image and the spline basis (float32), see zoo.recipes.augmentation.
 IMAGES, LABELS, INDEX, POINTS, BASIS = "images", "labels", "index", "points", "basis"
 
 
 def prediction(net: mx.gluon.HybridBlock, execution: Execution, scale: float) -> mx.sym.Symbol:
-    """The logits of the images at the index, whose pixels are multiplied by ``scale``."""
+    """Return the logits of the images at the index, with pixels multiplied by ``scale``."""
     if not execution.kernels:
         return net(_pixels(mx.sym.var(INDEX), scale))
     graph = Graph.of(net(mx.sym.var("data")))
@@ -29,9 +29,9 @@ def prediction(net: mx.gluon.HybridBlock, execution: Execution, scale: float) ->
 def training(
     net: mx.gluon.HybridBlock, execution: Execution, scale: float, smoothing: float = 0, deform: bool = False
 ) -> mx.sym.Symbol:
-    """Two outputs: the sum of the cross-entropy, and an array of that and the number of right digits, to be shown.
+    """Return two outputs: the summed cross-entropy, and an array of that and the number of correct digits, to report.
 
-    ``smoothing`` is the share of the labels that is spread over all classes; with ``deform`` images are augmented.
+    ``smoothing`` is the share of every label that is spread over all classes; ``deform`` augments the images.
     """
     if not execution.kernels:
         index = mx.sym.var(INDEX)
@@ -46,9 +46,9 @@ def training(
     graph = Graph.of(net(mx.sym.var("data")))
     _read_pixels(graph, scale, deform)
     (logits,) = graph.heads
-    if _narrows(logits[0], "float32"):  # it takes bfloat16 as it is
+    if _narrows(logits[0], "float32"):  # the kernel takes bfloat16 directly
         logits = logits[0].inputs[0]
-    if graph.consumers().get(id(logits[0])):  # MXNet would add up gradients in place, which extensions cannot
+    if graph.consumers().get(id(logits[0])):  # MXNet would sum gradients in place, which extensions cannot
         logits = (Node("_copy", "logits", inputs=[logits]), 0)
     inputs = [logits, *((_variable(graph, name), 0) for name in (LABELS, INDEX))]
     entropy = Node("zoo_cross_entropy", "cross_entropy", {"smoothing": repr(smoothing)}, inputs)
@@ -61,7 +61,7 @@ def _pixels(index: mx.sym.Symbol, scale: float) -> mx.sym.Symbol:
 
 
 def _deformed(pixels: mx.sym.Symbol) -> mx.sym.Symbol:
-    """What the kernel zoo_pixels does, in MXNet's operators."""
+    """Deform as the kernel zoo_pixels does, with MXNet's operators."""
     size = INPUT_SHAPE[-1]
     points = mx.sym.reshape(mx.sym.var(POINTS), (-1, 2, CONTROL_POINTS, CONTROL_POINTS))
     basis = mx.sym.var(BASIS)
@@ -71,7 +71,7 @@ def _deformed(pixels: mx.sym.Symbol) -> mx.sym.Symbol:
 
 
 def _read_pixels(graph: Graph, scale: float, deform: bool = False) -> None:
-    """Put the images at the index in the place of the input, in bfloat16 if that is all that is made of it."""
+    """Replace the input with the images at the index, in bfloat16 if every reader casts to that."""
     data = _variable(graph, "data")
     names = (IMAGES, INDEX, POINTS, BASIS) if deform else (IMAGES, INDEX)
     inputs = [(_variable(graph, name), 0) for name in names]
@@ -90,5 +90,5 @@ def _narrows(node: Node, dtype: str) -> bool:
 
 
 def _variable(graph: Graph, name: str) -> Node:
-    """The variable of that name, a new one where there is none."""
+    """Return the variable of that name, a new one if there is none."""
     return next((node for node in graph.nodes() if node.is_variable and node.name == name), Node("null", name))

@@ -1,4 +1,4 @@
-"""What the optimizer does after a batch."""
+"""The optimizer's update after a batch."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from zoo.training.scaling import ScaledUpdate
 
 
 class _Unscaled:
-    """From the gradients of the loss as it is."""
+    """An update from the gradients of the unscaled loss."""
 
     loss_scale = None
 
     def head_gradients(self, images: int) -> None:
-        """What the backward pass starts from: MXNet's default, 1."""
+        """Return None: the backward pass starts from MXNet's default, 1."""
 
 
 class GluonUpdate(_Unscaled):
-    """Any optimizer, on any contexts, by Gluon's trainer."""
+    """Any optimizer on any contexts, through Gluon's trainer."""
 
     def __init__(
         self, parameters: Sequence[mx.gluon.Parameter], recipe: Recipe, contexts: Sequence[mx.Context]
@@ -33,24 +33,24 @@ class GluonUpdate(_Unscaled):
             parameters,
             recipe.optimizer,
             _settings(recipe),
-            # Several contexts: updated in one place and sent to all, so that they agree to the last bit.
+            # Several contexts are updated in one place and sent to all, so that they agree to the last bit.
             update_on_kvstore=True if len(contexts) > 1 else None,
         )
 
     def step(self, images: int, some_idle: bool) -> None:
-        """Apply the gradients of a batch; ``some_idle`` if a context had no part in it."""
+        """Apply the gradients of a batch; ``some_idle`` if a context had no images."""
         self._trainer.step(images, ignore_stale_grad=some_idle)
 
     def set_learning_rate(self, rate: float) -> None:
-        """Of the steps from now on."""
+        """Set the learning rate of further steps."""
         self._trainer.set_learning_rate(rate)
 
 
 class FusedUpdate(_Unscaled):
-    """SGD, with Nesterov's momentum too, on one CPU as one operator of this project's.
+    """SGD, optionally with momentum or Nesterov momentum, on one CPU in one operator of this project.
 
-    Gluon's trainer updates several parameters in one operator too, but on a CPU that goes through all of them as often
-    as the largest has elements, and more is done in Python than a small network's step takes.
+    Gluon's trainer also updates several parameters in one operator, but on a CPU that operator loops over all of them
+    as often as the largest has elements, and the trainer's Python code takes longer than a small network's step.
     """
 
     def __init__(self, parameters: Sequence[mx.gluon.Parameter], recipe: Recipe) -> None:
@@ -72,19 +72,19 @@ class FusedUpdate(_Unscaled):
     def step(self, images: int, some_idle: bool) -> None:
         """Apply the gradients of a batch; one context is never idle."""
         settings = (self._rate, self._recipe.weight_decay, 1 / images, self._recipe.momentum)
-        if settings != self._settings:  # in a new array: the one before may still have readers to wait for
+        if settings != self._settings:  # in a new array: pending steps may still read the old one
             self._settings, self._array = settings, on_device(np.array(settings, np.float32), mx.cpu())
         self._operator(*self._arrays, self._array)
 
     def set_learning_rate(self, rate: float) -> None:
-        """Of the steps from now on."""
+        """Set the learning rate of further steps."""
         self._rate = rate
 
 
 def update(
     parameters: Sequence[mx.gluon.Parameter], recipe: Recipe, execution: Execution
 ) -> GluonUpdate | FusedUpdate | ScaledUpdate:
-    """The one that the gradients need: scaled in float16; else fused where one CPU and plain SGD allow it."""
+    """Choose the update: scaled in float16, else fused if one CPU and plain SGD allow it, else Gluon's."""
     if execution.dtype == FLOAT16:
         optimizer = mx.optimizer.create(recipe.optimizer, param_dict=dict(enumerate(parameters)), **_settings(recipe))
         return ScaledUpdate(parameters, optimizer, execution.contexts)
@@ -95,7 +95,7 @@ def update(
 
 
 def _settings(recipe: Recipe) -> dict[str, float]:
-    """Of its optimizer, as MXNet calls them."""
+    """Return the settings of the recipe's optimizer, under MXNet's names."""
     settings = {"learning_rate": recipe.learning_rate, "wd": recipe.weight_decay}
     return {**settings, "momentum": recipe.momentum} if recipe.momentum else settings
 

@@ -1,4 +1,4 @@
-"""One table: MXNet's operators, each with the function that translates it.
+"""The table of MXNet's operators, each with the function that translates it.
 
 A function takes a :class:`export.onnx.graph.Call`, appends what it needs to the graph, and returns the name of the
 tensor that stands for the operator's output, or a list of names where there are several.

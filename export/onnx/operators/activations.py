@@ -1,4 +1,4 @@
-"""Functions of one element, and softmax."""
+"""Elementwise functions, and softmax."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def leaky(call: Call) -> str:
     """``LeakyReLU`` as LeakyRelu, Elu, Selu, Gelu or PRelu; rrelu is refused."""
     kind = call.settings.only("act_type", "leaky", "elu", "selu", "gelu", "prelu")
     slope = call.settings.number("slope", 0.25)
-    call.settings.ignore("lower_bound", "upper_bound")  # of rrelu
+    call.settings.ignore("lower_bound", "upper_bound")  # used by rrelu only
     if kind == "prelu":
         return _prelu(call)
     if kind == "gelu":
@@ -38,12 +38,12 @@ def _prelu(call: Call) -> str:
         raise call.refusal("its slopes are not a parameter")
     if gamma.value.size == 1:
         return call.add("PRelu", data, gamma)
-    channels = (-1, *[1] * (data.rank - 2))  # one slope for each channel, on the axis 1
+    channels = (-1, *[1] * (data.rank - 2))  # one slope per channel, on axis 1
     return call.add("PRelu", data, gamma.holding(gamma.value.reshape(channels)))
 
 
 def _gelu(call: Call) -> str:
-    """Half of x · (1 + erf(x / √2))."""
+    """``gelu`` as Gelu, or before opset 20 as x · (1 + erf(x / √2)) / 2."""
     if call.opset >= 20:
         return call.add("Gelu", call.data)
     scaled = call.add("Div", call.data, call.number("root", math.sqrt(2)), suffix="scaled")
@@ -54,7 +54,7 @@ def _gelu(call: Call) -> str:
 
 
 def hard_sigmoid(call: Call) -> str:
-    """``hard_sigmoid`` as HardSigmoid: a line that is cut off at 0 and 1."""
+    """``hard_sigmoid`` as HardSigmoid: a line that is clipped to [0, 1]."""
     alpha, beta = call.settings.number("alpha", 0.2), call.settings.number("beta", 0.5)
     return call.add("HardSigmoid", call.data, alpha=alpha, beta=beta)
 
@@ -66,7 +66,7 @@ def clip(call: Call) -> str:
 
 
 def softmax(call: Call) -> str:
-    """``softmax`` and ``log_softmax``, over data that are divided by the temperature before."""
+    """``softmax`` and ``log_softmax``, over data that are first divided by the temperature."""
     settings = call.settings
     settings.only("use_length", False)
     settings.only("dtype", None, "None", "float32")
@@ -80,7 +80,7 @@ def softmax(call: Call) -> str:
 
 
 def softmax_activation(call: Call) -> str:
-    """``SoftmaxActivation`` as Softmax over the channels, or over the items of two dimensions."""
+    """``SoftmaxActivation`` as Softmax over the channels, or over the last axis of two-dimensional data."""
     if call.settings.only("mode", "instance", "channel") == "channel":
         return call.add("Softmax", call.data, axis=1)
     if call.data.rank != 2:
@@ -112,7 +112,7 @@ def _same(call: Call) -> str:
 
 
 def dropout(call: Call) -> str:
-    """The identity, outside of training."""
+    """``Dropout`` as the identity, which it is outside training."""
     call.settings.only("mode", "training")
     call.settings.ignore("p", "axes")
     return call.data.name

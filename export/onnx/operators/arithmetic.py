@@ -25,7 +25,7 @@ def _scalar(operator: str, reverse: bool = False) -> Callable[[Call], str]:
 
 
 def _comparison(operator: str, scalar: bool = False) -> Callable[[Call], str]:
-    """MXNet puts out 1 and 0 in the data's dtype."""
+    """Comparisons, as 1 and 0 in the data's dtype, as in MXNet."""
 
     def translate(call: Call) -> str:
         other: Tensor | str = call.number("scalar", call.settings.number("scalar", 1.0)) if scalar else call.inputs[1]

@@ -10,10 +10,10 @@ LAYOUTS = (None, "None", "NCW", "NCHW", "NCDHW")
 
 
 def convolution(call: Call) -> str:
-    """``Convolution`` in one to three dimensions as Conv, padded alike at both ends."""
+    """``Convolution`` in one to three dimensions as Conv, with the same padding at both ends."""
     settings = call.settings
     settings.only("layout", *LAYOUTS)
-    settings.ignore("num_filter", "no_bias")  # the weights' shape and the number of inputs say so
+    settings.ignore("num_filter", "no_bias")  # implied by the weights' shape and the number of inputs
     kernel, ones = settings.integers("kernel"), (1,) * (call.data.rank - 2)
     padding = settings.integers("pad", (0,) * len(ones))
     return call.add(
@@ -40,7 +40,7 @@ def deconvolution(call: Call) -> str:
 
 
 def fully_connected(call: Call) -> str:
-    """``FullyConnected`` as Gemm of flat data, or along the last axis as MatMul and Add."""
+    """``FullyConnected`` as Gemm of flattened data, or as MatMul and Add along the last axis."""
     call.settings.ignore("num_hidden", "no_bias")
     data, weight, *bias = call.inputs
     if call.settings.flag("flatten", True) or data.rank == 2:
@@ -55,16 +55,16 @@ def fully_connected(call: Call) -> str:
 
 
 def batch_norm(call: Call) -> str:
-    """``BatchNorm`` over the axis 1 as BatchNormalization with the running statistics."""
+    """``BatchNorm`` over axis 1 as BatchNormalization with the running statistics."""
     settings = call.settings
     if call.axis(settings.integer("axis", 1)) != 1:
         raise call.refusal(f"there is no translation of axis={settings.get('axis')}, only of the channels' axis 1")
     settings.only("output_mean_var", False)
     settings.ignore("momentum", "use_global_stats", "min_calib_range", "max_calib_range")
     data, gamma, *others = call.inputs
-    if settings.flag("fix_gamma", True):  # MXNet computes with 1 then, whatever gamma holds
+    if settings.flag("fix_gamma", True):  # then MXNet uses 1, whatever gamma holds
         gamma = gamma.holding(np.ones(gamma.shape, gamma.dtype))
-    # Before opset 14, ONNX's reference mixes the batch's own statistics in by the momentum, otherwise unused.
+    # Before opset 14, ONNX's reference mixes in batch statistics by the momentum, which is otherwise unused.
     momentum = 1.0 if call.opset < 14 else None
     epsilon = settings.number("eps", 1e-3)
     return call.add("BatchNormalization", data, gamma, *others, epsilon=epsilon, momentum=momentum)
@@ -108,7 +108,7 @@ def l2_normalization(call: Call) -> str:
 
 
 def embedding(call: Call) -> str:
-    """``Embedding`` as Gather, by indices that come as floats."""
+    """``Embedding`` as Gather, with indices that come as floats."""
     call.settings.ignore("input_dim", "output_dim", "sparse_grad")
     call.settings.only("dtype", "float32")
     data, weight = call.inputs
@@ -117,7 +117,7 @@ def embedding(call: Call) -> str:
 
 
 def dot(call: Call) -> str:
-    """Matrix products; ``batch_dot`` takes the last two axes."""
+    """``dot`` and ``batch_dot``, which multiplies the last two axes, as MatMul."""
     if call.operator == "dot" and any(each.rank != 2 for each in call.inputs):
         raise call.refusal("it is translated for two matrices only")
     call.settings.only("forward_stype", None, "None", "default")

@@ -1,4 +1,4 @@
-"""Pooling, and its reverse."""
+"""Pooling and upsampling."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _OPERATORS = {"max": "MaxPool", "avg": "AveragePool", "lp": "LpPool"}
 
 
 def pooling(call: Call) -> str:
-    """``Pooling`` as MaxPool, AveragePool or LpPool, or the Global one of these."""
+    """``Pooling`` as MaxPool, AveragePool or LpPool, or their Global variants."""
     settings = call.settings
     kind = settings.only("pool_type", "max", *_OPERATORS)
     settings.only("layout", *LAYOUTS)
@@ -42,7 +42,7 @@ def pooling(call: Call) -> str:
 
 
 def _beyond(call: Call, kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...]) -> list[int]:
-    """How far the last windows reach over the padded end: not at all unless pooling_convention is full."""
+    """Return how far the last windows reach beyond the padded end: 0 unless pooling_convention is full."""
     reach = []
     sizes = zip(call.data.shape[2:], call.shape[2:], kernel, stride, padding)
     for size, windows, extent, step, pad in sizes:
@@ -56,7 +56,7 @@ def _beyond(call: Call, kernel: tuple[int, ...], stride: tuple[int, ...], paddin
 
 
 def adaptive_average(call: Call) -> str:
-    """``_contrib_AdaptiveAvgPooling2D`` as AveragePool, where all windows are of one size."""
+    """``_contrib_AdaptiveAvgPooling2D`` as AveragePool, if all windows have the same size."""
     sizes, wanted = call.data.shape[2:], call.shape[2:]
     call.settings.ignore("output_size")
     if set(wanted) == {1}:
@@ -71,7 +71,7 @@ def adaptive_average(call: Call) -> str:
 
 
 def up_sampling(call: Call) -> str:
-    """``UpSampling`` as Resize that repeats the nearest pixels."""
+    """``UpSampling`` as Resize, which repeats the nearest pixels."""
     call.settings.only("sample_type", "nearest")
     call.settings.only("num_args", 1)
     call.settings.ignore("num_filter", "multi_input_mode")

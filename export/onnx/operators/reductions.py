@@ -25,7 +25,7 @@ def _reduction(operator: str) -> Callable[[Call], str]:
         call.settings.only("dtype", None, "None", "float32")
         if not keep and len(axes) == call.data.rank:
             raise call.refusal("it leaves no dimension, where MXNet puts out one of size 1")
-        if operator == "ReduceSum" or call.opset >= 18:  # from there on the axes are an input
+        if operator == "ReduceSum" or call.opset >= 18:  # from these opsets on, axes are an input
             return call.add(operator, call.data, call.integers("axes", axes), keepdims=int(keep))
         return call.add(operator, call.data, axes=axes, keepdims=int(keep))
 
@@ -40,7 +40,7 @@ def norm(call: Call) -> str:
 
 
 def _index(operator: str) -> Callable[[Call], str]:
-    """MXNet puts out the index as a float."""
+    """ArgMax and ArgMin, with the index as a float, as in MXNet."""
 
     def translate(call: Call) -> str:
         axis, keep = call.settings.get("axis"), call.settings.flag("keepdims", False)

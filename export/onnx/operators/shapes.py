@@ -1,4 +1,4 @@
-"""Operators that move elements and leave them as they are."""
+"""Operators that move elements without changing them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _END = np.iinfo(np.int64).max
 
 
 def flatten(call: Call) -> str:
-    """``Flatten`` as Flatten; what has two dimensions stays as it is."""
+    """``Flatten`` as Flatten; two-dimensional data stay unchanged."""
     return call.data.name if call.data.rank == 2 else call.add("Flatten", call.data, axis=1)
 
 
 def reshape(call: Call) -> str:
-    """To the shape that MXNet infers, whose codes ONNX does not share."""
+    """``Reshape`` to the shape that MXNet infers, because ONNX does not share MXNet's shape codes."""
     call.settings.ignore("shape", "reverse", "target_shape", "keep_highest")
     before, after = call.data.shape, call.shape
     if before == after and None not in after:
@@ -32,7 +32,7 @@ def reshape(call: Call) -> str:
 
 
 def transpose(call: Call) -> str:
-    """``transpose`` as Transpose; without axes it turns their order round."""
+    """``transpose`` as Transpose; without axes, their order is reversed."""
     axes = call.settings.integers("axes") or range(call.data.rank)[::-1]
     return call.add("Transpose", call.data, perm=[call.axis(value) for value in axes])
 
@@ -53,7 +53,7 @@ def expand(call: Call) -> str:
 
 
 def squeeze(call: Call) -> str:
-    """``squeeze`` as Squeeze, without axes of all that are of size 1."""
+    """``squeeze`` as Squeeze; without axes, it removes all of size 1."""
     given = call.settings.integers("axis")
     ones = [axis for axis, size in enumerate(call.data.shape) if size == 1]
     axes = ones if given is None else sorted(call.axis(value) for value in given)
@@ -61,7 +61,7 @@ def squeeze(call: Call) -> str:
 
 
 def concat(call: Call) -> str:
-    """``Concat`` as Concat; a single tensor stays as it is."""
+    """``Concat`` as Concat; a single tensor stays unchanged."""
     call.settings.ignore("num_args")
     if len(call.inputs) == 1:
         return call.data.name
@@ -69,7 +69,7 @@ def concat(call: Call) -> str:
 
 
 def stack(call: Call) -> str:
-    """``stack`` as Unsqueeze of every input, and Concat."""
+    """``stack`` as Unsqueeze of every input, then Concat."""
     call.settings.ignore("num_args")
     axis = call.settings.integer("axis", 0)
     raised = [call.add("Unsqueeze", each, call.integers("axes", [axis]), suffix="part") for each in call.inputs]
@@ -77,7 +77,7 @@ def stack(call: Call) -> str:
 
 
 def split(call: Call) -> list[str]:
-    """``SliceChannel`` as Split into equal parts, squeezed where that is asked for; the batch is not cut."""
+    """``SliceChannel`` as Split into equal parts, squeezed if requested; cutting the batch is refused."""
     settings = call.settings
     axis, count = call.axis(settings.integer("axis", 1)), settings.integer("num_outputs", 1)
     size = call.data.shape[axis]
@@ -108,7 +108,7 @@ def slice_(call: Call) -> str:
 
 
 def _bounds(call: Call, key: str) -> list[int | None]:
-    """One for each of the first axes, None where it is not cut; a single number counts as a list of one."""
+    """Return one bound per leading axis, None if it is not cut; a single number counts as a list of one."""
     given = call.settings.get(key, ())
     held = given if isinstance(given, (tuple, list)) else (given,)
     bounds = [each for each in held if each is None or isinstance(each, int)]

@@ -1,1 +1,1 @@
-"""Changes of a graph that leave what it computes as it is."""
+"""Passes that change a graph without changing what it computes."""

@@ -1,10 +1,10 @@
 """Mixed precision: which operators compute in 16 bits, and the conversions around them.
 
-    Convolution, FullyConnected   take and give 16 bits, with their parameters converted in every pass
-    Activation, Pooling, ...      compute in whatever their input comes in
+    Convolution, FullyConnected   take and return 16 bits, with their parameters converted in every pass
+    Activation, Pooling, ...      compute in the dtype of their input
     everything else               stays in float32: normalization, the outputs, operators that are not named here
 
-Conversions are ``amp_cast``. No two stand in a row, and what several operators need is converted once.
+Conversions are ``amp_cast``. They never follow one another, and a value that several operators need is converted once.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from zoo.graph.ir import Graph, Node, Output
 
 LAYERS = {"Convolution", "FullyConnected"}  # faster in 16 bits whatever surrounds them
 _FOLLOW_INPUT = {"Activation", "Flatten", "Pooling", "zoo_chain", "zoo_dropout", "zoo_network"}
-_FOLLOW_INPUT_IN = {"float16": _FOLLOW_INPUT | {"Dropout"}}  # MXNet's own Dropout has no bfloat16
+_FOLLOW_INPUT_IN = {"float16": _FOLLOW_INPUT | {"Dropout"}}  # MXNet's own Dropout does not support bfloat16
 _FLOAT32 = "float32"
 
 
 def cast(graph: Graph, low: str) -> dict[str, str]:
-    """Put conversions where ``low``, "bfloat16" or "float16", begins and ends; returns the dtype of every node."""
+    """Insert conversions to and from ``low``, "bfloat16" or "float16"; returns the dtype of every node."""
     follow_input = _FOLLOW_INPUT_IN.get(low, _FOLLOW_INPUT)
     dtypes: dict[int, str] = {}
     casts: dict[tuple[int, int, str], Output] = {}
@@ -40,7 +40,7 @@ def cast(graph: Graph, low: str) -> dict[str, str]:
         elif node.operator in LAYERS:
             node.inputs = [to(each, low) for each in node.inputs]
             dtypes[id(node)] = low
-        elif node.operator == "zoo_convolution":  # takes its weights as they are
+        elif node.operator == "zoo_convolution":  # takes its weights in float32
             node.inputs[0] = to(node.inputs[0], low)
             dtypes[id(node)] = low
         elif node.operator in follow_input:

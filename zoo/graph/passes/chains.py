@@ -1,9 +1,9 @@
-"""BatchNorm and what surrounds it, in one pass over memory.
+"""BatchNorm and the operators around it, in one pass over memory.
 
     [Activation] -> [Dropout] -> BatchNorm -> [ReLU] -> [max pooling 2 x 2]   becomes   zoo_chain
 
-of images, forward and backward. Activation is tanh or ReLU. The algebra is unchanged: the operators are computed one
-after the other for every element while it is in a register. Candidates are the BatchNorms.
+for images, forward and backward. Activation is tanh or ReLU. The algebra is unchanged: the operators are applied one
+after the other to every element while it is in a register. Candidates are the BatchNorms.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from zoo.graph.passes.matching import SHARED, Matcher, activation, is_halving, i
 
 
 def fuse(graph: Graph, ranks: dict[str, int]) -> list[Decision]:
-    """Replace all chains of ``graph``; ``ranks`` are the numbers of dimensions by node."""
+    """Replace all chains of ``graph``; ``ranks`` holds the number of dimensions by node."""
     return [_fuse(graph, norm, ranks) for norm in nodes_of(graph, "BatchNorm")]
 
 

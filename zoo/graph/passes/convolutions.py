@@ -4,8 +4,8 @@
     Convolution -> [Activation] -> [BatchNorm] -> [ReLU] -> [pooling 2 x 2]  becomes   zoo_convolution   (inference)
     zoo_convolution -> zoo_convolution -> ...                                becomes   zoo_network       (inference)
 
-FullyConnected is a convolution of images of one pixel. At inference, BatchNorm is a multiplication and an addition
-for each channel, done with the sums that are in registers. Candidates are all convolutions and fully connected layers.
+FullyConnected is a convolution of images of one pixel. At inference, BatchNorm is a multiplication and an addition per
+channel, applied to the sums while they are in registers. Candidates are all convolutions and fully connected layers.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from zoo.graph.passes.matching import SHARED, Matcher, activation, has_parameter
 
 
 def lower(graph: Graph, ranks: dict[str, int], for_inference: bool = False) -> list[Decision]:
-    """Let the kernel do all layers that it can do; ``ranks`` are the numbers of dimensions by node."""
+    """Replace all layers that the kernel can compute; ``ranks`` holds the number of dimensions by node."""
     dense = [_lower_dense(graph, node, ranks, for_inference) for node in nodes_of(graph, "FullyConnected")]
     return [*dense, *(_lower_convolution(graph, node, ranks, for_inference) for node in nodes_of(graph, "Convolution"))]
 
 
 def join(graph: Graph) -> list[Decision]:
-    """Runs of ``zoo_convolution``, with what inference does along with them, become one ``zoo_network`` each."""
+    """Join each run of ``zoo_convolution``, with what was fused into them for inference, into one ``zoo_network``."""
     decisions = []
     for last in nodes_of(graph, "zoo_convolution"):
         matcher = Matcher(graph)
@@ -51,7 +51,7 @@ def _lower_dense(graph: Graph, dense: Node, ranks: dict[str, int], for_inference
     if matcher.adds_gradients(dense.inputs[0]):
         return Decision(dense.name, (dense.name,), SHARED)
     flattened: list[str] = []
-    while dense.inputs[0][0].operator == "Flatten":  # the operator does that itself
+    while dense.inputs[0][0].operator == "Flatten":  # the kernel flattens its input itself
         flatten = dense.inputs[0][0]
         if not matcher.is_shared(flatten):
             flattened.insert(0, flatten.name)
@@ -87,7 +87,7 @@ def _obstacle(conv: Node, ranks: dict[str, int]) -> str:
 
 
 def _lower(graph: Graph, layer: Node, attributes: dict[str, str], for_inference: bool) -> Decision:
-    """Replace ``layer`` and what can be done along with it."""
+    """Replace ``layer`` and the operators after it that can be fused with it."""
     matcher = Matcher(graph)
     inputs, layers = list(layer.inputs), [layer]
     attributes["no_bias"] = str(layer.is_set("no_bias"))

@@ -1,4 +1,4 @@
-"""What a pass decided."""
+"""The decisions of passes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Decision:
-    """A pass replaced layers by one operator, or left a candidate as it was."""
+    """Layers that a pass replaced by one operator, or a candidate that it left unchanged."""
 
     node: str  # the name of the operator that replaced them, or of the candidate
-    layers: tuple[str, ...]  # by name, in the order in which they were computed
-    reason: str = ""  # why the candidate was left as it was; empty where it was replaced
+    layers: tuple[str, ...]  # by name, in execution order
+    reason: str = ""  # why the candidate was left unchanged; empty if it was replaced
 
     @property
     def is_done(self) -> bool:

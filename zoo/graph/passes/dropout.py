@@ -1,9 +1,9 @@
-"""Dropout: gone at inference, and in training by this project's kernel.
+"""Dropout: removed at inference, and computed by this project's kernel in training.
 
     Dropout   becomes   nothing   (inference)   or   zoo_dropout   (training)
 
-The kernel draws its masks from Philox4x32-10, a function of seed and position alone: the same for any number of
-threads, and not stored for the backward pass. Candidates are the Dropouts.
+The kernel draws its masks from Philox4x32-10, a function of seed and position alone, so masks are the same for any
+number of threads and are not stored for the backward pass. Candidates are the Dropouts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _NOT_PLAIN = "it drops at inference, too, or whole axes at once"
 
 
 def remove(graph: Graph) -> list[Decision]:
-    """Take all Dropouts out that do nothing at inference."""
+    """Remove all Dropouts that do nothing at inference."""
     decisions = []
     for node in nodes_of(graph, "Dropout"):
         plain = is_plain_dropout(node)
@@ -27,7 +27,7 @@ def remove(graph: Graph) -> list[Decision]:
 
 
 def lower(graph: Graph) -> list[Decision]:
-    """Let the kernel do all Dropouts that it can do."""
+    """Replace all Dropouts that the kernel can compute."""
     return [_lower(graph, node) for node in nodes_of(graph, "Dropout")]
 
 

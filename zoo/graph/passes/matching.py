@@ -1,47 +1,47 @@
-"""What passes look for in a graph."""
+"""The patterns that passes look for in a graph."""
 
 from __future__ import annotations
 
 from zoo.graph.ir import Graph, Node, Output
 
-# MXNet adds up the gradients of several consumers in place, which operators of an extension cannot.
+# MXNet sums the gradients of several consumers in place, which an extension's operators cannot.
 SHARED = "its input has other consumers, too, and an extension's operator cannot add up their gradients"
 
 
 class Matcher:
-    """Walks along nodes whose only consumer is the next one; for one state of the graph."""
+    """Follows chains of nodes with a single consumer; valid until the graph changes."""
 
     def __init__(self, graph: Graph) -> None:
         self._consumers = graph.consumers()
         self._heads = {id(node) for node, _ in graph.heads}
 
     def is_shared(self, node: Node) -> bool:
-        """Whether several nodes, or a node and the caller, take what ``node`` puts out."""
+        """Whether several nodes, or a node and the caller, take the output of ``node``."""
         return len(self._consumers.get(id(node), [])) + (id(node) in self._heads) > 1
 
     def next(self, node: Node) -> Node | None:
-        """The one node that takes the output of ``node``, None if there are more or it is the end."""
+        """Return the only node that takes the output of ``node``; None if there are more or the graph ends."""
         following = self._consumers.get(id(node), [])
         return following[0] if len(following) == 1 and id(node) not in self._heads else None
 
     def adds_gradients(self, output: Output) -> bool:
-        """Whether several nodes put out gradients for ``output``."""
+        """Whether several nodes compute gradients of ``output``."""
         return self.is_shared(output[0]) and has_parameters(output)
 
 
 def nodes_of(graph: Graph, operator: str) -> list[Node]:
-    """All nodes of ``operator``, in a list that stays as it is while the graph changes."""
+    """Return all nodes of ``operator``, in a list that is unaffected by changes of the graph."""
     return [node for node in graph.nodes() if node.operator == operator]
 
 
 def activation(node: Node | None) -> str | None:
-    """The kind of an activation that this project's kernels compute, None for anything else."""
+    """Return the kind of an activation that this project's kernels compute, None for anything else."""
     kind = node.attributes.get("act_type") if node is not None and node.operator == "Activation" else None
     return kind if kind in ("tanh", "relu") else None
 
 
 def is_plain_dropout(node: Node) -> bool:
-    """Whether ``node`` is a Dropout of single elements that does nothing at inference."""
+    """Whether ``node`` is an elementwise Dropout that does nothing at inference."""
     always = node.attributes.get("mode", "training") != "training"
     return node.operator == "Dropout" and not always and node.attributes.get("axes", "()") == "()"
 
@@ -59,5 +59,5 @@ def is_halving(node: Node | None) -> bool:
 
 
 def has_parameters(output: Output) -> bool:
-    """Whether anything that is trained lies behind ``output``, so that a gradient must go through it."""
+    """Whether ``output`` depends on anything that is trained, so that it needs a gradient."""
     return any(node.is_variable and node.name != "data" for node in Graph([output]).nodes())

@@ -19,7 +19,7 @@ _PAPER = (
 
 
 def _stack(kernel_size: int, *channels: int) -> nn.HybridSequential:
-    """Convolutions, each with BatchNorm and ReLU, until little is left of the image; BatchNorm at the end."""
+    """Stack unpadded convolutions, each with BatchNorm and ReLU, and end in a dense layer with BatchNorm."""
     from zoo.models.architectures.layers import add_convolution, nn
 
     net = nn.HybridSequential(prefix="")

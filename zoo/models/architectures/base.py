@@ -1,4 +1,4 @@
-"""What the registry holds of a model, and how models enter it."""
+"""The registry of models: its entries, and the decorator that adds them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A way to build a network, and where it comes from."""
+    """How to build a network, and where it comes from."""
 
     name: str
     kind: str  # "symbol" (built with mx.sym) or "gluon"
     build: Callable[[], mx.gluon.HybridBlock]  # a new network, not yet initialized
-    initializer: mx.init.Initializer | str  # what mx.init.create takes
-    recipe: Recipe  # of the source, where it gives one
+    initializer: mx.init.Initializer | str  # argument of mx.init.create
+    recipe: Recipe  # from the source, if it gives one
     summary: str
     source: str
 
@@ -34,7 +34,7 @@ Builder = TypeVar("Builder", bound="Callable[[], mx.gluon.HybridBlock]")
 def register(
     name: str, *, kind: str, initializer: mx.init.Initializer | str, recipe: Recipe, summary: str, source: str
 ) -> Callable[[Builder], Builder]:
-    """Decorate a function that builds a network: registers it as the model ``name`` with these facts."""
+    """Decorate a function that builds a network, to register it as the model ``name`` with these facts."""
 
     def decorate(build: Builder) -> Builder:
         MODELS.add(name, Architecture(name, kind, build, initializer, recipe, summary, source))
@@ -44,5 +44,5 @@ def register(
 
 
 def xavier(**settings: str | float) -> str:
-    """``mx.init.Xavier(**settings)`` as text for ``mx.init.create``, so that a model is registered without MXNet."""
+    """Return ``mx.init.Xavier(**settings)`` as text for ``mx.init.create``, so that registering needs no MXNet."""
     return json.dumps(["xavier", settings])

@@ -61,7 +61,7 @@ def cnn7() -> nn.HybridSequential:
     source=f"variant of the {_REPORT}",
 )
 def cnn7_logits() -> nn.HybridSequential:
-    """Logits without bounds, so that the loss can fall to 0."""
+    """Unbounded logits, so that the loss can fall to 0."""
     return _cnn7("tanh", None)
 
 
@@ -74,5 +74,5 @@ def cnn7_logits() -> nn.HybridSequential:
     source=f"variant of the {_REPORT}",
 )
 def cnn7_relu() -> nn.HybridSequential:
-    """ReLU in place of every tanh but the last, which is left out."""
+    """ReLU in place of every tanh except the last, which is removed."""
     return _cnn7("relu", None)

@@ -1,4 +1,4 @@
-"""Several networks as one, which averages their logits."""
+"""An ensemble: one network that averages the logits of several."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEMBERS = ("vgg6",) * 5
     source="this project; its pretrained members were trained one by one",
 )
 def ensemble() -> Mean:
-    """The members side by side, each with parameters of its own."""
+    """The members side by side, each with its own parameters."""
     from zoo.models.architectures.layers import Mean
 
     return Mean(MEMBERS, prefix="")

@@ -1,4 +1,4 @@
-"""What architectures are made of; whoever builds one imports this then, and MXNet with it."""
+"""Building blocks of the architectures; imported only when a network is built, because this loads MXNet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ else:
 def add_convolution(
     net: nn.HybridSequential, number: int, channels: int, kernel_size: int = 3, padding: int = 0
 ) -> None:
-    """Convolution without bias, BatchNorm and ReLU, named ``conv1``, ``bn1``, ``relu1`` and so on."""
+    """Append a convolution without bias, BatchNorm and ReLU, named ``conv1``, ``bn1``, ``relu1`` and so on."""
     net.add(
         nn.Conv2D(channels, kernel_size, padding=padding, use_bias=False, prefix=f"conv{number}_"),
         nn.BatchNorm(prefix=f"bn{number}_"),
@@ -27,7 +27,7 @@ def add_convolution(
 
 
 class Mean(mx.gluon.HybridBlock):
-    """The mean of what the ``members`` put out for the same input: parameters of the first begin with ``member1_``."""
+    """The mean of the members' outputs for the same input; parameter names of the first begin with ``member1_``."""
 
     def __init__(self, members: Sequence[str], **facts: object) -> None:
         super().__init__(**facts)
@@ -43,5 +43,5 @@ class Mean(mx.gluon.HybridBlock):
         F: ModuleType,  # noqa: N803  Gluon's name
         x: mx.nd.NDArray | mx.sym.Symbol,
     ) -> mx.nd.NDArray | mx.sym.Symbol:
-        """The mean, of an array or of a symbol; ``F`` is the module of its operators."""
+        """Return the mean for an array or a symbol; ``F`` is the matching operator module."""
         return sum(member(x) for member in self._members) / len(self._members)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     source="LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document Recognition, 1998",
 )
 def lenet5() -> nn.HybridSequential:
-    """C1 to F6 of figure 2; full connections in C3 and a dense output in place of the radial basis functions."""
+    """Layers C1 to F6 of figure 2, with full connections in C3 and a dense output instead of radial basis functions."""
     from zoo.models.architectures.layers import nn
 
     net = nn.HybridSequential(prefix="")

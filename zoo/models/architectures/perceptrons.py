@@ -1,4 +1,4 @@
-"""Multilayer perceptrons, built with ``mx.sym`` as their sources build them."""
+"""Multilayer perceptrons, built with ``mx.sym`` as in their sources."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def _perceptron(*hidden: int) -> mx.gluon.SymbolBlock:
     """Fully connected layers ``fc1``, ``fc2``, … with ReLU between them and 10 logits at the end.
 
-    The sources end in ``SoftmaxOutput``. The block stops before it: with ``data`` as the only input,
-    Gluon would take ``softmax_label`` for a parameter and train on labels nobody gave.
+    The sources end in ``SoftmaxOutput``. The block stops before it: with ``data`` as the only input, Gluon would
+    treat ``softmax_label`` as a parameter and train on labels that nobody supplied.
     """
     from zoo.runtime import mx
 
@@ -28,7 +28,7 @@ def _perceptron(*hidden: int) -> mx.gluon.SymbolBlock:
     block = mx.gluon.SymbolBlock(logits, data)
     for name, parameter in block.collect_params().items():
         if name.endswith("_bias"):
-            parameter.init = "zeros"  # Xavier, applied to all parameters of a SymbolBlock, refuses vectors
+            parameter.init = "zeros"  # a SymbolBlock applies Xavier to all parameters, and Xavier refuses vectors
     return block
 
 

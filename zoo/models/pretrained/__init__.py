@@ -1,1 +1,1 @@
-"""Trained weights, which come with the package, and what is known of each: how it was trained, how good it is."""
+"""The trained weights that come with the package, and how each was trained and how well it performs."""

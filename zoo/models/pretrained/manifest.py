@@ -21,28 +21,28 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The facts of a file of weights; errors are those of 10,000 images, in float32 on the CPU."""
+    """The facts about a file of weights; errors are counted over 10,000 images, in float32 on the CPU."""
 
     sha256: str
     bytes: int
-    recipe: str | None  # its name; None where settings other than seed and dtype were given
+    recipe: str | None  # its name; None if settings other than seed and dtype were given
     settings: Recipe
-    command: str  # that trained it
-    date: str  # of the training's start, UTC
+    command: str  # the training command
+    date: str  # start of training, UTC
     machine: str
     software: str
-    revision: str | None  # of the source tree, with "+" where it had uncommitted changes
+    revision: str | None  # of the source tree, with "+" if it had uncommitted changes
     training_images: int
-    validation_images: int  # held out; 0 where all were trained on
+    validation_images: int  # held out; 0 if none were
     seconds: float  # of training, without validation
     validation_accuracy: float | None
     errors: int  # on the test images
-    seeds: dict[str, int]  # test errors by seed, of all that were trained, this one among them
-    corruptions: dict[str, int]  # errors by corruption of the test images
+    seeds: dict[str, int]  # test errors by seed, for every seed trained, including this one
+    corruptions: dict[str, int]  # test errors by corruption
     licence: str = "Apache-2.0"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse impossible values with :class:`ZooError`."""
         if not _SHA256.fullmatch(self.sha256):
             raise ZooError(f"sha256 should be 64 hexadecimal digits, not {self.sha256!r}")
         if self.bytes < 1:
@@ -55,44 +55,44 @@ class Pretrained:
 
     @property
     def accuracy(self) -> float:
-        """On the test images."""
+        """Test accuracy, from 0 to 1."""
         return accuracy(self.errors)
 
     @property
     def accuracies(self) -> dict[str, float]:
-        """On the test images, by corruption; those as they are, are called "clean"."""
+        """Test accuracies from 0 to 1 by corruption; "clean" are the unchanged images."""
         return {name: accuracy(errors) for name, errors in {"clean": self.errors, **self.corruptions}.items()}
 
     @property
     def mean(self) -> float:
-        """Test accuracy, mean over the seeds."""
+        """Mean test accuracy over the seeds."""
         return statistics.fmean(map(accuracy, self.seeds.values()))
 
     @property
     def deviation(self) -> float | None:
-        """Its standard deviation over the seeds, None where there is one seed."""
+        """Standard deviation of the test accuracy over the seeds; None if there is only one."""
         return statistics.stdev(map(accuracy, self.seeds.values())) if len(self.seeds) > 1 else None
 
     @property
     def over_seeds(self) -> str:
-        """Both as text."""
+        """Mean and standard deviation as text."""
         if self.deviation is None:
             return f"{self.mean:.2%} of 1 seed"
         return f"{self.mean:.2%} ± {self.deviation:.2%} over {len(self.seeds)} seeds"
 
 
 def accuracy(errors: int) -> float:
-    """The share of the 10,000 test images that is right, from 0 to 1."""
+    """Return the share of the 10,000 test images that is classified correctly, from 0 to 1."""
     return 1 - errors / TEST_IMAGES
 
 
 def entries() -> Mapping[str, Pretrained]:
-    """Those that come with the package, by model; :class:`ZooError` if the manifest is damaged."""
+    """Return the package's own entries by model; raises :class:`ZooError` if the manifest is damaged."""
     return _read_once(FOLDER)
 
 
 def read(folder: Path) -> Mapping[str, Pretrained]:
-    """Those in ``folder``; :class:`ZooError` if its manifest is damaged."""
+    """Read the entries in ``folder`` by model; raises :class:`ZooError` if the manifest is missing or damaged."""
     path = folder / "manifest.json"
     try:
         raw = schema.parse(path.read_bytes(), str(path))
@@ -107,13 +107,13 @@ _read_once = cache(read)
 
 
 def encode(content: Mapping[str, Pretrained]) -> bytes:
-    """``content`` as ``manifest.json`` holds it, sorted by name."""
+    """Encode ``content`` as ``manifest.json``, sorted by name."""
     raw = {name: asdict(each) for name, each in sorted(content.items())}
     return (json.dumps(raw, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def entry(name: str) -> Pretrained:
-    """The entry of the model ``name``; :class:`UnknownName` says which models have one."""
+    """Return the entry of the model ``name``; :class:`UnknownName` lists the models that have one."""
     known = entries()
     if name not in known:
         raise UnknownName(
@@ -123,5 +123,5 @@ def entry(name: str) -> Pretrained:
 
 
 def params(folder: Path, name: str) -> Path:
-    """The file of weights of the model ``name``."""
+    """Return the path of the weights of the model ``name``."""
     return folder / "weights" / f"{name}.params"
