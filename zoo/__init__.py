@@ -33,6 +33,8 @@ if TYPE_CHECKING:  # the names of _HOMES, for editors and type checkers
     from zoo.errors import UnknownName as UnknownName
     from zoo.errors import WeightsError as WeightsError
     from zoo.errors import ZooError as ZooError
+    from zoo.graph.compiled import Compiled as Compiled
+    from zoo.graph.compiled import compile as compile
     from zoo.models.cards import Card as Card
     from zoo.models.lookup import get_card as get_card
     from zoo.models.lookup import get_model as get_model
@@ -59,6 +61,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Card": "zoo.models.cards",
+    "Compiled": "zoo.graph.compiled",
+    "compile": "zoo.graph.compiled",
     "get_card": "zoo.models.lookup",
     "get_model": "zoo.models.lookup",
     "get_symbol": "zoo.models.lookup",

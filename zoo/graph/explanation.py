@@ -74,7 +74,7 @@ def _remarks(execution: Execution, phase: str) -> Iterator[str]:
         yield "on GPUs, MXNet's own operators (cuDNN's) compute everything"
     elif not execution.kernels:
         yield f"no kernels of this project: {kernels.available().reason}"
-    elif execution.dtype != BFLOAT16:
+    elif execution.dtype != BFLOAT16 and phase == "train":
         yield f"{_LAYERS}: this project's kernels compute them in bfloat16 on AMX"
-    elif not execution.amx:
+    elif execution.dtype == BFLOAT16 and not execution.amx:
         yield f"{_LAYERS}: this project's kernels need AMX ({STATUS.amx_reason})"

@@ -1,7 +1,7 @@
-"""From a network as its author wrote it to the graph that computes the same faster.
+"""Lower a network as its author wrote it to a graph that computes the same faster.
 
-The graphs share the network's parameters, which stay in float32, so that training one trains the other. What is
-saved or exported is always the network itself: with its plain Dropout, and nothing of what is done here.
+The graphs share the network's parameters, which stay in float32, so that training one trains the other. Saving and
+exporting always use the network itself, with its plain Dropout and none of the changes made here.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from zoo.errors import ZooError
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.execution import BFLOAT16, FLOAT32, INT8, Execution
 from zoo.graph.ir import Graph, symbol_of
-from zoo.graph.passes import casting, chains, convolutions, dropout
+from zoo.graph.passes import casting, chains, convolutions, dropout, programs
 from zoo.graph.passes.decisions import Decision
-from zoo.graph.shapes import Shape, ranks
+from zoo.graph.shapes import Shape, infer, ranks
 from zoo.runtime import mx
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """A graph after its passes, and what they decided."""
+    """A graph after its passes, and their decisions."""
 
     symbol: mx.sym.Symbol
-    decisions: tuple[Decision, ...] = ()  # later ones about operators that earlier ones made
-    dtypes: dict[str, str] = field(default_factory=dict)  # by node, where it is not float32 for all
+    decisions: tuple[Decision, ...] = ()  # later ones may concern operators that earlier ones made
+    dtypes: dict[str, str] = field(default_factory=dict)  # by node; empty if all are float32
 
 
 def for_training(
     net: mx.gluon.HybridBlock, execution: Execution, input_shape: Shape = INPUT_SHAPE
 ) -> mx.gluon.HybridBlock:
-    """A block that trains the parameters of ``net``, or ``net`` itself where there is nothing to gain."""
+    """Return a block that trains the parameters of ``net``, or ``net`` itself if there is nothing to gain."""
     if not execution.kernels and execution.dtype == FLOAT32:
         return net
     return block(training(net, execution, input_shape).symbol, net)
@@ -40,9 +40,9 @@ def for_training(
 def for_inference(
     net: mx.gluon.HybridBlock, execution: Execution, input_shape: Shape = INPUT_SHAPE
 ) -> mx.gluon.HybridBlock:
-    """A block that predicts what ``net`` predicts now.
+    """Return a block that predicts what ``net`` predicts now.
 
-    oneDNN's operators keep the weights of their first call, so that the block is for the weights as they are.
+    oneDNN's operators keep the weights of their first call, so the block is valid for the current weights only.
     """
     if not execution.on_cpu and execution.dtype == FLOAT32:
         return net
@@ -50,7 +50,7 @@ def for_inference(
 
 
 def training(net: mx.gluon.HybridBlock, execution: Execution, input_shape: Shape = INPUT_SHAPE) -> Lowered:
-    """The graph that trains ``net``: with this project's kernels on CPUs, and with casts for 16 bits."""
+    """Return the graph that trains ``net``, with this project's kernels on CPUs and with casts for 16-bit dtypes."""
     if execution.dtype == INT8:
         raise ZooError("int8 is for inference only")
     graph = Graph.of(symbol_of(net))
@@ -65,12 +65,14 @@ def training(net: mx.gluon.HybridBlock, execution: Execution, input_shape: Shape
 
 
 def inference(net: mx.gluon.HybridBlock, execution: Execution, input_shape: Shape = INPUT_SHAPE) -> Lowered:
-    """The graph that predicts what ``net`` predicts: fused on CPUs, by oneDNN in float32 and by the kernels for AMX."""
+    """Return the graph for inference, fused on CPUs: by oneDNN in float32, and by the kernels for AMX in bfloat16."""
     graph = Graph.of(symbol_of(net))
     decisions = dropout.remove(graph)
     if execution.dtype == INT8:
         raise ZooError("int8 is quantized by MXNet: see zoo.graph.quantization")
     if execution.dtype == FLOAT32 and execution.on_cpu:
+        if execution.kernels:
+            decisions += programs.form(graph, infer(graph, {"data": (1, *input_shape)}))
         symbol = graph.symbol().optimize_for("MKLDNN")
         return Lowered(symbol, (*decisions, *_fused_by_onednn(symbol)))
     if execution.amx and execution.dtype == BFLOAT16:
@@ -80,9 +82,9 @@ def inference(net: mx.gluon.HybridBlock, execution: Execution, input_shape: Shap
 
 
 def block(symbol: mx.sym.Symbol, net: mx.gluon.HybridBlock | None = None) -> mx.gluon.SymbolBlock:
-    """``symbol`` as a block, over the parameters of ``net`` if there is one."""
+    """Return ``symbol`` as a block, with the parameters of ``net`` if given."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Gluon remarks on inputs without a declared type
+        warnings.simplefilter("ignore")  # Gluon warns of inputs without a declared type
         parameters = net.collect_params() if net is not None else None
         return mx.gluon.SymbolBlock(symbol, [mx.sym.var("data")], params=parameters)
 
@@ -93,7 +95,7 @@ def _cast(graph: Graph, execution: Execution, decisions: list[Decision]) -> Lowe
 
 
 def _fused_by_onednn(symbol: mx.sym.Symbol) -> list[Decision]:
-    """MXNet's own passes say nothing: what they fused stands inside the operators that they made."""
+    """Read what MXNet's own passes fused, which they do not report, from the operators that they made."""
     decisions = []
     for node in Graph.of(symbol).nodes():
         inside = [each for subgraph in node.subgraphs for each in subgraph["nodes"]]

@@ -12,6 +12,7 @@
 #endif
 #include "peak.h"
 #include "pixels.h"
+#include "program_operator.h"
 #include "step.h"
 
 namespace {
@@ -46,7 +47,7 @@ Operator describe() {
 
 Operator operators[] = {
     describe<ChainOperator>(),        describe<DropoutOperator>(), describe<PixelsOperator>(),
-    describe<CrossEntropyOperator>(), describe<SgdOperator>(),
+    describe<CrossEntropyOperator>(), describe<SgdOperator>(),     describe<ProgramOperator>(),
 #ifdef __AMX_BF16__
     describe<ConvolutionOperator>(),  describe<NetworkOperator>(),
 #endif

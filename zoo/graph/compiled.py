@@ -1,0 +1,113 @@
+"""A network compiled for inference: called directly, without MXNet's engine in between."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from zoo import kernels
+from zoo.errors import ZooError
+from zoo.graph import lowering
+from zoo.graph.cost import INPUT_SHAPE
+from zoo.graph.execution import FLOAT32, Execution
+from zoo.graph.ir import Graph, Node
+from zoo.graph.shapes import Shape
+from zoo.runtime import STATUS, mx
+
+
+class Compiled:
+    """The logits of a network with the weights that it had when it was compiled.
+
+    A call may come from any thread, several at once included.
+
+    Attributes:
+        input_shape: shape of one image, without the batch axis.
+        is_direct: whether calls pass MXNet by. They do if one program of this project's kernels computes the whole
+            network; otherwise MXNet's engine runs it, operator by operator.
+        why: what computes the network, or why MXNet has to.
+    """
+
+    def __init__(self, net: mx.gluon.HybridBlock, input_shape: Shape, threads: int) -> None:
+        execution = Execution.of(net, "cpu(0)", FLOAT32)
+        lowered = lowering.inference(net, execution, input_shape)
+        node, self.why = _whole(lowered)
+        self.input_shape = input_shape
+        self.is_direct = node is not None
+        self._run = _by_mxnet(lowered, net) if node is None else _directly(node, net, threads)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """The logits ``(n, ...)`` float32 of ``images``, ``(n, *input_shape)`` float32; n is any number from 1.
+
+        Raises :class:`ZooError` for images of another shape or dtype.
+        """
+        if images.dtype != np.float32 or images.shape[1:] != self.input_shape or not len(images):
+            wanted = ", ".join(("n", *map(str, self.input_shape)))
+            raise ZooError(f"the images must be ({wanted}) float32, not {images.shape} {images.dtype}")
+        return self._run(np.ascontiguousarray(images))
+
+
+def compile(net: mx.gluon.HybridBlock, input_shape: Shape = INPUT_SHAPE, threads: int | None = None) -> Compiled:
+    """Compile ``net``, which must be initialized, for inference in float32 on the CPU.
+
+    Args:
+        net: the network; later changes of its weights do not reach what is compiled.
+        input_shape: shape of one image, without the batch axis.
+        threads: at most so many compute a batch; None for as many as MXNet uses.
+
+    Raises:
+        ZooError: the network is not initialized, or does not fit ``input_shape``.
+    """
+    if threads is not None and threads < 1:
+        raise ZooError(f"the number of threads must be at least 1, not {threads}")
+    try:
+        net(mx.nd.zeros((1, *input_shape)))  # draws weights that wait for their shapes
+    except RuntimeError:
+        raise ZooError("the network is not initialized: call net.initialize() before compiling it") from None
+    return Compiled(net, tuple(input_shape), threads or STATUS.threads or 1)
+
+
+def _whole(lowered: lowering.Lowered) -> tuple[Node | None, str]:
+    """The one operator that computes the whole network, or None and the reason why there is none."""
+    operators = [node for node in Graph.of(lowered.symbol).nodes() if not node.is_variable]
+    if [node.operator for node in operators] == ["zoo_program"]:
+        return operators[0], "one program of kernels compiled for this processor"
+    if not kernels.available().usable:
+        return None, f"MXNet, since there are no kernels of this project: {kernels.available().reason}"
+    left = [f"{each.node}: {each.reason}" for each in lowered.decisions if not each.is_done]
+    return None, f"MXNet, since some layers are left to it ({'; '.join(left)})"
+
+
+def _directly(node: Node, net: mx.gluon.HybridBlock, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    library = kernels.available().library
+    assert library is not None
+    parameters = net.collect_params()
+    arrays = [np.ascontiguousarray(parameters[each.name].data().asnumpy()) for each, _ in node.inputs[1:]]
+    pointers = (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
+    library.zoo_program_new.restype = ctypes.c_void_p
+    program = ctypes.c_void_p(library.zoo_program_new(node.attributes["program"].encode(), pointers, len(arrays)))
+    shape = tuple(int(node.attributes[key]) for key in ("channels", "height", "width") if key in node.attributes)
+    compute = library.zoo_program_run
+    compute.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int)
+
+    def run(images: np.ndarray) -> np.ndarray:
+        logits = np.empty((len(images), *shape), np.float32)
+        compute(program, images.ctypes.data, len(images), logits.ctypes.data, threads)
+        return logits
+
+    weakref.finalize(run, partial(library.zoo_program_free, program))
+    return run
+
+
+def _by_mxnet(lowered: lowering.Lowered, net: mx.gluon.HybridBlock) -> Callable[[np.ndarray], np.ndarray]:
+    block = lowering.block(lowered.symbol, net)
+    block.hybridize(static_alloc=True)
+
+    def run(images: np.ndarray) -> np.ndarray:
+        logits: np.ndarray = block(mx.nd.array(images)).asnumpy()
+        return logits
+
+    return run

@@ -1,0 +1,236 @@
+// Convolutions and fully connected layers as products of matrices, without a matrix of patches: the sums of a tile of
+// pixels times channels stay in registers while the window that each pixel sees is read where it lies.
+//
+//     sum[pixel][channels] += window[pixel][i] * weight[i][channels]        for all i of the window
+//
+// A fully connected layer is a convolution whose kernel covers the image.
+
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "stages.h"
+
+namespace zoo::program {
+
+constexpr int kMostPixels = 6;   // of a tile: each takes a register for its address
+constexpr int kMostVectors = 4;  // of channels
+constexpr int most_pixels(int vectors) { return std::min(kAccumulators / vectors, kMostPixels); }
+
+struct Tile {
+  std::array<const float*, kMostPixels> from;  // the first value that each pixel sees
+  std::array<float*, kMostPixels> to;          // its first channel
+};
+
+// What a block of channels is computed from.
+struct Factors {
+  const std::vector<int32_t>& window;  // where the values that a pixel sees lie, from the first one on
+  const float* weight;
+  const float* start;  // of the sums
+  bool relu;
+};
+
+// Two sums can be added to in each cycle, and each of them in every fourth: small tiles keep several of each sum.
+constexpr int chains_of(int sums) { return sums >= 8 ? 1 : sums >= 4 ? 2 : 4; }
+
+template <int pixels, int vectors>
+void multiply(const Factors& factors, const Tile& tile) {
+  constexpr int chains = chains_of(pixels * vectors);
+  Vector sums[chains][pixels][vectors];
+  const float* from[pixels];
+#pragma GCC unroll 8
+  for (int p = 0; p < pixels; ++p) from[p] = tile.from[p];
+#pragma GCC unroll 4
+  for (int chain = 0; chain < chains; ++chain)
+#pragma GCC unroll 8
+    for (int p = 0; p < pixels; ++p)
+#pragma GCC unroll 8
+      for (int j = 0; j < vectors; ++j) sums[chain][p][j] = chain ? Vector{} : load(factors.start + j * kLanes);
+  const float* weight = factors.weight;
+  auto add = [&](int64_t offset, Vector(&sums)[pixels][vectors]) {
+    Vector w[vectors];
+#pragma GCC unroll 8
+    for (int j = 0; j < vectors; ++j) w[j] = load(weight + j * kLanes);
+    weight += vectors * kLanes;
+#pragma GCC unroll 8
+    for (int p = 0; p < pixels; ++p) {
+      const Vector value = broadcast(from[p][offset]);
+#pragma GCC unroll 8
+      for (int j = 0; j < vectors; ++j) sums[p][j] += value * w[j];
+    }
+  };
+  const int32_t *at = factors.window.data(), *const end = at + factors.window.size();
+  for (; end - at >= chains; at += chains)
+#pragma GCC unroll 4
+    for (int chain = 0; chain < chains; ++chain) add(at[chain], sums[chain]);
+  for (; at < end; ++at) add(*at, sums[0]);
+#pragma GCC unroll 8
+  for (int p = 0; p < pixels; ++p)
+#pragma GCC unroll 8
+    for (int j = 0; j < vectors; ++j) {
+      Vector sum = sums[0][p][j];
+#pragma GCC unroll 4
+      for (int chain = 1; chain < chains; ++chain) sum += sums[chain][p][j];
+      store(tile.to[p] + j * kLanes, factors.relu ? relu_of(sum) : sum);
+    }
+}
+
+using Multiply = void (*)(const Factors&, const Tile&);
+
+template <int vectors = kMostVectors, int pixels = most_pixels(vectors)>
+Multiply multiply_for(int wanted_pixels, int wanted_vectors) {
+  if constexpr (vectors > 1)
+    if (wanted_vectors < vectors) return multiply_for<vectors - 1>(wanted_pixels, wanted_vectors);
+  if constexpr (pixels > 1)
+    if (wanted_pixels < pixels) return multiply_for<vectors, pixels - 1>(wanted_pixels, wanted_vectors);
+  return multiply<pixels, vectors>;
+}
+
+// Cycles for each value of the window: two products, and two loads, at a time.
+constexpr double cycles(int pixels, int vectors) { return std::max(pixels * vectors, pixels + vectors) / 2.0; }
+
+// Pixels in as few tiles as possible, which are as equal as possible.
+struct Tiling {
+  Tiling(int64_t pixels, int vectors) : pixels(pixels), tiles((pixels - 1) / most_pixels(vectors) + 1) {}
+  int64_t pixels, tiles;
+  int64_t first(int64_t tile) const { return pixels / tiles * tile + std::min(tile, pixels % tiles); }
+  int count(int64_t tile) const { return int(pixels / tiles + (tile < pixels % tiles)); }
+  double cycles(int vectors) const {
+    double sum = 0;
+    for (int64_t tile = 0; tile < tiles; ++tile) sum += program::cycles(count(tile), vectors);
+    return sum;
+  }
+};
+
+// Blocks of channels, in vectors: those that take the fewest cycles for so many pixels.
+inline std::vector<int> blocks_for(int64_t channels, int64_t pixels) {
+  const int64_t vectors = round_up(channels, kLanes) / kLanes;
+  std::vector<double> best(vectors + 1, 0.0);
+  std::vector<int> last(vectors + 1, 0);
+  for (int64_t total = 1; total <= vectors; ++total)
+    for (int block = 1; block <= std::min<int64_t>(kMostVectors, total); ++block) {
+      const double sum = best[total - block] + Tiling(pixels, block).cycles(block);
+      if (!last[total] || sum < best[total]) best[total] = sum, last[total] = block;
+    }
+  std::vector<int> blocks;
+  for (int64_t left = vectors; left > 0; left -= last[left]) blocks.push_back(last[left]);
+  return blocks;
+}
+
+struct Geometry {
+  int64_t kernel_height, kernel_width, stride_height, stride_width, pad_height, pad_width;
+};
+
+class Product : public Step {
+ public:
+  // `weight` as MXNet has it: (output, input, kernel height, kernel width).
+  Product(const Layout& in, const Layout& out, const Geometry& geometry, const float* weight, Stages stages)
+      : in_(in), out_(out), stages_(std::move(stages)) {
+    for (int64_t y = 0; y < geometry.kernel_height; ++y)
+      for (int64_t x = 0; x < geometry.kernel_width; ++x)
+        for (int64_t c = 0; c < in.channels; ++c) window_.push_back(int32_t(y * in.row() + x * in.pixel() + c));
+    for (int64_t y = 0; y < out.height; ++y)
+      for (int64_t x = 0; x < out.width; ++x) {
+        const int64_t top = y * geometry.stride_height - geometry.pad_height + in.border_height;
+        const int64_t left = x * geometry.stride_width - geometry.pad_width + in.border_width;
+        from_.push_back(int32_t(top * in.row() + left * in.pixel()));
+        to_.push_back(int32_t((y + out.border_height) * out.row() + (x + out.border_width) * out.pixel()));
+      }
+    int64_t channel = 0;
+    for (const int vectors : blocks_for(out.channels, std::max<int64_t>(12, area()))) {
+      blocks_.push_back({channel, vectors});
+      channel += vectors * kLanes;
+    }
+    pack(geometry.kernel_height * geometry.kernel_width, weight);
+  }
+
+  double cycles_per_image() const override {
+    double sum = 0;
+    for (const Block& block : blocks_) sum += Tiling(area(), block.vectors).cycles(block.vectors);
+    return sum * double(window_.size());
+  }
+
+  // Threads share blocks of channels, and the tiles of each.
+  void run(const std::vector<Images>& in, int64_t count, const Images& out, const Share& share) const override {
+    int64_t units = 0, first = 0;
+    for (const Block& block : blocks_) units += Tiling(count * area(), block.vectors).tiles;
+    const int64_t begin = share.first(units), end = share.last(units);
+    for (const Block& block : blocks_) {
+      const Tiling tiling(count * area(), block.vectors);
+      const int64_t from = std::max(begin - first, int64_t{0}), to = std::min(end - first, tiling.tiles);
+      Cursor cursor(*this, in[0], out, tiling.first(from));
+      for (int64_t tile = from; tile < to; ++tile) compute(block, cursor, tiling.count(tile));
+      first += tiling.tiles;
+    }
+  }
+
+ private:
+  struct Block {
+    int64_t channel;
+    int vectors;
+  };
+
+  // Walks over the pixels of all images.
+  class Cursor {
+   public:
+    Cursor(const Product& product, const Images& in, const Images& out, int64_t pixel)
+        : product_(product), pixel_(pixel % product.area()) {
+      in_ = in.values + pixel / product.area() * product.in_.image();
+      out_ = out.values + pixel / product.area() * product.out_.image();
+    }
+    void next(int64_t channel, const float** from, float** to) {
+      *from = in_ + product_.from_[pixel_];
+      *to = out_ + product_.to_[pixel_] + channel;
+      if (++pixel_ == product_.area()) {
+        pixel_ = 0;
+        in_ += product_.in_.image();
+        out_ += product_.out_.image();
+      }
+    }
+
+   private:
+    const Product& product_;
+    int64_t pixel_;
+    const float* in_;
+    float* out_;
+  };
+
+  int64_t area() const { return int64_t(to_.size()); }
+
+  void compute(const Block& block, Cursor& cursor, int count) const {
+    Tile tile;
+    for (int p = 0; p < count; ++p) cursor.next(block.channel, &tile.from[p], &tile.to[p]);
+    const Factors factors{window_, weight_.data() + block.channel * int64_t(window_.size()),
+                          &stages_.first().shift[block.channel],
+                          stages_.is_simple() && stages_.first().activation == Activation::relu};
+    multiply_for(count, block.vectors)(factors, tile);
+    if (stages_.is_simple()) return;
+    Vector values[kAccumulators];
+    for (int p = 0; p < count; ++p)
+      for (int j = 0; j < block.vectors; ++j) values[p * block.vectors + j] = load(tile.to[p] + j * kLanes);
+    stages_.finish(values, count, block.vectors, block.channel);
+    for (int p = 0; p < count; ++p)
+      for (int j = 0; j < block.vectors; ++j) store(tile.to[p] + j * kLanes, values[p * block.vectors + j]);
+  }
+
+  void pack(int64_t area, const float* weight) {
+    for (const Block& block : blocks_)
+      for (int64_t tap = 0; tap < area; ++tap)
+        for (int64_t c = 0; c < in_.channels; ++c)
+          for (int64_t o = block.channel; o < block.channel + block.vectors * kLanes; ++o)
+            weight_.push_back(o < out_.channels ? weight[(o * in_.channels + c) * area + tap] * stages_.first().scale[o]
+                                                : 0.0f);
+  }
+
+  Layout in_, out_;
+  Stages stages_;
+  std::vector<int32_t> window_;
+  std::vector<int32_t> from_, to_;  // of the pixels of an image
+  std::vector<Block> blocks_;
+  std::vector<float> weight_;
+};
+
+}  // namespace zoo::program

@@ -1,0 +1,237 @@
+// A network for inference as one program: its steps are made once for its weights, and then run on buffers that are
+// kept. A group of images passes the first steps while it is in the second-level cache, on one thread, and groups join
+// towards the end, where weights are many and pixels few. Where there are fewer images than threads, the threads share
+// every step.
+//
+// A program is written in words, by zoo/graph/program.py. Values are numbered: 0 is the input, i what the i-th step
+// puts out.
+//
+//     program   value ... ; step ...
+//     value     channels, height, width, whether it is thin, border height, border width     (see images.h)
+//     step      convolution VALUE WEIGHT GEOMETRY stage ... ;
+//               max VALUE GEOMETRY stage ... ;                    and mean likewise
+//               sum VALUE VALUE stage ... ;
+//               pass VALUE stage ... ;
+//     stage     bias B | norm GAMMA BETA MEAN VARIANCE EPSILON | times X | plus X | tanh | relu
+//     GEOMETRY  kernel height, kernel width, stride height, stride width, pad height, pad width
+//
+// WEIGHT, B, GAMMA ... are numbers of parameters; GAMMA is -1 where it is 1 for all channels.
+
+#pragma once
+
+#include <omp.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "groups.h"
+#include "pools.h"
+
+namespace zoo::program {
+
+class Program {
+ public:
+  Program(const std::string& text, const std::vector<const float*>& parameters) {
+    std::istringstream words(text);
+    read_values(words);
+    for (std::string kind; words >> kind;) read_step(kind, words, parameters);
+    choose_groups();
+    for (Value& value : values_) {
+      value.place = size_;
+      size_ += round_up(value.layout.image() * value.images, 16);
+    }
+  }
+
+  const Layout& input() const { return values_.front().layout; }
+  const Layout& output() const { return values_.back().layout; }
+
+  // `count` images as MXNet has them, on at most so many threads. May be called by several threads at once.
+  void run(const float* in, int64_t count, float* out, int most_threads) {
+    const double microseconds = cycles_ * double(count) / 3000;
+    const int threads = int(std::clamp(microseconds / kWorthAThread, 1.0, double(most_threads)));
+    if (count < threads) {
+      const Lease lease(*this);
+#pragma omp parallel num_threads(threads)
+      run(lease.memory(), {0, count}, in, out, {omp_get_thread_num(), omp_get_num_threads()});
+    } else if (threads == 1) {
+      const Lease lease(*this);
+      for (const Group& group : groups_of(count, values_.back().images)) run(lease.memory(), group, in, out, {});
+    } else {
+      const std::vector<Group> groups = groups_of(count, values_.back().images, threads);
+#pragma omp parallel num_threads(threads)
+      {
+        const Lease lease(*this);
+#pragma omp for schedule(dynamic)
+        for (size_t g = 0; g < groups.size(); ++g) run(lease.memory(), groups[g], in, out, {});
+      }
+    }
+  }
+
+ private:
+  static constexpr double kWorthAThread = 30;  // microseconds
+
+  struct alignas(64) Line {
+    float values[16];
+  };
+  struct Value {
+    Layout layout;
+    int64_t images = 1;  // that its buffer holds
+    int64_t place = 0;   // of the buffer
+  };
+  struct Numbered {
+    std::unique_ptr<Step> step;
+    std::vector<size_t> values;  // that it reads
+    int64_t images = 1;          // at once
+  };
+
+  // Buffers for a group of images. Their borders are zeros, and stay so.
+  class Lease {
+   public:
+    explicit Lease(Program& program) : program_(program) {
+      const std::lock_guard<std::mutex> lock(program_.mutex_);
+      if (program_.free_.empty()) {
+        memory_.resize(program_.size_ / 16);
+      } else {
+        memory_ = std::move(program_.free_.back());
+        program_.free_.pop_back();
+      }
+    }
+    ~Lease() {
+      const std::lock_guard<std::mutex> lock(program_.mutex_);
+      program_.free_.push_back(std::move(memory_));
+    }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    float* memory() const { return const_cast<float*>(memory_.data()->values); }
+
+   private:
+    Program& program_;
+    std::vector<Line> memory_;
+  };
+
+  void read_values(std::istringstream& words) {
+    for (std::string word; words >> word && word != ";";) {
+      Layout layout{std::stol(word), 0, 0};
+      words >> layout.height >> layout.width >> layout.is_thin >> layout.border_height >> layout.border_width;
+      values_.push_back({layout});
+    }
+  }
+
+  void read_step(const std::string& kind, std::istringstream& words, const std::vector<const float*>& parameters) {
+    const Layout& out = values_[steps_.size() + 1].layout;
+    std::vector<size_t> values(kind == "sum" ? 2 : 1);
+    for (size_t& value : values) words >> value;
+    size_t weight = 0;
+    Geometry geometry{};
+    if (kind == "convolution") words >> weight;
+    if (kind != "sum" && kind != "pass")
+      words >> geometry.kernel_height >> geometry.kernel_width >> geometry.stride_height >> geometry.stride_width >>
+          geometry.pad_height >> geometry.pad_width;
+    Stages stages = read_stages(out.channels, words, parameters);
+    std::unique_ptr<Step> step;
+    if (kind == "convolution")
+      step = std::make_unique<Product>(values_[values[0]].layout, out, geometry, parameters[weight], std::move(stages));
+    else if (kind == "max" || kind == "mean")
+      step = std::make_unique<Pooling>(out, geometry, kind == "max", std::move(stages));
+    else
+      step = std::make_unique<Elementwise>(out, std::move(stages));
+    cycles_ += step->cycles_per_image();
+    steps_.push_back({std::move(step), std::move(values)});
+  }
+
+  static Stages read_stages(int64_t channels, std::istringstream& words, const std::vector<const float*>& parameters) {
+    Stages stages(channels);
+    for (std::string word; words >> word && word != ";";) {
+      if (word == "tanh" || word == "relu") {
+        stages.activate(word == "tanh" ? Activation::tanh : Activation::relu);
+      } else if (word == "bias") {
+        size_t bias;
+        words >> bias;
+        for (int64_t c = 0; c < channels; ++c) stages.shift(c, parameters[bias][c]);
+      } else if (word == "norm") {
+        int64_t gamma;
+        size_t beta, mean, variance;
+        float epsilon;
+        words >> gamma >> beta >> mean >> variance >> epsilon;
+        for (int64_t c = 0; c < channels; ++c) {
+          stages.shift(c, -parameters[mean][c]);
+          stages.scale(c, (gamma < 0 ? 1.0f : parameters[gamma][c]) / std::sqrt(parameters[variance][c] + epsilon));
+          stages.shift(c, parameters[beta][c]);
+        }
+      } else {
+        float number;
+        words >> number;
+        for (int64_t c = 0; c < channels; ++c) word == "times" ? stages.scale(c, number) : stages.shift(c, number);
+      }
+    }
+    return stages;
+  }
+
+  // So many images at once that what a step reads and writes fills half of the second-level cache, no more than 32,
+  // and no more than the step after it takes.
+  void choose_groups() {
+    const long found = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    const int64_t half = (found > 0 ? found : 512 << 10) / 2;
+    int64_t images = 32;
+    for (size_t i = steps_.size(); i-- > 0;) {
+      int64_t bytes = 4 * values_[i + 1].layout.image();
+      for (const size_t value : steps_[i].values) bytes += 4 * values_[value].layout.image();
+      while (images > 1 && images * bytes > half) images /= 2;
+      steps_[i].images = images;
+      values_[i + 1].images = std::max(values_[i + 1].images, images);
+      for (const size_t value : steps_[i].values) values_[value].images = std::max(values_[value].images, images);
+    }
+  }
+
+  // The value for images from number `first` of the batch on.
+  Images value(float* memory, size_t index, int64_t first, const float* in) const {
+    const Value& value = values_[index];
+    if (index == 0 && value.layout.is_plain())
+      return {&value.layout, const_cast<float*>(in) + first * value.layout.image()};
+    return Images{&value.layout, memory + value.place}.from(first % value.images);
+  }
+
+  void run(float* memory, const Group& group, const float* in, float* out, const Share& share) const {
+    run_steps(steps_.size(), memory, group, in, share);
+    if (share.part == 0)
+      leave(value(memory, steps_.size(), group.first, in), group.images, out + group.first * output().size());
+  }
+
+  // The first `count` steps for a group; those before may work on fewer images at once.
+  void run_steps(size_t count, float* memory, const Group& group, const float* in, const Share& share) const {
+    if (count == 0) {
+      if (!input().is_plain() && share.part == 0)
+        enter(in + group.first * input().size(), group.images, value(memory, 0, group.first, in));
+      if (share.parts > 1) {
+#pragma omp barrier
+      }
+      return;
+    }
+    const Numbered& last = steps_[count - 1];
+    for (const Group& part : groups_of(group.images, last.images)) {
+      const Group images{group.first + part.first, part.images};
+      run_steps(count - 1, memory, images, in, share);
+      std::vector<Images> values;
+      for (const size_t each : last.values) values.push_back(value(memory, each, images.first, in));
+      last.step->run(values, images.images, value(memory, count, images.first, in), share);
+      if (share.parts > 1) {
+#pragma omp barrier
+      }
+    }
+  }
+
+  std::vector<Value> values_;
+  std::vector<Numbered> steps_;
+  double cycles_ = 0;  // of an image
+  int64_t size_ = 0;   // of the buffers
+  std::mutex mutex_;
+  std::vector<std::vector<Line>> free_;
+};
+
+}  // namespace zoo::program

@@ -1,0 +1,79 @@
+// What is done to the values between two products: a factor and a summand for each channel, then an activation.
+// Bias, BatchNorm with its running statistics, scalars, tanh and ReLU are stages, or parts of one.
+
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "images.h"
+
+namespace zoo::program {
+
+struct Stage {
+  std::vector<float> scale, shift;  // by channel, in whole vectors
+  Activation activation = Activation::none;
+};
+
+class Stages {
+ public:
+  explicit Stages(int64_t channels) : channels_(channels) { begin(); }
+
+  int64_t channels() const { return channels_; }
+  void scale(int64_t channel, float factor) {
+    open().scale[channel] *= factor;
+    open().shift[channel] *= factor;
+  }
+  void shift(int64_t channel, float summand) { open().shift[channel] += summand; }
+  void activate(Activation activation) {
+    open().activation = activation;
+    is_open_ = false;
+  }
+
+  // A product multiplies its weights by the first stage's factors, and its sums start with the first summands.
+  const Stage& first() const { return stages_.front(); }
+  // Whether no more than a ReLU is left to be done after that.
+  bool is_simple() const { return stages_.size() == 1 && first().activation != Activation::tanh; }
+
+  // All that is left to be done to the sums of a product: `rows` pixels of `vectors` vectors, from `channel` on.
+  void finish(Vector* values, int rows, int vectors, int64_t channel) const {
+    activate(first().activation, values, rows * vectors);
+    for (size_t i = 1; i < stages_.size(); ++i) apply(stages_[i], values, rows, vectors, channel);
+  }
+  // The same to values that come from elsewhere.
+  void all(Vector* values, int rows, int vectors, int64_t channel) const {
+    for (const Stage& stage : stages_) apply(stage, values, rows, vectors, channel);
+  }
+
+ private:
+  void begin() {
+    const int64_t size = round_up(channels_, kLanes);
+    stages_.push_back({std::vector<float>(size, 1.0f), std::vector<float>(size, 0.0f)});
+    is_open_ = true;
+  }
+  Stage& open() {
+    if (!is_open_) begin();
+    return stages_.back();
+  }
+
+  static void apply(const Stage& stage, Vector* values, int rows, int vectors, int64_t channel) {
+    for (int j = 0; j < vectors; ++j) {
+      const Vector scale = load(&stage.scale[channel + j * kLanes]), shift = load(&stage.shift[channel + j * kLanes]);
+      for (int r = 0; r < rows; ++r) values[r * vectors + j] = values[r * vectors + j] * scale + shift;
+    }
+    activate(stage.activation, values, rows * vectors);
+  }
+  static void activate(Activation activation, Vector* values, int count) {
+    if (activation == Activation::relu)
+      for (int i = 0; i < count; ++i) values[i] = relu_of(values[i]);
+    else if (activation == Activation::tanh)
+      for (int i = 0; i < count; ++i) values[i] = tanh_of(values[i]);
+  }
+
+  int64_t channels_;
+  std::vector<Stage> stages_;
+  bool is_open_ = false;
+};
+
+}  // namespace zoo::program
