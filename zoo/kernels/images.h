@@ -13,6 +13,11 @@ namespace zoo::program {
 
 inline int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
+// A line of the cache.
+struct alignas(64) Line {
+  float values[16];
+};
+
 struct Layout {
   int64_t channels, height, width;
   bool is_thin = false;                         // one channel, without others beside it

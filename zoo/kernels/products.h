@@ -18,6 +18,7 @@ namespace zoo::program {
 
 constexpr int kMostPixels = 6;   // of a tile: each takes a register for its address
 constexpr int kMostVectors = 4;  // of channels
+constexpr float kZeros[kMostVectors * kLanes] = {};
 constexpr int most_pixels(int vectors) { return std::min(kAccumulators / vectors, kMostPixels); }
 
 struct Tile {

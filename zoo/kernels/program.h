@@ -32,6 +32,7 @@
 
 #include "groups.h"
 #include "pools.h"
+#include "winograd.h"
 
 namespace zoo::program {
 
@@ -76,9 +77,6 @@ class Program {
  private:
   static constexpr double kWorthAThread = 30;  // microseconds
 
-  struct alignas(64) Line {
-    float values[16];
-  };
   struct Value {
     Layout layout;
     int64_t images = 1;  // that its buffer holds
@@ -136,7 +134,7 @@ class Program {
     Stages stages = read_stages(out.channels, words, parameters);
     std::unique_ptr<Step> step;
     if (kind == "convolution")
-      step = std::make_unique<Product>(values_[values[0]].layout, out, geometry, parameters[weight], std::move(stages));
+      step = convolution(values_[values[0]].layout, out, geometry, parameters[weight], stages);
     else if (kind == "max" || kind == "mean")
       step = std::make_unique<Pooling>(out, geometry, kind == "max", std::move(stages));
     else
