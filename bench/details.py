@@ -25,7 +25,7 @@ def _latencies(latencies: Sequence[Latency], style: str) -> Iterator[str]:
         yield lay_out([_latency_row(each) for each in measured], _LATENCIES, _LEFT, style)
     notes = [f"failed: latency of {each.cell}: {each.error}" for each in latencies if each.error is not None]
     if not all(each.kept_up for each in measured):
-        notes.append("! more requests than could be answered: the longer they come, the longer they wait")
+        notes.append("! more requests than could be answered, so the queue kept growing")
     if any(len(each.seconds) < _ENOUGH_FOR_P99 for each in measured):
         notes.append(f"~ from fewer than {_ENOUGH_FOR_P99} requests")
     if measured:

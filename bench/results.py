@@ -117,11 +117,11 @@ def load(path: Path, parse: Callable[[object], object] = parse) -> object:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except json.JSONDecodeError as error:
-        raise DataError(f"{path} is no result file, or not all of one: no JSON at line {error.lineno}") from error
+        raise DataError(f"{path} is not a result file, or is incomplete: bad JSON at line {error.lineno}") from error
     except (UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{path} is no result file: it holds no JSON") from error
+        raise DataError(f"{path} is not a result file: it is not valid JSON") from error
     except ZooError as error:
-        raise DataError(f"{path} is no result file that can be read: {error}") from error
+        raise DataError(f"{path} is not a valid result file: {error}") from error
 
 
 def add_to_history(folder: Path, run: Run, entry: Path | None = None) -> Path:
@@ -144,7 +144,7 @@ def add_to_history(folder: Path, run: Run, entry: Path | None = None) -> Path:
 def load_history(folder: Path) -> list[Run]:
     """Load all runs in ``folder``, oldest first; a file that cannot be read is left out, and a warning names it."""
     if not Path(folder).is_dir():
-        raise DataError(f"{folder} is no folder of results: python -m bench --history {folder} makes it")
+        raise DataError(f"{folder} is not a folder of results: python -m bench --history {folder} makes one")
     runs: list[Run] = []
     for path in sorted(Path(folder).glob("*.json")):
         try:
@@ -176,7 +176,7 @@ def _check(run: Run) -> None:
     for outcome in run.results:
         measurement = outcome.measurement
         if (measurement is None) == (outcome.error is None):
-            raise ZooError(f"{outcome.cell} should have a measurement or an error, and one of them only")
+            raise ZooError(f"{outcome.cell} should have either a measurement or an error")
         if outcome.cell.batch_size < 1:
             raise ZooError(f"{outcome.cell} should have a batch of at least 1")
         if measurement is None:
@@ -189,7 +189,7 @@ def _check(run: Run) -> None:
             *measurement.reference_seconds,
         )
         if min(times) <= 0 or min(each.images for each in measurement.rounds) < 1:
-            raise ZooError(f"{outcome.cell} has samples that are not above 0")
+            raise ZooError(f"{outcome.cell} has samples that are not positive")
 
 
 def _with_ceilings(raw: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from bench.results import Run
 from bench.sides import runner
 
 CEILINGS = ("auto", "measure", "cached", "skip")
-LEFT_OUT = "left out for want of time"
+LEFT_OUT = "left out for lack of time"
 _START = 3.5  # seconds that a cell takes besides measuring: imports, loading, compiling, the first batches
 _OF_CELL = 1.3  # times the seconds of a cell: rounds, single batches, the rest of the warm-up, an epoch
 _PROBE, _OF_PROBE = 1.0, 3.0  # seconds to measure a ceiling, and seconds that this takes in total
@@ -123,7 +123,7 @@ def _steps(plan: Plan) -> list[_Step]:
 
 
 def _ceiling(what: str) -> _Step:
-    return _Step("ceiling", f"the most that is possible, {what}", _OF_PROBE, partial(runner.probe, what, _PROBE))
+    return _Step("ceiling", f"ceiling of {what}", _OF_PROBE, partial(runner.probe, what, _PROBE))
 
 
 def _left(steps: list[_Step], pace: Pace, deadline: float | None) -> float:

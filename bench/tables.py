@@ -80,7 +80,7 @@ def remarks(
 
 def omitted(left_out: Sequence[str]) -> list[str]:
     """Return a line on what the time limit left out, if anything."""
-    return [f"left out for want of time: {'; '.join(left_out)}"] if left_out else []
+    return [f"left out for lack of time: {'; '.join(left_out)}"] if left_out else []
 
 
 def rounded(outcome: Outcome, ceilings: Sequence[Ceiling]) -> tuple[str, ...]:
@@ -136,7 +136,7 @@ def _notes(outcomes: Sequence[Outcome], ceilings: Sequence[Ceiling]) -> list[str
     if not all(result.steady for result in measured):
         notes.append("* still unsteady after its warm-up: other work on this machine, most likely")
     if not all(map(_is_narrow, measured)):
-        notes.append("! the time limit came before the interval was as narrow as wanted")
+        notes.append("! the time limit came before the interval reached the requested width")
     if any(len(result.batch_seconds) < _ENOUGH_FOR_P95 for result in measured):
         notes.append(f"~ from fewer than {_ENOUGH_FOR_P95} batches")
     if measured:

@@ -68,7 +68,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     known = sorted(each for each in factors if each is not None)
     if known:
         terminalreporter.write_line(
-            f"\nThe saved run's times are shown as they would be at the machine's speed of now, {known[0]:.2f} to "
+            f"\nThe saved run's times are shown as they would be at the machine's current speed, {known[0]:.2f} to "
             f"{known[-1]:.2f} times as long, by a reference workload that both runs timed before every round."
         )
     if len(known) < len(factors):

@@ -37,15 +37,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--epoch", type=int, default=0, help="number in the name of the .params file (default: 0)")
     onnx = parser.add_argument_group("ONNX")
-    onnx.add_argument("--softmax", action="store_true", help="put out probabilities")
-    onnx.add_argument("--uint8", action="store_true", help="take pixels from 0 to 255")
+    onnx.add_argument("--softmax", action="store_true", help="output probabilities")
+    onnx.add_argument("--uint8", action="store_true", help="accept uint8 pixels from 0 to 255")
     onnx.add_argument("--opset", type=int, default=DEFAULT_OPSET, help="13 to 21 (default: 17)")
     onnx.add_argument("--batch", type=int, metavar="N", help="fix the batch size (default: left open)")
     onnx.add_argument(
         "--input-shape", metavar="C,H,W", type=_shape, default=INPUT_SHAPE,
-        help="of one item, with --symbol (default: 1,28,28)",
+        help="shape of one input, with --symbol (default: 1,28,28)",
     )  # fmt: skip
-    onnx.add_argument("--seconds", type=float, default=60, help="of verification for each runtime (default: 60)")
+    onnx.add_argument(
+        "--seconds", type=float, default=60, help="verification time limit per runtime, in seconds (default: 60)"
+    )
     add_data(onnx)
 
 

@@ -152,7 +152,7 @@ def _attributes(node: dict[str, object], label: str) -> dict[str, str]:
     for key in _ATTRIBUTES:
         attributes = node.get(key, {})
         if not isinstance(attributes, dict) or not all(isinstance(value, str) for value in attributes.values()):
-            raise _Damage(f"the attributes of {label} are not texts by name")
+            raise _Damage(f"the attributes of {label} are not a mapping of strings")
         found.update(attributes)
     return {key: value for key, value in found.items() if not key.startswith("__") and not key.endswith(_ANNOTATIONS)}
 
@@ -194,7 +194,7 @@ def _only_input(
         rest = [name for name in missing if name != inference.INPUT]
         raise WeightsError(f"{origin} belongs to another network than {path}: it lacks {_some(rest)}")
     if missing and missing[0] != inference.INPUT and inference.INPUT in wanted:
-        raise WeightsError(f"{origin} holds values for data, and none for {missing[0]}")
+        raise WeightsError(f"{origin} has values for the input data but not for {missing[0]}")
     if not missing:
         raise WeightsError(f"{origin} holds values for every variable of {path}: none is left for the data")
     return missing[0]

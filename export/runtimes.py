@@ -90,7 +90,7 @@ def _opencv(path: Path, batch: int) -> Forward:
     for value in (*model.graph.input, *model.graph.output):  # OpenCV supports no open batch size
         value.type.tensor_type.shape.dim[0].dim_value = batch
     if any(map(_averages_padding, model.graph.node)):
-        raise ValueError("it leaves padding out of averages that count it (count_include_pad)")
+        raise ValueError("it ignores count_include_pad in average pooling")
     net = cv2.dnn.readNetFromONNX(np.frombuffer(model.SerializeToString(), np.uint8))
     names = [value.name for value in model.graph.output]
 

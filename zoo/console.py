@@ -27,8 +27,8 @@ def run_command(module: str, prog: str, description: str, argv: Sequence[str] | 
     """Import ``module`` and run it: ``add_arguments(parser)`` declares its options, ``run(arguments)`` does the work.
 
     ``arguments.command_line`` is the command line, to be recorded with its results, and ``arguments.started`` is
-    ``time.monotonic()`` before the import. Errors, including import errors, end in a sentence on stderr and a
-    non-zero exit code, as in :func:`guarded`.
+    ``time.monotonic()`` before the import. The errors that :func:`guarded` expects, during the import too, end in a
+    sentence on stderr and a non-zero exit code; any other exception keeps its traceback.
     """
     started = time.monotonic()
 

@@ -38,14 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("b", metavar="B", help="another: revisions are measured in turns, of files the cells in common are compared")
     add_cells(parser, "200")
     add("--seconds", type=float, default=30.0, metavar="S",
-        help="to measure a cell of revisions for, up to four times that on a busy machine (default: 30)")  # fmt: skip
+        help="seconds per cell when comparing revisions; up to four times that on a busy machine "
+             "(default: 30)")  # fmt: skip
     add("--pairs", type=int, default=rounds.PAIRS, metavar="N",
         help="pairs of processes among which those seconds are divided (default: %(default)s)")  # fmt: skip
     add("--threshold", type=percent, metavar="PERCENT",
         help="the smallest effect that counts (default: 3%% between revisions, 10%% between files)")  # fmt: skip
     add("--calibrate", type=int, default=1, metavar="N", help="compare the revisions N times, and count the verdicts")
     add("--plant", type=percent, nargs="+", default=[], metavar="PERCENT",
-        help="count the verdicts that B would have got had it been so much slower, too")  # fmt: skip
+        help="also count the verdicts that B would have got if it were slower by this much")  # fmt: skip
     add_data(parser)
 
 

@@ -32,12 +32,13 @@ from zoo.progress import progress_bar, say
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the rounds, the rows and models to compare, and where the raw rounds go."""
     add = parser.add_argument
-    add("--rounds", type=int, default=7, metavar="N", help="of all sides (default: 7)")
-    add("--seconds", type=float, default=0.6, metavar="S", help="of each side in a round (default: 0.6)")
-    add("--batches", type=int, metavar="N", help="of each side in a round, instead of --seconds")
+    add("--rounds", type=int, default=7, metavar="N", help="number of rounds (default: 7)")
+    add("--seconds", type=float, default=0.6, metavar="S", help="seconds per side and round (default: 0.6)")
+    add("--batches", type=int, metavar="N", help="batches per side and round, instead of --seconds")
     add("--only", nargs="+", metavar="PATTERN",
         help="rows in which one of these words or shell patterns occurs, and the sides that they compare")  # fmt: skip
-    add("--models", nargs="+", metavar="MODEL", help="these, names or patterns, instead of what has a target")
+    add("--models", nargs="+", metavar="MODEL",
+        help="models to compare, as names or patterns (default: those with a target)")  # fmt: skip
     add("--compile", action="store_true", help="also PyTorch's compiled models, which take a minute each to prepare")
     add("--json", type=path, metavar="FILE", help="also write the raw rounds and the environment to FILE")
     add_data(parser)

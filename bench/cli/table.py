@@ -77,21 +77,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the long sweep: batches of 1, 32 and 200 in both phases, five seconds for each cell")  # fmt: skip
     add("--time-limit", type=_time, metavar="TIME",
         help="end the run within these seconds (90, 90s) or minutes (2m): what does not fit is left out and named, and "
-             "is no failure as long as any cell was measured")  # fmt: skip
+             "is not a failure as long as any cell was measured")  # fmt: skip
     add_cells(parser, "200, and 1 for inference")
     add("--seconds", type=float, metavar="S",
-        help="time to measure each cell for, besides starting and warming up (default: "
+        help="seconds per cell, not counting start and warm-up (default: "
              f"{DEFAULT.seconds:g}; with --quick {QUICK.seconds:g}, with --full {FULL.seconds:g})")  # fmt: skip
     add("--repeat-until", type=_share, metavar="SHARE",
         help="go on until the 95%% interval of the median is no wider than this share of it, such as 2%%")  # fmt: skip
     add("--repeat-limit", type=float, default=60.0, metavar="S",
-        help="but with --repeat-until for no longer than this in each cell (default: 60)")  # fmt: skip
+        help="with --repeat-until, at most this many seconds per cell (default: 60)")  # fmt: skip
     add("--ceilings", choices=CEILINGS,
         help="the most that this machine can do, for the column 'of peak', is measured at the end and cached: measure "
              "only what is not cached yet (auto, the default), everything (measure) or nothing (cached, the default of "
              "--quick), or do without (skip)")  # fmt: skip
     add("--latency", action="store_true", help="also latencies of single images under a steady rate of requests")
-    add("--rate", type=float, metavar="R", help="of --latency, requests a second (default: half of what is possible)")
+    add("--rate", type=float, metavar="R", help="requests per second for --latency (default: half of what is possible)")
     add("--profile", type=path, nargs="?", const=Path("profiles"), metavar="DIR",
         help="also the operators of each cell, and a Chrome trace of them in DIR (default: profiles)")  # fmt: skip
     add("--format", choices=tables.FORMATS, default="simple", metavar="FORMAT",
@@ -246,7 +246,7 @@ def _obstacle(cell: Cell) -> str | None:
 def _latency_cells(cells: list[Cell], arguments: argparse.Namespace) -> list[Cell]:
     """Return a single-image inference cell for every combination of model, context and dtype among ``cells``."""
     if arguments.rate is not None and not arguments.latency:
-        raise ZooError("--rate is the rate of requests of --latency, which was not asked for")
+        raise ZooError("--rate needs --latency")
     if arguments.rate is not None and not 0 < arguments.rate <= _HIGHEST_RATE:
         raise ZooError(
             f"--rate must be above 0 and at most {_HIGHEST_RATE:,} requests a second, not {arguments.rate:g}"

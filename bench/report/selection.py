@@ -86,7 +86,10 @@ def kinds(runs: Iterable[Run]) -> Kinds:
 
 
 def relative_lines(cells: Iterable[Cell], varied: Mapping[Cell, Mapping[int, Measurement]], kinds: Kinds) -> list[Line]:
-    """Return, for each kind among ``cells``, the images per second of its largest batch as multiples of the first."""
+    """Return, for each kind among ``cells``, the images per second of one cell as multiples of its first measurement.
+
+    That cell is the one with the most measurements in ``varied``; of several, the one with the largest batch.
+    """
     drawn = []
     cells = list(cells)
     for style, (kind, label) in enumerate(kinds.items()):

@@ -10,7 +10,7 @@ import numpy as np
 IMAGES = 500  # test images whose logits are compared
 BATCHES = 8  # training batches whose mean loss is compared
 _DIFFERENCE = 1e-3  # of float32 logits, absolute, at most
-_AGREEMENT = 0.99  # share of equal digits, at least; meant for dtypes with fewer bits
+_AGREEMENT = 0.99  # share of equal digits, at least, in every dtype
 _LOSS = 0.03  # relative, at most; dropout draws different numbers on each side
 
 

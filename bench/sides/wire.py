@@ -149,7 +149,7 @@ class Side:
             return f"it did not end within {self._limit:.0f} s"
         if code < 0:
             name = signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
-            return f"killed by {name}" + (", most likely for want of memory" if name == "SIGKILL" else "")
+            return f"killed by {name}" + (", probably out of memory" if name == "SIGKILL" else "")
         self._log.seek(0)
         said = [line.strip() for line in self._log if line.strip()]
         return said[-1] if said else f"the process ended with {code} and said nothing"

@@ -80,7 +80,7 @@ def test_the_command_prints_a_table_and_keeps_the_samples(run, tmp_path: Path, m
     assert announced.startswith("measuring 2 cells, about ")
     assert [line.split(": ")[0] for line in lines] == [
         "1/4  mlp on cpu(0), float32, batch 100, train", "2/4  mlp on cpu(0), float32, batch 100, infer",
-        "3/4  the most that is possible, float32", "4/4  the most that is possible, memory",
+        "3/4  ceiling of float32", "4/4  ceiling of memory",
     ]  # fmt: skip
     assert all(re.search(r": [\d,]+ images/s, .* left$", line) for line in lines[:2])
     header, _, train, infer = done.stdout.splitlines()[:4]
@@ -133,7 +133,7 @@ def test_a_cell_that_fails_leaves_the_others_alone():
 
 @pytest.mark.parametrize(
     "script, reason",
-    [("kill -KILL $$", "killed by SIGKILL, most likely for want of memory"), ("kill -SEGV $$", "killed by SIGSEGV"),
+    [("kill -KILL $$", "killed by SIGKILL, probably out of memory"), ("kill -SEGV $$", "killed by SIGSEGV"),
      ("echo no room >&2; exit 3", "no room"), ("exit 3", "the process ended with 3 and said nothing")],
 )  # fmt: skip
 def test_a_process_that_dies_is_reported(script: str, reason: str, tmp_path: Path, monkeypatch):

@@ -44,4 +44,4 @@ def test_slower_code_fails_and_a_slower_machine_does_not(benchmark_again, tmp_pa
     path.write_text(json.dumps(saved))
     same = benchmark_again()
     assert same.returncode == 0, same.stdout + same.stderr
-    assert "as they would be at the machine's speed of now" in same.stdout
+    assert "as they would be at the machine's current speed" in same.stdout

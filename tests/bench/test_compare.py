@@ -239,7 +239,7 @@ def test_what_is_no_revision_is_refused(repository: Path, tmp_path: Path, monkey
         (("none.json", "HEAD"), "'none.json' is neither a file"),
         (("empty", "HEAD"), "has no package zoo"),
         (("HEAD", files()[0]), "two files or two revisions"),
-        ((files()[0], str(ROOT / "README.md")), "README.md is no result file"),
+        ((files()[0], str(ROOT / "README.md")), "README.md is not a result file"),
         (("HEAD", "HEAD", "--calibrate", "0"), "--calibrate must be at least 1"),
         (("HEAD", "HEAD", "--pairs", "2"), "--pairs must be at least 3"),
     ):

@@ -94,7 +94,7 @@ def test_the_command_shows_and_keeps_everything_that_was_asked_for(run, tmp_path
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["--rate", "10"], ["--rate is the rate of requests of --latency"]),
+        (["--rate", "10"], ["--rate needs --latency"]),
         (["--latency", "--rate", "0"], ["--rate must be above 0 and at most 100,000"]),
         (["--latency", "--contexts", "cpu(0),cpu(1)", "--batch-sizes", "32"], ["cannot be shared", "cpu(0),cpu(1)"]),
         (["--repeat-until", "2"], ["such as 2%, not '2'"]),

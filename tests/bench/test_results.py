@@ -69,8 +69,8 @@ def _measurement(**values):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("", "no JSON at line 1"),
-        (_with(lambda raw: None)[:-200], "not all of one"),
+        ("", "bad JSON at line 1"),
+        (_with(lambda raw: None)[:-200], "or is incomplete"),
         ("[1, 2]", "no results"),
         ('{"benchmarks": []}', "no results"),
         (_with(lambda raw: raw.pop("results")), "no results"),
@@ -85,11 +85,11 @@ def _measurement(**values):
         (_with(lambda raw: raw["ceilings"][2].update(cached="last week")), "not 'last week'"),
         (_with(lambda raw: raw["environment"].update(revision="../x")), "not '../x'"),
         (_with(lambda raw: raw["results"][0]["cell"].update(batch_size="100")), "results[0].cell.batch_size"),
-        (_with(lambda raw: raw["results"][0].update(measurement=None)), "a measurement or an error"),
+        (_with(lambda raw: raw["results"][0].update(measurement=None)), "either a measurement or an error"),
         (_with(_measurement(rounds=[])), "has no samples"),
         (_with(_measurement(steady=1)), "should be bool, not 1"),
-        (_with(_measurement(memory_mib=float("nan"))), "no finite number"),
-        (_with(_measurement(batch_seconds=[0.0])), "not above 0"),
+        (_with(_measurement(memory_mib=float("nan"))), "not a finite number"),
+        (_with(_measurement(batch_seconds=[0.0])), "not positive"),
         (_with(lambda raw: raw["results"][0]["measurement"].pop("data")), "lacks data"),
     ],
 )  # fmt: skip

@@ -122,11 +122,11 @@ def test_the_time_left_follows_the_pace(machine: Machine):
 def test_what_does_not_fit_is_left_out_and_named(machine: Machine):
     cells = tuple(replace(MLP, batch_size=size) for size in (1, 2, 3, 4))
     run = swept(Plan(cells, deadline=machine.now + 35))[-1].run
-    ceilings = [f"the most that is possible, {what}" for what in ("float32", "memory")]
+    ceilings = [f"ceiling of {what}" for what in ("float32", "memory")]
     assert list(run.measured) == list(cells[:3]) and machine.now == 130 and run.ceilings == ()
     assert run.left_out == (str(cells[3]), *ceilings)  # as far as is known, ceilings are as slow as cells
     remarks = tables.omitted(run.left_out)
-    assert remarks == [f"left out for want of time: {cells[3]}; {'; '.join(ceilings)}"]
+    assert remarks == [f"left out for lack of time: {cells[3]}; {'; '.join(ceilings)}"]
 
 
 def test_what_takes_longer_than_expected_is_ended_at_the_limit(machine: Machine):

@@ -99,7 +99,7 @@ def test_without_matplotlib_there_is_a_sentence_and_no_plot(tmp_path: Path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "" and "suggested learning rate" in done.stdout
-    assert "no plot, for matplotlib is not installed: pip install '.[report]'" in done.stdout
+    assert "no plot: matplotlib is not installed; run pip install '.[report]'" in done.stdout
     assert not list(tmp_path.iterdir())
 
 

@@ -88,7 +88,7 @@ SYMBOLS = {  # changes to the graph of cnn7, and the message for each
     "an unknown operator": (lambda raw: with_node(raw, CONV, op="Convolve"), "no operator of MXNet 1.9.1"),
     "an operator with code": (lambda raw: with_node(raw, CONV, op="Custom"), "needs code of its own"),
     "a node without a name": (lambda raw: with_node(raw, CONV, name=None), "no name or no operator"),
-    "settings that are no text": (lambda raw: with_node(raw, CONV, attrs={"kernel": 3}), "not texts by name"),
+    "settings that are no text": (lambda raw: with_node(raw, CONV, attrs={"kernel": 3}), "not a mapping of strings"),
     "an unknown setting": (lambda raw: with_setting(raw, CONV, "colour", "red"), "colour"),
     "no number": (lambda raw: with_setting(raw, CONV, "num_filter", "many"), "num_filter"),
     "a stride of 0": (lambda raw: with_setting(raw, CONV, "stride", "(0, 0)"), "stride"),

@@ -39,8 +39,8 @@ def test_the_hook_makes_a_bare_import_work_in_every_program(other_environment: P
     assert run("-c", "import mxnet as mx; print(mx.nd.ones((2, 3)).sum().asscalar())") == "6.0\n"
     assert run("-c", "import sys; print({'numpy', 'mxnet', 'argparse'} & set(sys.modules))") == "set()\n"
     assert re.search(r"import hook .*mxnet_mnist_zoo_hook.pth", run("-m", "zoo", "doctor"))
-    assert run("-m", "zoo", "setup", "--unhook") == "'import mxnet' is MXNet's own affair again\n"
-    assert run("-m", "zoo", "setup", "--unhook") == "there was no hook to remove\n"
+    assert run("-m", "zoo", "setup", "--unhook") == "removed the import hook\n"
+    assert run("-m", "zoo", "setup", "--unhook") == "there was no import hook to remove\n"
     assert run("-c", "import sys; print(any('zoo' in type(each).__module__ for each in sys.meta_path))") == "False\n"
 
 

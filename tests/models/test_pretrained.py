@@ -135,9 +135,9 @@ def test_a_changed_file_is_refused_by_name(copy: Path):
     [
         ({"sha256": "12"}, "sha256 should be 64 hexadecimal digits, not '12'"),
         ({"errors": "few"}, 'errors should be int, not "few"'),
-        ({"errors": 10_001}, "errors: of 10,000 images, 10001 cannot be wrong"),
+        ({"errors": 10_001}, "errors: 10001 is not between 0 and 10,000"),
         ({"errors": 0}, "seeds should have 0 errors for the seed"),
-        ({"corruptions": {"blur-1": -1}}, "blur-1: of 10,000 images, -1 cannot be wrong"),
+        ({"corruptions": {"blur-1": -1}}, "blur-1: -1 is not between 0 and 10,000"),
         ({"seeds": [1]}, "seeds should be an object"),
         ({"settings": {"epochs": 0}}, "settings: epochs must be at least 1, not 0"),
         ({"machine": None}, "machine should be str, not null"),
@@ -230,8 +230,8 @@ def test_what_has_no_weights_is_refused(capsys):
     name = next(iter(zoo.list_models(pretrained=False)))
     for arguments, words in (
         (["evaluate", name], f"there are no pretrained weights for {name}"),
-        (["list", name, "--pretrained"], f"no model is left of {name}, with pretrained weights"),
-        (["list", "cnn7", "--exclude", "c*"], "no model is left of cnn7, without c*"),
+        (["list", name, "--pretrained"], f"no model matches {name}, with pretrained weights"),
+        (["list", "cnn7", "--exclude", "c*"], "no model matches cnn7, excluding c*"),
         (["card", "yolo"], "no model 'yolo'"),
     ):
         assert main(arguments) == 2
@@ -313,7 +313,7 @@ def test_runs_that_do_not_belong_together_are_refused(runs: Path, tmp_path: Path
 
     refused("do not belong together: training_images is 55000 and 60000", runs / "0", runs / "all")
     refused("do not belong together: their settings are sgd", runs / "0", runs / "long")
-    refused("the seed 0 is there twice", runs / "0", runs / "0")
+    refused("seed 0 occurs more than once", runs / "0", runs / "0")
     refused("cannot read", tmp_path / "nowhere")
     changed = tmp_path / "changed"
     shutil.copytree(runs / "0", changed)

@@ -147,8 +147,8 @@ def test_gpus_are_those_that_the_driver_shows(driver: dict):
 
 
 @pytest.mark.parametrize("machine, reason", [
-    ({"STAND_IN_GPUS": "8.6,9.0,7.0"}, "gpu(1) Stand-in GPU, compute capability 9.0 has no code in mxnet-cu112, which "
-                                       "must not meet it: CUDA_VISIBLE_DEVICES=0,2 hides it"),
+    ({"STAND_IN_GPUS": "8.6,9.0,7.0"}, "gpu(1) Stand-in GPU, compute capability 9.0 has no code in mxnet-cu112, and "
+                                       "MXNet hangs if it sees it: CUDA_VISIBLE_DEVICES=0,2 hides it"),
     ({"STAND_IN_GPUS": "9.0,8.6,7.0", "CUDA_VISIBLE_DEVICES": "0,2"}, "CUDA_VISIBLE_DEVICES=2 hides it"),
     ({"STAND_IN_GPUS": "8.6", "CUDA_VISIBLE_DEVICES": ""}, "NVIDIA's driver shows no GPU with CUDA_VISIBLE_DEVICES="),
     ({"STAND_IN_GPUS": ""}, "NVIDIA's driver shows no GPU: no CUDA-capable device is detected"),

@@ -196,5 +196,5 @@ def test_a_history_comes_back_as_it_was_written_and_damaged_ones_are_refused(mni
         with pytest.raises(zoo.ZooError, match=words):
             zoo.History.read(path)
     path.write_text(path.read_text()[:-9])
-    with pytest.raises(zoo.ZooError, match="history.json is damaged or no JSON"):
+    with pytest.raises(zoo.ZooError, match="history.json is damaged or not valid JSON"):
         zoo.History.read(path)

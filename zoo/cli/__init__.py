@@ -14,7 +14,7 @@ COMMANDS = {
     "list": "list the models with their accuracy and cost, or the layers of some",
     "card": "show all that is known of a model and its pretrained weights",
     "train": "train a model with the settings of its source, or with others",
-    "explain": "show what computes each layer of a model here, and what was not replaced and why",
+    "explain": "show what computes each layer of a model here, and why some layers are left to MXNet",
     "evaluate": "test trained weights: accuracy, confusion matrix, hard images",
     "fetch": "get MNIST or Fashion-MNIST into the cache, or into a folder",
     "pack": "make RecordIO files of images in class folders, or of MNIST",
@@ -32,7 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         _overview().parse_args([name] if name else [])  # exits: help, version or a usage error
     return run_command(
-        f"zoo.cli.{name.replace('-', '_')}", f"python -m zoo {name}", f"{COMMANDS[name].capitalize()}.", rest
+        f"zoo.cli.{name.replace('-', '_')}",
+        f"python -m zoo {name}",
+        f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.",
+        rest,
     )
 
 

@@ -110,7 +110,7 @@ def _data() -> tuple[list[tuple[str, str]], list[str]]:
         try:
             files.output_directory(cache)
         except ZooError as error:
-            problems.append(f"MNIST is not here and has nowhere to go: {error}")
+            problems.append(f"MNIST is not in the cache, and the cache is not writable: {error}")
     else:
         try:
             mnist = load_mnist()

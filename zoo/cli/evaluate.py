@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--corruptions", action="store_true", help="test on images shifted, turned, noisy, blurred, pale, hidden, too"
     )
     parser.add_argument(
-        "--misclassified", metavar="FILE", type=path, help="draw the digits that were taken for others, as .png or .pdf"
+        "--misclassified", metavar="FILE", type=path, help="draw the misclassified digits, as .png or .pdf"
     )
 
 

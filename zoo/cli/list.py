@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--bench", metavar="FILE", type=path,
-        help="of python -m bench --json FILE: show the most images/s of inference that it holds for each model",
+        help="output of python -m bench --json FILE; adds each model's highest inference throughput in images/s",
     )  # fmt: skip
     parser.add_argument("--layers", action="store_true", help="show each model layer by layer")
 
@@ -51,9 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
             MODELS[pattern]  # raises UnknownName with suggestions
     names = list_models(arguments.patterns, arguments.pretrained, arguments.exclude)
     if not names:
-        without = f", without {' '.join(arguments.exclude)}" if arguments.exclude else ""
+        without = f", excluding {' '.join(arguments.exclude)}" if arguments.exclude else ""
         trained = ", with pretrained weights" if arguments.pretrained else ""
-        raise ZooError(f"no model is left of {' '.join(arguments.patterns)}{without}{trained}: python -m zoo list")
+        raise ZooError(f"no model matches {' '.join(arguments.patterns)}{without}{trained}: python -m zoo list")
     cards = sorted(map(get_card, names), key=_KEYS[arguments.sort])
     speeds = _speeds(arguments.bench) if arguments.bench else None
     print("\n\n".join(map(_layers, cards)) if arguments.layers else _models(cards, speeds))

@@ -69,7 +69,7 @@ def add_images(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--pixels", choices=("scaled", "raw"), default="scaled",
-        help="that the network sees: scaled to 0 to 1 (default), or 0 to 255 as they are stored",
+        help="pixel range that the network sees: scaled to 0 to 1 (default), or raw 0 to 255",
     )  # fmt: skip
 
 

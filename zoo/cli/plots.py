@@ -37,7 +37,7 @@ def missing() -> str | None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        return "no plot, for matplotlib is not installed: pip install '.[report]'"
+        return "no plot: matplotlib is not installed; run pip install '.[report]'"
     return None
 
 

@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.hook or arguments.wheel:
             raise ZooError("--unhook does nothing else: leave out --hook and --wheel")
         removed = environment.remove_hook()
-        print("'import mxnet' is MXNet's own affair again" if removed else "there was no hook to remove")
+        print("removed the import hook" if removed else "there was no import hook to remove")
         return 0
     present = libraries.mxnet_distribution()
     wheels = environment.WHEELS.items()

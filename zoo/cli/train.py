@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="of initial weights, shuffling, Dropout and augmentation (default: 0)")
     parser.add_argument(
         "--dtype", choices=("auto", *DTYPES),
-        help="to compute in (default: auto, which is what is faster here); bfloat16 on CPUs, float16 on GPUs",
+        help="to compute in (default: auto, the faster dtype here); bfloat16 on CPUs, float16 on GPUs",
     )  # fmt: skip
     parser.add_argument("--stop-at", type=float, metavar="ACCURACY", help="end once validation accuracy reaches this")
     parser.add_argument(
@@ -58,8 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--validation", metavar="rec:FILE", help="validate on a .rec file instead")
     parser.add_argument(
-        "--test", metavar="rec:FILE", help="test on a .rec file, which --data rec:FILE has no images for"
-    )
+        "--test", metavar="rec:FILE",
+        help="test on a .rec file; needed to test after --data rec:FILE, which has no test images",
+    )  # fmt: skip
     parser.add_argument(
         "--out", metavar="DIR", type=path, help="where to write best.params, final.params and history.json"
     )

@@ -90,7 +90,7 @@ def pack(
                 for entry, image in zip(window, mapped(convert, map(listed.image, window))):
                     bar.update()
                     if {"\t", "\r", "\n"} & set(entry.path):
-                        image = "its name cannot stand in a list"
+                        image = "its name contains a tab or line break"
                     if isinstance(image, bytes):
                         yield entry, image
                     else:
@@ -124,7 +124,9 @@ def unpack(rec: Path, out: Path, progress: bool | None = None) -> int:
     with _workshop(out.parent) as folder, progress_bar(progress, total=total, desc="unpacking", unit="img") as bar:
         for record in records:
             if len(record.labels) > 1:
-                raise DataError(f"{rec}: record {record.index} has {len(record.labels)} labels, and a folder is one")
+                raise DataError(
+                    f"{rec}: record {record.index} has {len(record.labels)} labels, and unpack needs exactly one"
+                )
             kind, _ = recordio.format_and_size(record, Path(rec))
             path = folder / "unpacked" / f"{record.labels[0]:g}" / f"{record.index:05d}{recordio.FORMATS[kind]}"
             path.parent.mkdir(parents=True, exist_ok=True)

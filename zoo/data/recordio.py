@@ -130,7 +130,7 @@ def _bodies(content: bytes, rec: Path) -> Iterator[tuple[int, bytes]]:
         if len(content) < padded:
             raise _truncated(rec, position)
         if any(content[end:padded]):
-            raise DataError(f"{rec} is damaged: what fills up the record at byte {position} is not zero")
+            raise DataError(f"{rec} is damaged: the padding of the record at byte {position} is not zero")
         if kind in (_WHOLE, _FIRST):
             start = position
         parts.append(content[begin:end])
@@ -167,7 +167,9 @@ def _is_sealed(bodies: Sequence[bytes], rec: Path) -> bool:
     expected = 1
     for number, (held, place, seal) in enumerate(zip(holds, places, seals), start=1):
         if not held or place != expected:
-            raise DataError(f"{rec} is damaged: record number {number} of {len(bodies)} is not as it was written")
+            raise DataError(
+                f"{rec} is damaged: record number {number} of {len(bodies)} fails its checksum or is out of order"
+            )
         expected = 1 if seal & _SEALED_LAST else expected + 1  # concatenated files are a valid file too
     if expected != 1:
         raise DataError(f"{rec} is truncated: it has {len(bodies)} records, and further ones were written")
@@ -186,7 +188,7 @@ def _check_index(idx: Path, rec: Path, offsets: list[int]) -> None:
     if sorted(found) != offsets or len(keys) != len(found):
         raise DataError(
             f"{idx} does not fit {rec}: it must point once to each of its {len(offsets)} records, and has {len(found)} "
-            "entries; pack again, or take it away, for most readers need none"
+            "entries; pack again, or delete it (most readers do not need it)"
         )
 
 
@@ -199,7 +201,7 @@ def _check_list(lst: Path, rec: Path, records: Sequence[Record]) -> None:
                 raise ValueError
         except ValueError:
             raise DataError(
-                f"{lst} is damaged: line {number} is not an index of its own, a label and a path, with tabs between"
+                f"{lst} is damaged: line {number} is not a unique index, a label and a path, separated by tabs"
             ) from None
         indices.add(int(index))
     missing = {record.index for record in records} - indices

@@ -62,7 +62,7 @@ def load_records(path: str | os.PathLike[str], num_parts: int = 1, part_index: i
     images, labels = found
     if not 0 <= part_index < num_parts <= len(images):
         raise ZooError(
-            f"part_index must be below num_parts, and that at most {len(images)}, the images in {path}: "
+            f"part_index must be below num_parts, and num_parts at most {len(images)}, the images in {path}: "
             f"there is no part {part_index} of {num_parts}"
         )
     part = slice(*(len(images) * number // num_parts for number in (part_index, part_index + 1)))
@@ -102,7 +102,7 @@ def _iterator(
 ) -> mx.io.DataIter:
     for each in (path, *(options.get(name, "") for name in ("path_imgidx", "path_imglist"))):
         if set("#?;") & set(str(each)):
-            raise ZooError(f"MXNet takes #, ? and ; in a path for more than a name: rename or move {each}")
+            raise ZooError(f"MXNet treats #, ? and ; in paths as special: rename or move {each}")
     settings = {
         "preprocess_threads": STATUS.threads,
         "verbose": False,

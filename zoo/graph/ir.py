@@ -111,7 +111,7 @@ class Graph:
         return found
 
     def replace(self, old: Node, new: Output) -> None:
-        """Make everything that takes the first output of ``old`` take ``new``."""
+        """Make everything that takes an output of ``old``, whichever it is, take ``new``."""
         for node in list(self.nodes()):
             node.inputs = [new if source is old else (source, output) for source, output in node.inputs]
         self.heads = [new if node is old else (node, output) for node, output in self.heads]

@@ -75,7 +75,7 @@ def check(folder: Path) -> None:
         _refuse(path, status, upper, sticky=True)
     _refuse(own, found, {0, os.geteuid()})
     if not stat.S_ISDIR(found.st_mode):
-        raise ZooError(f"{own} is no directory")
+        raise ZooError(f"{own} is not a directory")
 
 
 def read(path: Path) -> bytes | None:

@@ -23,7 +23,7 @@ def parse(content: bytes | str, where: str) -> object:
     try:
         return json.loads(content, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise ZooError(f"{where} is damaged or no JSON: {error}") from None
+        raise ZooError(f"{where} is damaged or not valid JSON: {error}") from None
 
 
 def build(kind: type[Kind], value: object, where: str = "", place: str = "") -> Kind:
@@ -79,7 +79,7 @@ def _convert(annotation: str, value: object, where: str, place: str, scope: Mapp
     if type(value) is not wanted:
         raise _unlike(said, annotation, value)
     if isinstance(value, float) and not math.isfinite(value):
-        raise ZooError(f"{said} is {value}, no finite number")
+        raise ZooError(f"{said} is {value}, which is not a finite number")
     return value
 
 
@@ -88,4 +88,4 @@ def _unlike(said: str, wanted: str, value: object) -> ZooError:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a finite number")

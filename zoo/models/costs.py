@@ -38,7 +38,7 @@ def read(package: Path) -> Mapping[str, list[dict[str, object]]]:
         content = schema.parse(path.read_bytes(), str(path))
         if isinstance(content, dict) and content.get("sha256") == _digest(package, content.get("layers")):
             return content["layers"]
-    except (OSError, ZooError):  # unreadable or no JSON
+    except (OSError, ZooError):  # unreadable or not JSON
         pass
     return {}
 

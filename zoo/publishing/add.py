@@ -26,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ensemble", action="store_true", help="make the model ensemble of the runs, instead of choosing one of them"
     )
-    parser.add_argument("--into", type=path, metavar="DIR", default=FOLDER, help="(default: the package itself)")
+    parser.add_argument(
+        "--into", type=path, metavar="DIR", default=FOLDER,
+        help="directory to write to (default: the package itself)",
+    )  # fmt: skip
     add_data(parser)
 
 

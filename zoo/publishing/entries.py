@@ -87,7 +87,7 @@ def together(runs: Sequence[TrainingRun]) -> None:
     seeds = [run.seed for run in runs]
     for run in runs:
         if seeds.count(run.seed) > 1:
-            raise ZooError(f"the seed {run.seed} is there twice, in {run.folder} for one: each counts once")
+            raise ZooError(f"seed {run.seed} occurs more than once (for example in {run.folder}): use each seed once")
 
 
 def chosen(runs: Sequence[TrainingRun]) -> TrainingRun:

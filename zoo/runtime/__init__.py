@@ -4,7 +4,9 @@ Some things must be done before ``import mxnet``: restore the names that newer N
 the number of OpenMP threads (MXNet would start half as many as there are CPUs), request permission to use the
 processor's AMX unit, and load the CUDA libraries that pip installed where the loader does not look. This happens when
 MXNet is imported: by ``import mxnet`` anywhere once ``zoo`` is imported, or by the first use of ``mx`` or ``STATUS``
-here. Settings that the user has made are left alone.
+here. Settings that the user has made are kept, unless MXNet would fail or compute wrong results with them:
+``OMP_DYNAMIC`` becomes false, ``OMP_NUM_THREADS`` a plain number within OpenMP's other limits, and ``DNNL_MAX_CPU_ISA``
+allows AMX only where this process may use it.
 
 Using ``STATUS`` never fails. It says what was found and decided; if MXNet cannot be loaded, ``STATUS.problem`` is a
 sentence that says why and what to do, and ``mx`` raises it as :class:`zoo.errors.MXNetUnavailable`.

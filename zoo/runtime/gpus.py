@@ -91,7 +91,7 @@ def _no_code(found: tuple[Gpu, ...]) -> str | None:
     if len(names) < len(found):
         names = [str(gpu.index) for gpu in found]
     shown = ",".join(names[index].strip() for index in usable)
-    return f"{refused} has no code in mxnet-cu112, which must not meet it: {_VISIBLE}={shown} hides it"
+    return f"{refused} has no code in mxnet-cu112, and MXNet hangs if it sees it: {_VISIBLE}={shown} hides it"
 
 
 def _describe(cuda: ctypes.CDLL, index: int) -> Gpu:

@@ -133,7 +133,7 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate ``net`` on ``data``: accuracy, loss and confusion matrix.
 
-    ``ctx`` None keeps the network where it is. Runs ``batch_size`` images at a time, and leaves ``net`` hybridized.
+    ``ctx`` None keeps the network where it is. Runs ``batch_size`` images at a time.
     ``progress`` shows a progress bar on stderr if this takes more than a second; None shows it on terminals and in
     notebooks.
     """
@@ -156,7 +156,7 @@ def place(net: mx.gluon.HybridBlock, ctx: Placement, dtype: str = FLOAT32) -> Ex
         if parameter.grad_req != "null" and np.dtype(parameter.dtype) != np.float32:
             raise ZooError(
                 f"the network's parameters must be float32, and {parameter.name} is {np.dtype(parameter.dtype)}: "
-                "what is computed in is chosen by the dtype of a recipe or a Predictor"
+                "to compute in another dtype, set the dtype of a recipe or a Predictor"
             )
     outputs = net(mx.nd.zeros((1, *INPUT_SHAPE), ctx=current[0]))  # also draws weights whose shapes were unknown
     if outputs.shape != (1, 10):

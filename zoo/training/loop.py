@@ -54,7 +54,7 @@ def fit(
 
     The data stay on the devices, and results are read a few batches late, so that within an epoch no device waits for
     the host. Several contexts share every batch. On the CPU, the same weights, data, recipe and number of threads give
-    the same result bit for bit. Afterwards ``net`` holds the final weights, and is hybridized.
+    the same result bit for bit. Afterwards ``net`` holds the final weights.
 
     Args:
         validation: evaluated after every epoch; decides which weights are the best and when to stop.

@@ -30,7 +30,7 @@ def deconvolution(call: Call) -> str:
     kernel, ones = settings.integers("kernel"), (1,) * (call.data.rank - 2)
     zeros = (0,) * len(ones)
     if any(settings.integers("target_shape", zeros)):
-        raise call.refusal("its padding follows from target_shape, and is to be given as pad and adj")
+        raise call.refusal("target_shape is not supported: give pad and adj instead")
     padding, further = settings.integers("pad", zeros), settings.integers("adj", zeros)
     return call.add(
         "ConvTranspose", *call.inputs, kernel_shape=kernel, strides=settings.integers("stride", ones),

@@ -45,7 +45,7 @@ def _index(operator: str) -> Callable[[Call], str]:
     def translate(call: Call) -> str:
         axis, keep = call.settings.get("axis"), call.settings.flag("keepdims", False)
         if not isinstance(axis, int):
-            raise call.refusal("without an axis it counts through all elements")
+            raise call.refusal("without an axis, it indexes the flattened array")
         index = call.add(operator, call.data, suffix="index", axis=call.axis(axis), keepdims=int(keep))
         return call.add("Cast", index, to=np.dtype(call.outputs[0][1]))
 

@@ -55,9 +55,9 @@ def _fuse(graph: Graph, norm: Node, ranks: dict[str, int]) -> Decision:
 
 def _obstacle(norm: Node, ranks: dict[str, int]) -> str:
     if ranks[norm.name] != 4:
-        return "it normalizes vectors, and the kernel images"
+        return "it normalizes vectors, but the kernel supports only images"
     if norm.attributes.get("axis", "1") != "1":
-        return f"it normalizes axis {norm.attributes['axis']}, and the kernel channels (axis 1)"
+        return f"it normalizes axis {norm.attributes['axis']}, but the kernel supports only channels (axis 1)"
     if norm.is_set("use_global_stats"):
         return "it normalizes by its running statistics in training, too"
     return ""

@@ -49,7 +49,7 @@ class Pretrained:
             raise ZooError(f"bytes should be positive, not {self.bytes}")
         for what, errors in {"errors": self.errors, **self.seeds, **self.corruptions}.items():
             if not 0 <= errors <= TEST_IMAGES:
-                raise ZooError(f"{what}: of {TEST_IMAGES:,} images, {errors} cannot be wrong")
+                raise ZooError(f"{what}: {errors} is not between 0 and {TEST_IMAGES:,}")
         if self.seeds.get(str(self.settings.seed)) != self.errors:
             raise ZooError(f"seeds should have {self.errors} errors for the seed {self.settings.seed}")
 
