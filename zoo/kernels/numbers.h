@@ -57,7 +57,7 @@ inline float tanh_of(float x) {
 
 #ifdef __AVX512F__
 // Error below 2^-11 of the value: for what is, or was, rounded to the eight bits of a bfloat16.
-inline __m512 tanh_of(__m512 x) {
+inline __m512 rough_tanh_of(__m512 x) {
   const __m512 below = _mm512_min_ps(_mm512_set1_ps(3.9f), x);  // keeps what is not a number
   const __m512 y = _mm512_max_ps(_mm512_set1_ps(-3.9f), below);
   const __m512 s = _mm512_mul_ps(y, y);
@@ -75,7 +75,7 @@ void apply_tanh(float* values, int64_t count) {
 #ifdef __AVX512F__
   for (; std::is_same<T, bfloat16>::value && i < count; i += 16) {
     const __mmask16 mask = __mmask16(count - i < 16 ? (1 << (count - i)) - 1 : 0xffff);
-    _mm512_mask_storeu_ps(values + i, mask, tanh_of(_mm512_maskz_loadu_ps(mask, values + i)));
+    _mm512_mask_storeu_ps(values + i, mask, rough_tanh_of(_mm512_maskz_loadu_ps(mask, values + i)));
   }
 #endif
 #pragma omp simd
