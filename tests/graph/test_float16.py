@@ -268,6 +268,7 @@ def test_every_model_predicts_nearly_the_same(name: str, mnist, monkeypatch):
     assert 0 < np.abs(found - plain).max() < 5e-3 * np.abs(plain).max()
 
 
+@pytest.mark.exhaustive
 def test_float16_learns_as_float32_does_with_a_scale_that_it_finds_itself(mnist, monkeypatch, tmp_path: Path):
     emulate_float16(monkeypatch)
     scales, step = [], scaling.ScaledUpdate.step
