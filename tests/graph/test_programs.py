@@ -111,8 +111,10 @@ def test_branches_and_scalars_are_one_program():
     (lambda: nn.MaxPool2D(2, ceil_mode=True), "beyond the image"),
     (lambda: nn.LeakyReLU(0.1), "no kernel"),
     (lambda: nn.BatchNorm(axis=2), "axis 2"),
+    (lambda: nn.HybridLambda(lambda F, x: x * 1e35), "too large"),
+    (lambda: nn.HybridLambda(lambda F, x: F.broadcast_add(x, F.max(x, axis=1, keepdims=True))), "different shapes"),
     (lambda: nn.HybridLambda(lambda F, x: F.Flatten(x).tanh().reshape((0, 4, 7, 7))), "after Flatten"),
-], ids=["groups", "dilation", "activation", "padding", "ceiling", "leaky", "axis", "flatten"])  # fmt: skip
+], ids=["groups", "dilation", "sigmoid", "padding", "ceil", "leaky", "axis", "scalar", "shapes", "flat"])  # fmt: skip
 def test_what_has_no_kernel_stays_with_mxnet_and_says_why(layer, reason: str):
     net = make(nn.Conv2D(4, 3), nn.BatchNorm(), layer(), nn.Conv2D(3, 1), nn.Dense(5), shape=(2, 9, 9))
     lowered = lowering.inference(net, execution("float32"), (2, 9, 9))
@@ -168,12 +170,22 @@ def test_threads_may_call_one_program_at_once(threads: int):
     assert all(np.array_equal(one, each) for one, each in zip(found, expected * 5))
 
 
+@needs_kernels
+def test_more_threads_than_images_are_harmless():
+    net = zoo.get_model("sprint", seed=0)
+    compiled = zoo.compile(net, threads=50)
+    for count in (2, 32, 33, 40):
+        assert_agrees(compiled(IMAGES[:count]), net, IMAGES[:count])
+
+
 def test_images_that_do_not_fit_are_refused():
     compiled = zoo.compile(zoo.get_model("mlp", seed=0))
-    for images in (IMAGES[:, 0], IMAGES[:0], IMAGES.astype(np.float64), (IMAGES * 255).astype(np.uint8)):
+    for images in (IMAGES[:, 0], [[0.5]], IMAGES[:0], IMAGES.astype(np.float64), (IMAGES * 255).astype(np.uint8)):
         with pytest.raises(zoo.ZooError, match=r"the images must be \(n, 1, 28, 28\) float32, not"):
             compiled(images)
     with pytest.raises(zoo.ZooError, match="threads must be at least 1"):
         zoo.compile(zoo.get_model("mlp"), threads=0)
     with pytest.raises(zoo.ZooError, match="not initialized"):
         zoo.compile(nn.Dense(2))
+    with pytest.raises(zoo.ZooError, match=r"does not take images of \(1, 5, 5\): "):
+        zoo.compile(zoo.get_model("lenet5", seed=0), (1, 5, 5))

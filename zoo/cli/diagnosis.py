@@ -74,7 +74,7 @@ def _processor() -> Iterator[tuple[str, str]]:
         from zoo import kernels
 
         found = kernels.available()
-        extent = "yes, convolutions too" if found.convolution else "yes, but for convolutions" if found.usable else "no"
+        extent = "yes, for bfloat16 on AMX too" if found.convolution else "yes" if found.usable else "no"
         yield "kernels", f"{extent} ({found.why})"
 
 

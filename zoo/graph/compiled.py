@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from zoo import kernels
+from zoo.console import mxnet_reason
 from zoo.errors import ZooError
 from zoo.graph import lowering
 from zoo.graph.cost import INPUT_SHAPE
@@ -44,6 +45,7 @@ class Compiled:
 
         Raises :class:`ZooError` for images of another shape or dtype.
         """
+        images = np.asarray(images)
         if images.dtype != np.float32 or images.shape[1:] != self.input_shape or not len(images):
             wanted = ", ".join(("n", *map(str, self.input_shape)))
             raise ZooError(f"the images must be ({wanted}) float32, not {images.shape} {images.dtype}")
@@ -59,14 +61,20 @@ def compile(net: mx.gluon.HybridBlock, input_shape: Shape = INPUT_SHAPE, threads
         threads: at most so many compute a batch; None for as many as MXNet uses.
 
     Raises:
-        ZooError: the network is not initialized, or does not fit ``input_shape``.
+        ZooError: the network is not initialized, on a GPU, or does not take images of ``input_shape``.
     """
     if threads is not None and threads < 1:
         raise ZooError(f"the number of threads must be at least 1, not {threads}")
     try:
-        net(mx.nd.zeros((1, *input_shape)))  # draws weights that wait for their shapes
+        placed = {context for parameter in net.collect_params().values() for context in parameter.list_ctx()}
     except RuntimeError:
         raise ZooError("the network is not initialized: call net.initialize() before compiling it") from None
+    if any(context.device_type != "cpu" for context in placed):
+        raise ZooError("the network is on a GPU: call net.collect_params().reset_ctx(mx.cpu()) before compiling it")
+    try:
+        net(mx.nd.zeros((1, *input_shape)))  # draws weights that wait for their shapes
+    except mx.base.MXNetError as error:
+        raise ZooError(f"the network does not take images of {tuple(input_shape)}: {mxnet_reason(error)}") from None
     return Compiled(net, tuple(input_shape), threads or STATUS.threads or 1)
 
 

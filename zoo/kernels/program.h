@@ -56,7 +56,7 @@ class Program {
   void run(const float* in, int64_t count, float* out, int most_threads) {
     const double microseconds = cycles_ * double(count) / 3000;
     const int threads = int(std::clamp(microseconds / kWorthAThread, 1.0, double(most_threads)));
-    if (count < threads) {
+    if (count < std::min<int64_t>(threads, values_.back().images)) {
       const Lease lease(*this);
 #pragma omp parallel num_threads(threads)
       run(lease.memory(), {0, count}, in, out, {omp_get_thread_num(), omp_get_num_threads()});
@@ -163,9 +163,10 @@ class Program {
           stages.shift(c, parameters[beta][c]);
         }
       } else {
-        float number;
+        double number;
         words >> number;
-        for (int64_t c = 0; c < channels; ++c) word == "times" ? stages.scale(c, number) : stages.shift(c, number);
+        for (int64_t c = 0; c < channels; ++c)
+          word == "times" ? stages.scale(c, float(number)) : stages.shift(c, float(number));
       }
     }
     return stages;

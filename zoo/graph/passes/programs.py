@@ -10,7 +10,7 @@ Candidates are all operators; a program has at least one convolution or fully co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from zoo.graph.ir import Graph, Node, Output
@@ -89,48 +89,68 @@ def _obstacle(node: Node, shapes: dict[str, list[Shape]]) -> str:
     taken, put_out = shapes[source.name][output], shapes[node.name][0]
     if not all(each.is_variable for each, _ in node.inputs[len(_data(node)) :]):
         return "its parameters are computed"
+    data = [shapes[each.name][number] for each, number in _data(node)]
+    if any(shape != taken for shape in data):
+        return "it adds arrays of different shapes"
     if any(len(shape) not in (2, 4) for shape in (taken, put_out)):
         return "it is not about images or vectors"
     if node.attributes.get("layout", "None") not in ("None", "NCHW"):
         return f"its layout is {node.attributes['layout']}"
-    operator = node.operator
-    if operator == "Convolution":
-        return _obstacle_to_convolution(node)
-    if operator == "FullyConnected":
-        return "" if node.is_set("flatten", True) or len(taken) == 2 else "it does not flatten its input"
-    if operator == "Pooling":
-        return _obstacle_to_pooling(node)
-    if source.operator == "Flatten" and _is_spatial(source, shapes):
+    if source.operator == "Flatten" and node.operator != "FullyConnected" and _is_spatial(source, shapes):
         return "it comes after Flatten, and is no fully connected layer"
-    if operator == "BatchNorm":
-        return "" if node.attributes.get("axis", "1") == "1" else f"it normalizes axis {node.attributes['axis']}"
-    if operator == "Activation":
-        kind = node.attributes["act_type"]
-        return "" if kind in _ACTIVATIONS else f"its activation is {kind}"
-    if operator in _SUMS:
-        other, number = node.inputs[1]
-        return "" if shapes[other.name][number] == taken else "it adds arrays of different shapes"
-    known = operator in ("Flatten", *_SCALARS, *_ACTIVATIONS)
-    return "" if known else "there is no kernel for it"
+    check = _CHECKS.get(node.operator)
+    return check(node, taken) if check else "there is no kernel for it"
 
 
-def _obstacle_to_convolution(node: Node) -> str:
+def _check_convolution(node: Node, _: Shape) -> str:
     if node.pair("dilate", 1) != (1, 1):
         return "it is dilated"
-    if node.attributes.get("num_group", "1") != "1":
-        return f"it has {node.attributes['num_group']} groups"
-    return ""
+    groups = node.attributes.get("num_group", "1")
+    return "" if groups == "1" else f"it has {groups} groups"
 
 
-def _obstacle_to_pooling(node: Node) -> str:
+def _check_dense(node: Node, taken: Shape) -> str:
+    return "" if node.is_set("flatten", True) or len(taken) == 2 else "it does not flatten its input"
+
+
+def _check_pooling(node: Node, _: Shape) -> str:
     kind = node.attributes.get("pool_type", "max")
     if kind not in ("max", "avg"):
         return f"it pools by {kind}"
-    if kind == "avg" and not node.is_set("global_pool") and node.pair("pad", 0) != (0, 0):
+    if node.is_set("global_pool"):
+        return ""
+    if kind == "avg" and node.pair("pad", 0) != (0, 0):
         return "its averages are padded"
-    if not node.is_set("global_pool") and node.attributes.get("pooling_convention", "valid") != "valid":
-        return "its windows reach beyond the image"
-    return ""
+    is_valid = node.attributes.get("pooling_convention", "valid") == "valid"
+    return "" if is_valid else "its windows reach beyond the image"
+
+
+def _check_norm(node: Node, _: Shape) -> str:
+    axis = node.attributes.get("axis", "1")
+    return "" if axis == "1" else f"it normalizes axis {axis}"
+
+
+def _check_activation(node: Node, _: Shape) -> str:
+    kind = node.attributes["act_type"]
+    return "" if kind in _ACTIVATIONS else f"its activation is {kind}"
+
+
+def _check_scalar(node: Node, _: Shape) -> str:
+    size = abs(float(node.attributes["scalar"]))
+    is_harmless_zero = size == 0 and node.operator != "_div_scalar"
+    return "" if is_harmless_zero or 1e-30 < size < 1e30 else "its number is too large or too small"
+
+
+_CHECKS: dict[str, Callable[[Node, Shape], str]] = {
+    "Convolution": _check_convolution,
+    "FullyConnected": _check_dense,
+    "Pooling": _check_pooling,
+    "BatchNorm": _check_norm,
+    "Activation": _check_activation,
+    **dict.fromkeys(_SCALARS, _check_scalar),
+    **dict.fromkeys(("Flatten", *_ACTIVATIONS), lambda node, taken: ""),
+    **dict.fromkeys(_SUMS, lambda node, taken: ""),
+}
 
 
 def _is_spatial(flatten: Node, shapes: dict[str, list[Shape]]) -> bool:
