@@ -72,9 +72,11 @@ def compile(net: mx.gluon.HybridBlock, input_shape: Shape = INPUT_SHAPE, threads
     if any(context.device_type != "cpu" for context in placed):
         raise ZooError("the network is on a GPU: call net.collect_params().reset_ctx(mx.cpu()) before compiling it")
     try:
-        net(mx.nd.zeros((1, *input_shape)))  # draws weights that wait for their shapes
+        outputs = net(mx.nd.zeros((1, *input_shape)))  # also draws weights that wait for their shapes
     except mx.base.MXNetError as error:
         raise ZooError(f"the network does not take images of {tuple(input_shape)}: {mxnet_reason(error)}") from None
+    if not isinstance(outputs, mx.nd.NDArray):
+        raise ZooError(f"the network has {len(outputs)} outputs, and only networks with one can be compiled")
     return Compiled(net, tuple(input_shape), threads or STATUS.threads or 1)
 
 
@@ -86,6 +88,8 @@ def _whole(lowered: lowering.Lowered) -> tuple[Node | None, str]:
     if not kernels.available().usable:
         return None, f"MXNet, since there are no kernels of this project: {kernels.available().reason}"
     left = [f"{each.node}: {each.reason}" for each in lowered.decisions if not each.is_done]
+    if not left:
+        return None, "MXNet, since the network needs several programs"
     return None, f"MXNet, since some layers are left to it ({'; '.join(left)})"
 
 
@@ -95,23 +99,27 @@ def _directly(node: Node, net: mx.gluon.HybridBlock, threads: int) -> Callable[[
     parameters = net.collect_params()
     arrays = [np.ascontiguousarray(parameters[each.name].data().asnumpy()) for each, _ in node.inputs[1:]]
     pointers = (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
-    library.zoo_program_new.restype = ctypes.c_void_p
     program = ctypes.c_void_p(library.zoo_program_new(node.attributes["program"].encode(), pointers, len(arrays)))
     shape = tuple(int(node.attributes[key]) for key in ("channels", "height", "width") if key in node.attributes)
     compute = library.zoo_program_run
-    compute.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int)
 
     def run(images: np.ndarray) -> np.ndarray:
         logits = np.empty((len(images), *shape), np.float32)
         compute(program, images.ctypes.data, len(images), logits.ctypes.data, threads)
         return logits
 
-    weakref.finalize(run, partial(library.zoo_program_free, program))
+    freeing = weakref.finalize(run, partial(library.zoo_program_free, program))
+    freeing.atexit = False  # other threads may still compute then
     return run
 
 
 def _by_mxnet(lowered: lowering.Lowered, net: mx.gluon.HybridBlock) -> Callable[[np.ndarray], np.ndarray]:
-    block = lowering.block(lowered.symbol, net)
+    block = lowering.block(lowered.symbol)
+    for name, parameter in block.collect_params().items():  # copies: later changes must not reach them
+        values = net.collect_params()[name].data()
+        parameter.shape = values.shape
+        parameter.initialize(ctx=mx.cpu())
+        parameter.set_data(values)
     block.hybridize(static_alloc=True)
 
     def run(images: np.ndarray) -> np.ndarray:

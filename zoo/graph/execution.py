@@ -24,7 +24,7 @@ class Execution:
 
     contexts: tuple[mx.Context, ...]
     dtype: str  # one of INFERENCE_DTYPES; parameters are always float32
-    kernels: bool  # CPUs only: they compute what surrounds the layers
+    kernels: bool  # CPUs only: they compute what surrounds the layers, and float32 inference
     amx: bool  # CPUs with AMX only: they also compute convolutions and fully connected layers in bfloat16
 
     @classmethod

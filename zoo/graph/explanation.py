@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from zoo import kernels
 from zoo.graph import lowering
+from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.execution import BFLOAT16, Execution
 from zoo.graph.ir import Graph
 from zoo.graph.passes.decisions import Decision
+from zoo.graph.shapes import Shape
 from zoo.runtime import STATUS, mx
 
 _LAYERS = "convolutions and fully connected layers are oneDNN's"
@@ -33,12 +35,14 @@ class Explanation:
     remarks: tuple[str, ...]
 
 
-def explain(net: mx.gluon.HybridBlock, execution: Execution, phase: str) -> Explanation:
-    """Explain what computes ``net`` in ``phase``, "train" or "infer".
+def explain(
+    net: mx.gluon.HybridBlock, execution: Execution, phase: str, input_shape: Shape = INPUT_SHAPE
+) -> Explanation:
+    """Explain what computes ``net`` in ``phase``, "train" or "infer", for images of ``input_shape``.
 
     Raises :class:`ZooError` for int8, which MXNet lowers itself.
     """
-    lowered = (lowering.training if phase == "train" else lowering.inference)(net, execution)
+    lowered = (lowering.training if phase == "train" else lowering.inference)(net, execution, input_shape)
     remarks = tuple(_remarks(execution, phase))
     return Explanation(tuple(_rows(lowered, execution)), remarks)
 
@@ -54,7 +58,8 @@ def _rows(lowered: lowering.Lowered, execution: Execution) -> Iterator[Operation
         layers = _layers(done[node.name], lowered.decisions) if node.name in done else (node.name,)
         # zoo_network takes and returns float32, and computes in the requested dtype.
         computed_in = execution.dtype if node.operator == "zoo_network" else lowered.dtypes.get(node.name, "float32")
-        yield Operation(layers, node.operator, computed_in, left.get(node.name, ""))
+        reasons = dict.fromkeys(left[each] for each in (node.name, *layers) if each in left)
+        yield Operation(layers, node.operator, computed_in, "; ".join(reasons))
     inside = {layer for each in lowered.decisions for layer in each.layers if each.node != layer}
     for each in lowered.decisions:
         if each.is_done and each.node not in names | inside:  # Dropout at inference
@@ -77,4 +82,4 @@ def _remarks(execution: Execution, phase: str) -> Iterator[str]:
     elif execution.dtype != BFLOAT16 and phase == "train":
         yield f"{_LAYERS}: this project's kernels compute them in bfloat16 on AMX"
     elif execution.dtype == BFLOAT16 and not execution.amx:
-        yield f"{_LAYERS}: this project's kernels need AMX ({STATUS.amx_reason})"
+        yield f"{_LAYERS}: this project's kernels for bfloat16 need AMX ({STATUS.amx_reason})"

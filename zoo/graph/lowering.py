@@ -65,7 +65,10 @@ def training(net: mx.gluon.HybridBlock, execution: Execution, input_shape: Shape
 
 
 def inference(net: mx.gluon.HybridBlock, execution: Execution, input_shape: Shape = INPUT_SHAPE) -> Lowered:
-    """Return the graph for inference, fused on CPUs: by oneDNN in float32, and by the kernels for AMX in bfloat16."""
+    """Return the graph for inference. On CPUs, programs compute float32, and the kernels for AMX bfloat16.
+
+    oneDNN fuses what has no kernel.
+    """
     graph = Graph.of(symbol_of(net))
     decisions = dropout.remove(graph)
     if execution.dtype == INT8:

@@ -57,6 +57,7 @@ struct Call {
   void **in, **out;
   const size_t* versions;  // of the inputs: they count how often an array was written
   void* random_states;
+  const int64_t* const* out_shapes;
 
   template <class T>
   T* input(int index) const {

@@ -155,16 +155,17 @@ int _opCallMutateInputs(void* function, const char* const* keys, const char* con
 
 int _opCallFCompute(void* function, const char* const* keys, const char* const* values, int count,
                     const int64_t** in_shapes, int* in_dimensions, void** in, int* in_types, size_t* versions,
-                    const char**, int*, int, const int64_t**, int*, void** out, int* out_types, size_t*, const char**,
-                    int*, int, Malloc, void*, Malloc, void*, void*, SparseMalloc, void*, int*, int*, void**, void**,
-                    void**, void**, int64_t*, int64_t*, int64_t*, int64_t*, void* random_states, void*) {
+                    const char**, int*, int, const int64_t** out_shapes, int*, void** out, int* out_types, size_t*,
+                    const char**, int*, int, Malloc, void*, Malloc, void*, void*, SparseMalloc, void*, int*, int*,
+                    void**, void**, void**, void**, int64_t*, int64_t*, int64_t*, int64_t*, void* random_states,
+                    void*) {
   const Operator& op = operator_of(function);
   const bool forward = is_forward(function);
   if (!forward && !op.is_differentiable) return 0;  // MXNet wants every operator to have a backward pass
   const int first = forward ? 0 : op.outputs;       // of the inputs
   const Attributes attributes(keys, values, count);
   const Call call{attributes, forward,  op.inputs(attributes), op.outputs, in_shapes + first, in_dimensions + first, in,
-                  out,        versions, random_states};
+                  out,        versions, random_states,         out_shapes};
   const int type = in_types[first] == kUint8 ? out_types[0] : in_types[first];
   if (type == kBfloat16)
     op.run_bfloat16(call);

@@ -3,8 +3,8 @@
 // towards the end, where weights are many and pixels few. Where there are fewer images than threads, the threads share
 // every step.
 //
-// A program is written in words, by zoo/graph/program.py. Values are numbered: 0 is the input, i what the i-th step
-// puts out.
+// A program is written in words, by zoo/graph/passes/programs.py. Values are numbered: 0 is the input, i what the i-th
+// step puts out.
 //
 //     program   value ... ; step ...
 //     value     channels, height, width, whether it is thin, border height, border width     (see images.h)
@@ -36,6 +36,8 @@
 
 namespace zoo::program {
 
+static const pid_t kProcess = getpid();  // that loaded this library
+
 class Program {
  public:
   Program(const std::string& text, const std::vector<const float*>& parameters) {
@@ -54,9 +56,10 @@ class Program {
 
   // `count` images as MXNet has them, on at most so many threads. May be called by several threads at once.
   void run(const float* in, int64_t count, float* out, int most_threads) {
+    if (getpid() != kProcess) most_threads = 1;  // OpenMP's threads do not survive a fork, and it would wait for them
     const double microseconds = cycles_ * double(count) / 3000;
     const int threads = int(std::clamp(microseconds / kWorthAThread, 1.0, double(most_threads)));
-    if (count < std::min<int64_t>(threads, values_.back().images)) {
+    if (count < threads && count <= values_.back().images) {
       const Lease lease(*this);
 #pragma omp parallel num_threads(threads)
       run(lease.memory(), {0, count}, in, out, {omp_get_thread_num(), omp_get_num_threads()});

@@ -6,6 +6,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -20,14 +21,31 @@ void zoo_program_free(void* program);
 namespace zoo {
 
 // The programs that were used last. Parameters are known by where they lie, by their versions, and by a sample of their
-// values, since memory is used again.
+// values, since memory is used again; copies, which MXNet makes of arrays in oneDNN's layout and which have no version,
+// by all of their values. (Their shapes come from the attributes: those that MXNet passes with such copies may dangle.)
 class Programs {
  public:
-  static std::shared_ptr<void> get(const std::string& text, const Call& call) {
+  static std::shared_ptr<void> get(const Call& call) {
     static Programs kept;
+    const std::string text = call.attributes.text("program");
+    std::istringstream sizes(call.attributes.text("sizes"));
     std::vector<const float*> parameters;
-    for (int i = 1; i < call.inputs; ++i) parameters.push_back(call.input<float>(i));
-    const uint64_t print = print_of(parameters, call);
+    uint64_t print = 14695981039346656037u;  // FNV-1a
+    auto mix = [&](uint64_t bits) { print = (print ^ bits) * 1099511628211u; };
+    for (int i = 1; i < call.inputs; ++i) {
+      const auto* values = call.input<float>(i);
+      const size_t version = call.versions[i];
+      int64_t size = 0;
+      sizes >> size;
+      mix(version);
+      if (version) mix(reinterpret_cast<uintptr_t>(values));
+      for (int64_t at = 0; at < size; at += version ? std::max<int64_t>(1, size / 256) : 1) {
+        uint32_t bits;
+        std::memcpy(&bits, values + at, 4);
+        mix(bits);
+      }
+      parameters.push_back(values);
+    }
     const std::lock_guard<std::mutex> lock(kept.mutex_);
     for (auto entry = kept.entries_.begin(); entry != kept.entries_.end(); ++entry)
       if (entry->print == print && entry->text == text) {
@@ -52,22 +70,6 @@ class Programs {
     return {zoo_program_new(text.c_str(), parameters.data(), int(parameters.size())), zoo_program_free};
   }
 
-  static uint64_t print_of(const std::vector<const float*>& parameters, const Call& call) {
-    uint64_t print = 14695981039346656037u;  // FNV-1a
-    auto mix = [&](uint64_t bits) { print = (print ^ bits) * 1099511628211u; };
-    for (size_t i = 0; i < parameters.size(); ++i) {
-      mix(reinterpret_cast<uintptr_t>(parameters[i]));
-      mix(call.versions[i + 1]);
-      const int64_t size = call.size(int(i) + 1);
-      for (int64_t at = 0; at < size; at += std::max<int64_t>(1, size / 256)) {
-        uint32_t bits;
-        std::memcpy(&bits, parameters[i] + at, 4);
-        mix(bits);
-      }
-    }
-    return print;
-  }
-
   std::mutex mutex_;
   std::list<Entry> entries_;
 };
@@ -80,20 +82,28 @@ struct ProgramOperator {
   static std::vector<int> mutated(const Attributes&) { return {}; }
 
   static bool infer(const Attributes& given, const std::vector<unsigned>& data, Shapes&, Shapes& out) {
-    if (data.empty()) return false;
-    out[0] = {data[0]};
-    for (const char* key : {"channels", "height", "width"})
-      if (const auto extent = unsigned(given.number(key, 0))) out[0].push_back(extent);
+    if (data.empty() || std::vector<unsigned>(data.begin() + 1, data.end()) != shape(given, "in_")) return false;
+    out[0] = shape(given, "");
+    out[0].insert(out[0].begin(), data[0]);
     return true;
   }
-  static void types(const Attributes&, int* in, int* out) { out[0] = in[0]; }
+  static void types(const Attributes&, int* in, int* out) { in[0] = out[0] = kFloat32; }
 
   template <class T>
   static void run(const Call& call) {
     if constexpr (std::is_same_v<T, float>) {
-      const std::shared_ptr<void> made = Programs::get(call.attributes.text("program"), call);
-      zoo_program_run(made.get(), call.input<float>(0), call.extent(0), call.output<float>(0), omp_get_max_threads());
+      const std::shared_ptr<void> made = Programs::get(call);
+      zoo_program_run(made.get(), call.input<float>(0), call.out_shapes[0][0], call.output<float>(0),
+                      omp_get_max_threads());
     }
+  }
+
+ private:
+  static std::vector<unsigned> shape(const Attributes& given, const std::string& prefix) {
+    std::vector<unsigned> shape;
+    for (const char* axis : {"channels", "height", "width"})
+      if (const auto extent = unsigned(given.number(prefix + axis, 0))) shape.push_back(extent);
+    return shape;
   }
 };
 

@@ -1,4 +1,4 @@
-// Convolutions by Winograd's minimal filtering: a tile of the output costs a quarter of the multiplications or less.
+// Convolutions by Winograd's minimal filtering: a tile of the output costs a sixth to a third of the multiplications.
 //
 //     output tile = A^T [ (G weight G^T) * (B^T input tile B) ] A        (* by element, summed over input channels)
 //

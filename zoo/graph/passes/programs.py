@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import prod
 
 from zoo.graph.ir import Graph, Node, Output
 from zoo.graph.passes.decisions import Decision
@@ -27,8 +28,11 @@ _SCALARS = {  # what stage they are, by their number
     "_div_scalar": lambda number: f"times {1 / number!r}",
 }
 _ACTIVATIONS = ("tanh", "relu")
-_TWO_INPUTS = "its inputs do not come from one program"
-_NO_PRODUCT = "there is no convolution or fully connected layer beside it"
+_AXES = ("channels", "height", "width")
+_MOST_VALUES = 2**26  # of an image: with padding and whole vectors, their places fit into 32 bits
+_CASTS = ("Cast", "cast", "amp_cast", "amp_multicast")
+_TWO_INPUTS = "its inputs come from different operators"
+_NO_PRODUCT = "no convolution or fully connected layer can be joined with it"
 
 
 def form(graph: Graph, shapes: dict[str, list[Shape]]) -> list[Decision]:
@@ -36,6 +40,8 @@ def form(graph: Graph, shapes: dict[str, list[Shape]]) -> list[Decision]:
     decisions: list[Decision] = []
     left = [node for node in graph.nodes() if not node.is_variable]
     obstacles = {node.name: _obstacle(node, shapes) for node in left} | _several_outputs(graph)
+    if any(node.operator in _CASTS for node in left):
+        obstacles = dict.fromkeys(obstacles, "the network computes in several dtypes")
     while left:
         first = left[0]
         obstacle = obstacles[first.name] or (_TWO_INPUTS if len(set(_data(first))) > 1 else "")
@@ -54,7 +60,7 @@ def form(graph: Graph, shapes: dict[str, list[Shape]]) -> list[Decision]:
 def _several_outputs(graph: Graph) -> dict[str, str]:
     """Obstacles by the names of nodes of which more than the first output is taken."""
     taken = [*graph.heads, *(each for node in graph.nodes() for each in node.inputs)]
-    return {node.name: "more than its first output is taken" for node, output in taken if output > 0}
+    return {node.name: "more than its first output is used" for node, output in taken if output > 0}
 
 
 def _region(graph: Graph, candidates: list[Node]) -> list[Node]:
@@ -92,12 +98,15 @@ def _obstacle(node: Node, shapes: dict[str, list[Shape]]) -> str:
     data = [shapes[each.name][number] for each, number in _data(node)]
     if any(shape != taken for shape in data):
         return "it adds arrays of different shapes"
+    if max(prod(taken[1:]), prod(put_out[1:])) >= _MOST_VALUES:
+        return "its images are too large"
     if any(len(shape) not in (2, 4) for shape in (taken, put_out)):
-        return "it is not about images or vectors"
+        return "its input or output is neither images nor vectors"
     if node.attributes.get("layout", "None") not in ("None", "NCHW"):
         return f"its layout is {node.attributes['layout']}"
-    if source.operator == "Flatten" and node.operator != "FullyConnected" and _is_spatial(source, shapes):
-        return "it comes after Flatten, and is no fully connected layer"
+    flat = [each for each, _ in _data(node) if each.operator == "Flatten" and _is_spatial(each, shapes)]
+    if flat and node.operator != "FullyConnected":
+        return "it follows Flatten but is not a fully connected layer"
     check = _CHECKS.get(node.operator)
     return check(node, taken) if check else "there is no kernel for it"
 
@@ -119,6 +128,8 @@ def _check_pooling(node: Node, _: Shape) -> str:
         return f"it pools by {kind}"
     if node.is_set("global_pool"):
         return ""
+    if any(pad >= kernel for pad, kernel in zip(node.pair("pad", 0), node.pair("kernel", 1))):
+        return "its padding is not smaller than its kernel"
     if kind == "avg" and node.pair("pad", 0) != (0, 0):
         return "its averages are padded"
     is_valid = node.attributes.get("pooling_convention", "valid") == "valid"
@@ -186,7 +197,10 @@ class _Writer:
             self._numbers[id(node)] = self._number(node)
         last = self._region[-1]
         attributes = {"program": self._text(), "parameters": str(len(self._parameters))}
-        attributes |= dict(zip(("channels", "height", "width"), map(str, self._shapes[last.name][0][1:])))
+        source, output = self._source
+        for prefix, shape in (("in_", self._shapes[source.name][output]), ("", self._shapes[last.name][0])):
+            attributes |= {f"{prefix}{name}": str(extent) for name, extent in zip(_AXES, shape[1:])}
+        attributes["sizes"] = " ".join(str(prod(self._shapes[each.name][number])) for each, number in self._parameters)
         return Node("zoo_program", last.name, attributes, [self._source, *self._parameters])
 
     def _number(self, node: Node) -> int:
@@ -200,12 +214,17 @@ class _Writer:
             return self._add(node, self._pooling(node, values))
         if node.operator in _SUMS:
             return self._add(node, _Step("sum", values))
-        source = node.inputs[0][0]
-        if values[0] == 0 or self._matcher.is_shared(source):
+        if values[0] == 0 or self._is_shared(node.inputs[0][0]):
             self._add(node, _Step("pass", values))
             values = [len(self._steps)]
         self._steps[values[0] - 1].stages += self._stages(node)
         return values[0]
+
+    def _is_shared(self, node: Node) -> bool:
+        """Whether others than its one consumer read the value of ``node``, which is that before a Flatten."""
+        while node.operator == "Flatten" and not self._matcher.is_shared(node):
+            node = node.inputs[0][0]
+        return self._matcher.is_shared(node)
 
     def _add(self, node: Node, step: _Step) -> int:
         self._steps.append(step)
