@@ -106,8 +106,13 @@ struct Tiling {
   }
 };
 
-// Blocks of channels, in vectors: those that take the fewest cycles for so many pixels.
-inline std::vector<int> blocks_for(int64_t channels, int64_t pixels) {
+struct Block {
+  int64_t channel;  // its first one
+  int vectors;
+};
+
+// The blocks of channels that take the fewest cycles for so many pixels.
+inline std::vector<Block> blocks_for(int64_t channels, int64_t pixels) {
   const int64_t vectors = round_up(channels, kLanes) / kLanes;
   std::vector<double> best(vectors + 1, 0.0);
   std::vector<int> last(vectors + 1, 0);
@@ -116,8 +121,8 @@ inline std::vector<int> blocks_for(int64_t channels, int64_t pixels) {
       const double sum = best[total - block] + Tiling(pixels, block).cycles(block);
       if (!last[total] || sum < best[total]) best[total] = sum, last[total] = block;
     }
-  std::vector<int> blocks;
-  for (int64_t left = vectors; left > 0; left -= last[left]) blocks.push_back(last[left]);
+  std::vector<Block> blocks;
+  for (int64_t left = vectors; left > 0; left -= last[left]) blocks.push_back({(vectors - left) * kLanes, last[left]});
   return blocks;
 }
 
@@ -140,11 +145,7 @@ class Product : public Step {
         from_.push_back(int32_t(top * in.row() + left * in.pixel()));
         to_.push_back(int32_t((y + out.border_height) * out.row() + (x + out.border_width) * out.pixel()));
       }
-    int64_t channel = 0;
-    for (const int vectors : blocks_for(out.channels, std::max<int64_t>(12, area()))) {
-      blocks_.push_back({channel, vectors});
-      channel += vectors * kLanes;
-    }
+    blocks_ = blocks_for(out.channels, std::max<int64_t>(12, area()));
     pack(geometry.kernel_height * geometry.kernel_width, weight);
   }
 
@@ -169,11 +170,6 @@ class Product : public Step {
   }
 
  private:
-  struct Block {
-    int64_t channel;
-    int vectors;
-  };
-
   // Walks over the pixels of all images.
   class Cursor {
    public:

@@ -92,11 +92,7 @@ class Winograd : public Step {
     const int64_t bytes = elements * in.pixel() * 4, half = (found > 0 ? found : 512 << 10) / 2;
     at_once_ = std::clamp<int64_t>(half / bytes / kMostPixels, 1, 8) * kMostPixels;
     for (int64_t c = 0; c < in.channels; ++c) window_.push_back(int32_t(c));
-    int64_t channel = 0;
-    for (const int vectors : blocks_for(out.channels, at_once_)) {
-      blocks_.push_back({channel, vectors});
-      channel += vectors * kLanes;
-    }
+    blocks_ = blocks_for(out.channels, at_once_);
     pack(weight);
   }
 
@@ -116,10 +112,6 @@ class Winograd : public Step {
   }
 
  private:
-  struct Block {
-    int64_t channel;
-    int vectors;
-  };
   struct Place {  // of a tile: its image and its first pixel
     int64_t image, y, x;
   };
