@@ -40,7 +40,7 @@ class Configuration:
     @property
     def is_ours(self) -> bool:
         """Whether this project does the work."""
-        return self.module == "ours"
+        return self.module in ("ours", "compiled_program")
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ def comparisons(model: str, batch_size: int) -> tuple[Target, ...]:
         Target(infer, "the best PyTorch configuration", "PyTorch *"),
         Target(infer, "ONNX Runtime, float32", "ONNX Runtime float32"),
         Target(infer, "OpenVINO at its best", "OpenVINO *"),
+        Target(Work("infer", model, 1, waited=True), "ONNX Runtime, float32", "ONNX Runtime float32"),
     )
 
 
@@ -101,6 +102,7 @@ def configurations(work: Work, compiled: bool = False) -> list[Configuration]:
         sides.append(Configuration(REPORT, "report_loop"))
     sides += _torch(work, compiled)
     if work.phase == "infer":
+        sides.append(Configuration(f"{OURS}, compiled", "compiled_program"))
         sides.append(Configuration("ONNX Runtime float32", "onnx_runtime", requires=_ONNX_RUNTIME))
         sides += _openvino(work)
     return sides

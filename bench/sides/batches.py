@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
+
+from bench.sides import checks
+from bench.sides.wire import Prepared
 
 
 class Order:
@@ -44,3 +49,32 @@ def timed(work: Callable[[list[np.ndarray]], object], order: Order, batches: int
     start = time.perf_counter()
     work(indices)
     return {"seconds": time.perf_counter() - start, "images": batches * batch_size}
+
+
+def forward_passes(
+    forward: Callable[[np.ndarray], np.ndarray],
+    request: dict[str, Any],
+    many: Callable[[Iterator[np.ndarray]], None] | None = None,
+) -> Prepared:
+    """Return a side that only predicts.
+
+    ``forward`` computes the logits of a batch of float32 pixels ``(batch, 1, 28, 28)``. ``many`` does the same for an
+    iterator of batches and returns when all are done; if None, they are computed one after another.
+    """
+    from zoo.data.named import load_data
+
+    mnist, batch_size = load_data(request["data"]), request["batch_size"]
+
+    def infer(indices: list[np.ndarray]) -> None:
+        batches = (scaled(mnist.train.images[index]) for index in indices)
+        if many is not None:
+            many(batches)
+        else:
+            deque(map(forward, batches), maxlen=0)
+
+    def check() -> dict[str, float]:
+        outputs = in_batches(lambda images: forward(scaled(images)), mnist.test.images[: checks.IMAGES], batch_size)
+        return checks.measure(request["folder"], request["start"], outputs)
+
+    order = Order(len(mnist.train), batch_size)
+    return Prepared(lambda batches: timed(infer, order, batches, batch_size), check)

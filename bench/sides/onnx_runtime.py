@@ -5,34 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bench.sides import checks
-from bench.sides.batches import Order, in_batches, scaled, timed
+from bench.sides.batches import forward_passes
 from bench.sides.wire import Prepared, serve
 
 
 def prepare(request: dict[str, Any]) -> Prepared:
-    """Open a session for full batches, and load the images."""
+    """Open a session for full batches."""
     from export.runtimes import onnx_runtime_session
-    from zoo.data.named import load_data
 
-    mnist, batch_size = load_data(request["data"]), request["batch_size"]
-    session = onnx_runtime_session(Path(request["folder"]) / "trained.onnx", batch_size, request["threads"])
-
-    def logits(images: np.ndarray) -> np.ndarray:
-        return session.run(None, {"data": scaled(images)})[0]
-
-    def infer(indices: list[np.ndarray]) -> None:
-        for index in indices:
-            logits(mnist.train.images[index])
-
-    def check() -> dict[str, float]:
-        outputs = in_batches(logits, mnist.test.images[: checks.IMAGES], batch_size)
-        return checks.measure(request["folder"], "trained", outputs)
-
-    order = Order(len(mnist.train), batch_size)
-    return Prepared(lambda batches: timed(infer, order, batches, batch_size), check)
+    path = Path(request["folder"]) / "trained.onnx"
+    session = onnx_runtime_session(path, request["batch_size"], request["threads"])
+    return forward_passes(lambda pixels: session.run(None, {"data": pixels})[0], request)
 
 
 if __name__ == "__main__":

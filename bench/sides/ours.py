@@ -20,7 +20,7 @@ def prepare(request: dict[str, Any]) -> Prepared:
     from zoo.data.named import load_data
 
     mnist = load_data(request["data"])
-    model = _handed_over(request["model"], Path(request["folder"]) / f"{request['start']}.npz")
+    model = handed_over(request["model"], Path(request["folder"]) / f"{request['start']}.npz")
     cell = Cell(model, "cpu(0)", request["dtype"], request["batch_size"], request["phase"])
     workload = Workload(cell, mnist.train)
 
@@ -41,7 +41,7 @@ def prepare(request: dict[str, Any]) -> Prepared:
     return Prepared(run, check)
 
 
-def _handed_over(model: str, path: Path) -> str:
+def handed_over(model: str, path: Path) -> str:
     """Register ``model`` under another name, with the weights in ``path`` as its initial ones; returns that name."""
     from zoo.models.architectures import MODELS
     from zoo.runtime import mx

@@ -126,7 +126,7 @@ def test_inference_is_compared_with_every_runtime(run, tmp_path: Path, runtime: 
 def test_every_side_has_a_module():
     wanted = {target.work for target in works.TARGETS}
     modules = {each.module for work in wanted for each in works.configurations(work, compiled=True)}
-    assert len(modules) == 5 and all(importlib.util.find_spec(f"bench.sides.{module}") for module in modules)
+    assert len(modules) == 6 and all(importlib.util.find_spec(f"bench.sides.{module}") for module in modules)
 
 
 def test_sides_take_turns_and_those_that_fail_drop_out(tmp_path: Path, monkeypatch):
