@@ -38,9 +38,9 @@ print(json.dumps({"why": found.why, "usable": found.usable, "loss": record.train
                   "folder": os.environ.get("ZOO_KERNELS_FOLDER")}))
 """
 COMPILER = """#!/bin/sh
-# Stands in for g++, which takes ten seconds: says what it is, notes that it was called, delivers what g++ made before.
+# Stands in for g++, which takes ten seconds: says what it is, notes that it linked, delivers what g++ made before.
 [ "$1" = --version ] && exec echo a compiler
-echo compiled >> "{log}"
+case " $* " in *" -shared "*) echo linked >> "{log}" ;; esac
 while [ "$1" != -o ]; do shift; done
 exec cp "{library}" "$2"
 """
@@ -52,7 +52,7 @@ __attribute__((constructor)) static void run() { open("MARK", O_CREAT | O_WRONLY
 
 @dataclass(frozen=True)
 class Place:
-    """A private cache, and a compiler that counts its calls."""
+    """A private cache, and a compiler that counts the libraries it links."""
 
     folder: Path
     compiler: Path
@@ -78,7 +78,7 @@ class Place:
         )  # fmt: skip
 
     def work(self, **environment: str) -> dict:
-        """The output of :data:`WORK`; ``compiled`` is the expected number of compiler calls."""
+        """The output of :data:`WORK`; ``compiled`` is the number of libraries that were linked."""
         log = self.folder / "log"
         log.write_text("")
         log.chmod(0o666)
