@@ -64,11 +64,13 @@ def test_training_step(measure, record, name: str, dtype: str, mnist):
 @pytest.mark.benchmark(group=f"epoch, batches of {EPOCH_BATCH_SIZE}")
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", zoo.list_models())
-def test_epoch(measure, record, name: str, mnist):
+def test_epoch(request, measure, record, name: str, mnist):
     """One epoch over a part of MNIST in the dtype that is faster here, after which the network recognises digits."""
     dtype = Execution.of(zoo.get_model(name), dtype="auto").dtype
     cell = Cell(name, "cpu", dtype, EPOCH_BATCH_SIZE, "train")
     slow = _is_slow(name)
+    if slow and request.config.getoption("benchmark_disable"):
+        pytest.skip("takes a minute; without a measurement, tests/training shows as much")
     few = zoo.get_card(name).parameters < 5000  # networks with so few learn more slowly
     part = mnist.train[: 3000 if slow else 24_000 if few else 8000]
     trained: list[Workload] = []
