@@ -9,7 +9,7 @@ import mxnet as mx
 from mxnet import autograd, gluon
 from mxnet.gluon import nn
 
-
+mx.random.seed(0)
 mnist = mx.test_utils.get_mnist()
 train_data = mx.io.NDArrayIter(mnist["train_data"][:600], mnist["train_label"][:600], 50, shuffle=True)
 val_data = mx.io.NDArrayIter(mnist["test_data"][:100], mnist["test_label"][:100], 50)
