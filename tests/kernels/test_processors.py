@@ -13,6 +13,7 @@ import pytest
 import zoo
 from zoo import kernels
 from zoo.kernels.build import _FLAGS, _SOURCES
+from zoo.kernels.library import declare
 from zoo.runtime import cpus, mx
 
 FOUND = kernels.available()
@@ -46,6 +47,7 @@ def test_programs_agree(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (source,) = (path for path in _SOURCES if path.stem == "program")
     compile_for(kind, "-shared", source, "-o", tmp_path / "program.so")
     library = ctypes.CDLL(str(tmp_path / "program.so"))
+    declare(library)
     images = np.random.default_rng(0).random((9, 1, 28, 28), np.float32)
     monkeypatch.setattr(kernels, "available", lambda: replace(FOUND, library=library))
     for name in zoo.list_models():

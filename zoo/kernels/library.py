@@ -61,7 +61,7 @@ def available() -> Kernels:
         mx.base.check_call(mx.base._LIB.MXLoadLib(os.fsencode(library._name), 0))
     except (OSError, mx.base.MXNetError) as error:
         return _none("they could not be loaded", mxnet_reason(error))
-    _declare(library)
+    declare(library)
     has_convolution = STATUS.amx and bool(library.zoo_has_convolution())
     sha256 = files.hexdigest(built.content)
     return Kernels(True, has_convolution, "compiled for this processor", built.origin, library, sha256)
@@ -71,7 +71,7 @@ def _none(reason: str, detail: str | None = None) -> Kernels:
     return Kernels(False, False, reason, detail)
 
 
-def _declare(library: ctypes.CDLL) -> None:
+def declare(library: ctypes.CDLL) -> None:
     """Declare the functions that :mod:`zoo.graph.compiled` calls."""
     pointer = ctypes.c_void_p
     library.zoo_program_new.argtypes = (ctypes.c_char_p, pointer, ctypes.c_int)
