@@ -6,10 +6,12 @@
 import zoo  # noqa: F401, I001  first, so that MXNet can be imported
 
 import mxnet as mx
+import numpy as np
 from mxnet import autograd, gluon
 from mxnet.gluon import nn
 
-mx.random.seed(0)
+mx.random.seed(0)  # weights and Dropout
+np.random.seed(0)  # the order of the images
 mnist = mx.test_utils.get_mnist()
 train_data = mx.io.NDArrayIter(mnist["train_data"][:600], mnist["train_label"][:600], 50, shuffle=True)
 val_data = mx.io.NDArrayIter(mnist["test_data"][:100], mnist["test_label"][:100], 50)

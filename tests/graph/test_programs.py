@@ -54,7 +54,7 @@ def make(*layers: mx.gluon.HybridBlock, shape: tuple, function: Callable | None 
 def assert_agrees(found: np.ndarray, net: mx.gluon.HybridBlock, data: np.ndarray) -> None:
     expected = net(mx.nd.array(data)).asnumpy()
     assert found.shape == expected.shape
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def operators(symbol: mx.sym.Symbol) -> list[str]:

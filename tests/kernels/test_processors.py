@@ -55,4 +55,4 @@ def test_programs_agree(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         expected = net(mx.nd.array(images)).asnumpy()
         for count in (1, 9):
             found = zoo.compile(net)(images[:count])
-            assert np.abs(found - expected[:count]).max() <= 1e-4 * np.abs(expected).max(), name
+            assert np.abs(found - expected[:count]).max() <= 1e-5 * np.abs(expected).max(), name
