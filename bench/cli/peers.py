@@ -32,13 +32,15 @@ from zoo.progress import progress_bar, say
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the rounds, the rows and models to compare, and where the raw rounds go."""
     add = parser.add_argument
-    add("--rounds", type=int, default=7, metavar="N", help="number of rounds (default: 7)")
-    add("--seconds", type=float, default=0.6, metavar="S", help="seconds per side and round (default: 0.6)")
+    add("--rounds", type=int, metavar="N", help="number of rounds (default: 7, or 5 with --quick)")
+    add("--seconds", type=float, metavar="S", help="seconds per side and round (default: 0.6, or 0.1 with --quick)")
     add("--batches", type=int, metavar="N", help="batches per side and round, instead of --seconds")
     add("--only", nargs="+", metavar="PATTERN",
         help="rows in which one of these words or shell patterns occurs, and the sides that they compare")  # fmt: skip
+    add("--against", nargs="+", metavar="PATTERN", help="peers in whose name one of these words or patterns occurs")
     add("--models", nargs="+", metavar="MODEL",
-        help="models to compare, as names or patterns (default: those with a target)")  # fmt: skip
+        help="models to compare, as names or patterns (default: all)")  # fmt: skip
+    add("--quick", action="store_true", help="only float32, and one side of each program")
     add("--compile", action="store_true", help="also PyTorch's compiled models, which take a minute each to prepare")
     add("--json", type=path, metavar="FILE", help="also write the raw rounds and the environment to FILE")
     add_data(parser)
@@ -74,32 +76,36 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> Rounds:
-    if arguments.rounds < 5 or (arguments.batches is not None and arguments.batches < 1):
+    rounds, seconds = (5, 0.1) if arguments.quick else (7, 0.6)
+    rounds = rounds if arguments.rounds is None else arguments.rounds
+    seconds = seconds if arguments.seconds is None else arguments.seconds
+    if rounds < 5 or (arguments.batches is not None and arguments.batches < 1):
         raise ZooError("a comparison takes at least 5 rounds of at least 1 batch")
-    if not 0 < arguments.seconds <= 600:
-        raise ZooError(f"--seconds must be above 0 and at most 600, not {arguments.seconds:g}")
-    return Rounds(arguments.rounds, arguments.seconds, arguments.batches)
+    if not 0 < seconds <= 600:
+        raise ZooError(f"--seconds must be above 0 and at most 600, not {seconds:g}")
+    return Rounds(rounds, seconds, arguments.batches)
 
 
 def _targets(arguments: argparse.Namespace) -> list[Target]:
     """Return the requested rows; raises :class:`UnknownName` if nothing matches."""
-    targets = list(works.TARGETS)
-    if arguments.models:
-        patterns = arguments.models
-        names = [name for pattern in patterns for name in models.list_models(pattern) or [MODELS[pattern].name]]
-        targets = [
-            row for name in dict.fromkeys(names) for row in works.comparisons(name, MODELS[name].recipe.batch_size)
-        ]
+    patterns = arguments.models or ["*"]
+    names = [name for pattern in patterns for name in models.list_models(pattern) or [MODELS[pattern].name]]
+    targets = [row for name in dict.fromkeys(names) for row in works.targets(name)]
+    if arguments.quick:
+        targets = [target for target in targets if works.is_quick(target)]
     for pattern in arguments.only or ():
         if not any(_matches(target, [pattern]) for target in targets):
-            known = "; ".join(f"{target} against {target.against}" for target in targets)
-            raise UnknownName(f"no row matches {pattern!r}: there are {known}")
+            known = "; ".join(f"{each} against {each.against}" for each in targets if each.work.model == names[0])
+            raise UnknownName(f"no row matches {pattern!r}: there are, for each model, {known}")
     return [target for target in targets if not arguments.only or _matches(target, arguments.only)]
 
 
 def _matches(target: Target, patterns: Sequence[str]) -> bool:
-    text = f"{target} against {target.against}".lower()
-    return any(fnmatchcase(text, f"*{pattern.lower()}*") for pattern in patterns)
+    return _occurs(patterns, f"{target} against {target.against}")
+
+
+def _occurs(patterns: Sequence[str], text: str) -> bool:
+    return any(fnmatchcase(text.lower(), f"*{pattern.lower()}*") for pattern in patterns)
 
 
 def _sides(targets: Sequence[Target], arguments: argparse.Namespace) -> dict[Work, list[Configuration]]:
@@ -108,6 +114,10 @@ def _sides(targets: Sequence[Target], arguments: argparse.Namespace) -> dict[Wor
     for work in dict.fromkeys(target.work for target in targets):
         rows = [target for target in targets if target.work == work]
         able = works.configurations(work, arguments.compile)
+        if arguments.quick:
+            able = [each for each in able if works.is_first(each)]
+        if arguments.against:
+            able = [each for each in able if each.is_ours or _occurs(arguments.against, each.name)]
         sides[work] = [each for each in able if not arguments.only or works.relevant(rows, each)]
     return sides
 

@@ -33,6 +33,7 @@ def render(
     sides = [_side(work, result) for work, group in results.items() for result in group]
     return "\n\n".join(
         [
+            _matrix(rows),
             _table(_ROWS, [_row(row) for row in rows], "llrrrlrl"),
             *_choices(rows),
             _table(_SIDES, sides, "llrrrrl"),
@@ -81,6 +82,22 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], alignment: str
     return tabulate(
         rows, headers, disable_numparse=True, colalign=[words[each] for each in alignment] if rows else None
     )
+
+
+def _matrix(rows: Sequence[TargetRow]) -> str:
+    """Render the ratios by model; what misses its target is marked."""
+    cells: dict[str, dict[str, str]] = {}
+    for row in rows:
+        target, work = row.target, row.target.work
+        batch = "one image" if work.waited else "" if work.phase == "train" else f" {work.batch_size}"
+        dtype = "" if target.ours == "*" else f", {target.ours}"
+        column = f"{work.phase}{', ' * work.waited}{batch}{dtype}\n{target.against}"
+        ratio = f"{row.comparison.ratio:.2f}×" if row.comparison else "failed"
+        missed = " missed" if row.verdict.startswith("missed") else ""
+        cells.setdefault(work.model, {})[column] = ratio + missed
+    columns = list(dict.fromkeys(column for row in cells.values() for column in row))
+    lines = [(model, *(row.get(column, "") for column in columns)) for model, row in cells.items()]
+    return _table(("times as fast as", *columns), lines, "l" + "r" * len(columns))
 
 
 def _row(row: TargetRow) -> tuple[str, ...]:

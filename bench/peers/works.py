@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from zoo.models.architectures import MODELS
+
 OURS = "this project"
 REPORT = "the report's loop, default MXNet"
 _OUR_DTYPES = {"train": ("float32", "bfloat16"), "infer": ("float32", "bfloat16", "int8")}
@@ -64,30 +66,33 @@ class Target:
         return fnmatchcase(configuration.name, self.peers)
 
 
-_TRAIN_CNN7, _TRAIN_MLP = Work("train", "cnn7", 200), Work("train", "mlp", 100)
-_INFER_CNN7, _LATENCY = Work("infer", "cnn7", 200), Work("infer", "cnn7", 1, waited=True)
-
-TARGETS = (
-    Target(_TRAIN_CNN7, REPORT, REPORT, 4.0),
-    Target(_TRAIN_CNN7, "the best PyTorch configuration", "PyTorch *", 1.5, stretch=2.0),
-    Target(_TRAIN_MLP, "PyTorch eager, float32", "PyTorch float32", 1.0),
-    Target(_INFER_CNN7, "ONNX Runtime, float32", "ONNX Runtime float32", 3.0),
-    Target(_INFER_CNN7, "OpenVINO at its best", "OpenVINO *", 1.0),
-    Target(_LATENCY, "ONNX Runtime, float32", "ONNX Runtime float32", 1.0),
-    Target(_TRAIN_CNN7, "the best PyTorch configuration in float32", "PyTorch float32*", 1.2, ours="float32"),
-)
+_REPORT = Work("train", "cnn7", 200)  # the report has only this network and this batch size
+_SMALL = 10**6  # operations for an image: below that, calls take as long as the network's work
+BATCH_SIZES = (200, 32)  # for inference, beside single images
 
 
-def comparisons(model: str, batch_size: int) -> tuple[Target, ...]:
-    """Return rows for any model, without targets."""
-    train, infer = Work("train", model, batch_size), Work("infer", model, batch_size)
-    return (
-        Target(train, "the best PyTorch configuration", "PyTorch *"),
-        Target(infer, "the best PyTorch configuration", "PyTorch *"),
-        Target(infer, "ONNX Runtime, float32", "ONNX Runtime float32"),
-        Target(infer, "OpenVINO at its best", "OpenVINO *"),
-        Target(Work("infer", model, 1, waited=True), "ONNX Runtime, float32", "ONNX Runtime float32"),
+def targets(model: str) -> tuple[Target, ...]:
+    """Return the rows of a model, the same for every model: what they want depends on the processor and its cost."""
+    from zoo.models import get_card
+    from zoo.runtime import cpus
+
+    wide = "avx512f" in cpus.flags()
+    alike = {"at_least": 1.2, "stretch": 2.5} if wide else {"at_least": 1.0, "stretch": 2.0}  # in float32 on both sides
+    train = Work("train", model, MODELS[model].recipe.batch_size)
+    many, some = (Work("infer", model, size) for size in BATCH_SIZES)
+    one = Work("infer", model, 1, waited=True)
+    latency = 2.0 if get_card(model).flops < _SMALL else 1.2
+    in_float32 = "* float32*"
+    rows = (
+        Target(train, "PyTorch in float32", "PyTorch float32*", **alike, ours="float32"),
+        Target(train, "PyTorch at its best", "PyTorch *", 1.5, 3.0),
+        Target(many, "the best in float32", in_float32, **alike, ours="float32"),
+        Target(many, "the best of any dtype", "*", 1.0, 2.0),
+        Target(some, "the best in float32", in_float32, ours="float32"),
+        Target(one, "the best in float32", in_float32, latency, 3.0, ours="float32"),
+        Target(one, "the best of any dtype", "*", 1.0, 2.0),
     )
+    return (*rows, Target(train, REPORT, REPORT, 4.0)) if train == _REPORT else rows
 
 
 def configurations(work: Work, compiled: bool = False) -> list[Configuration]:
@@ -98,7 +103,7 @@ def configurations(work: Work, compiled: bool = False) -> list[Configuration]:
     possible = possible_dtypes(contexts.parse("cpu"))
     ours = [dtype for dtype in _OUR_DTYPES[work.phase] if dtype in possible]
     sides = [Configuration(f"{OURS}, {dtype}", "ours", dtype) for dtype in ours]
-    if work == _TRAIN_CNN7:  # the report has only this network and this batch size
+    if work == _REPORT:
         sides.append(Configuration(REPORT, "report_loop"))
     sides += _torch(work, compiled)
     if work.phase == "infer":
@@ -111,6 +116,17 @@ def configurations(work: Work, compiled: bool = False) -> list[Configuration]:
 def relevant(targets: Iterable[Target], configuration: Configuration) -> bool:
     """Whether one of the ``targets`` compares ``configuration`` with anything."""
     return any(target.compares(configuration) for target in targets)
+
+
+def is_quick(target: Target) -> bool:
+    """Whether a quick comparison has this row: training, many images and single ones, all in float32."""
+    return target.ours == "float32" and target.at_least is not None
+
+
+def is_first(configuration: Configuration) -> bool:
+    """Whether a quick comparison has this side: one of each program, in float32."""
+    is_plain = configuration.hint == "LATENCY" and not configuration.compiled and configuration.name != REPORT
+    return configuration.dtype == "float32" and is_plain
 
 
 def _torch(work: Work, compiled: bool) -> list[Configuration]:

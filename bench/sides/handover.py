@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.sides.batches import Order, scaled
 from bench.sides.checks import BATCHES, IMAGES
+from bench.sides.plain import plain
 from export import to_onnx
 from zoo import models
 from zoo.data import Dataset
@@ -36,9 +37,14 @@ def main(model: str, data: str | None, folder: Path) -> None:
     losses = _train(net, mnist.train, model)
     trained = _write(net, mnist.test, folder / "trained")
     np.savez(folder / "reference.npz", loss=np.mean(losses[:BATCHES]), initial=initial, trained=trained)
-    recipe = MODELS[model].recipe
-    facts: dict[str, float | str | None] = {"learning_rate": recipe.learning_rate, "momentum": recipe.momentum}
-    facts["onnx"] = None
+    recipe = plain(MODELS[model].recipe)
+    facts: dict[str, float | str | None] = {
+        "learning_rate": recipe.learning_rate,
+        "momentum": recipe.momentum,
+        "weight_decay": recipe.weight_decay,
+        "nesterov": recipe.optimizer == "nag",
+        "onnx": None,
+    }
     try:
         to_onnx(net, folder / "trained.onnx")
     except ZooError as error:
@@ -56,9 +62,11 @@ def _write(net: mx.gluon.HybridBlock, test: Dataset, path: Path) -> np.ndarray:
 
 def _train(net: mx.gluon.HybridBlock, train: Dataset, model: str) -> list[float]:
     net.hybridize()
-    recipe = MODELS[model].recipe
-    momentum = {"momentum": recipe.momentum} if recipe.momentum else {}
-    trainer = mx.gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": recipe.learning_rate, **momentum})
+    recipe = plain(MODELS[model].recipe)
+    settings = {"learning_rate": recipe.learning_rate, "wd": recipe.weight_decay}
+    if recipe.momentum:
+        settings["momentum"] = recipe.momentum
+    trainer = mx.gluon.Trainer(net.collect_params(), recipe.optimizer, settings)
     cross_entropy = mx.gluon.loss.SoftmaxCrossEntropyLoss()
     losses = []
     for index in Order(len(train), recipe.batch_size).take(_TRAINED):

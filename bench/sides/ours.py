@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.sides import checks
 from bench.sides.batches import Order
+from bench.sides.plain import plain
 from bench.sides.wire import Prepared, serve
 
 
@@ -42,7 +43,7 @@ def prepare(request: dict[str, Any]) -> Prepared:
 
 
 def handed_over(model: str, path: Path) -> str:
-    """Register ``model`` under another name, with the weights in ``path`` as its initial ones; returns that name."""
+    """Register ``model`` under another name, with the weights in ``path`` and the plain recipe; returns that name."""
     from zoo.models.architectures import MODELS
     from zoo.runtime import mx
 
@@ -54,7 +55,8 @@ def handed_over(model: str, path: Path) -> str:
             array[:] = arrays[str(description)]
 
     name = f"{model} as handed over"
-    MODELS.add(name, replace(MODELS[model], name=name, initializer=HandedOver()))
+    entry = MODELS[model]
+    MODELS.add(name, replace(entry, name=name, initializer=HandedOver(), recipe=plain(entry.recipe)))
     return name
 
 

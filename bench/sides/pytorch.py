@@ -39,7 +39,7 @@ def prepare(request: dict[str, Any]) -> Prepared:
     forward = torch.compile(net) if request["compiled"] else net
     reduced = torch.autocast("cpu", torch.bfloat16, enabled=request["dtype"] == "bfloat16")
     facts = json.loads((folder / "facts.json").read_text())
-    optimizer = _sgd(net.parameters(), facts["learning_rate"], facts["momentum"])
+    optimizer = _sgd(net.parameters(), facts)
 
     def pixels(of: torch.Tensor) -> torch.Tensor:
         return of.to(torch.float32).mul_(1 / 255).contiguous(memory_format=layout)
@@ -85,14 +85,15 @@ def prepare(request: dict[str, Any]) -> Prepared:
     return Prepared(lambda batches: timed(train if training else infer, order, batches, batch_size), check)
 
 
-def _sgd(parameters: Iterable[torch.nn.Parameter], learning_rate: float, momentum: float) -> torch.optim.Optimizer:
+def _sgd(parameters: Iterable[torch.nn.Parameter], facts: dict[str, Any]) -> torch.optim.Optimizer:
     import torch
 
     parameters = list(parameters)
+    settings = {name: facts[name] for name in ("momentum", "weight_decay", "nesterov")}
     try:
-        return torch.optim.SGD(parameters, learning_rate, momentum, fused=True)  # fastest where available
+        return torch.optim.SGD(parameters, facts["learning_rate"], fused=True, **settings)  # fastest where available
     except (RuntimeError, TypeError):
-        return torch.optim.SGD(parameters, learning_rate, momentum)
+        return torch.optim.SGD(parameters, facts["learning_rate"], **settings)
 
 
 if __name__ == "__main__":
