@@ -195,7 +195,7 @@ def repository(tmp_path_factory) -> Path:
     git("commit", "-m", "fast")
     session = top / "zoo" / "training" / "session.py"
     text = session.read_text()
-    place = "            with mx.autograd.record():\n"
+    place = "            self.set_learning_rate(next(rates))\n"
     assert text.count(place) == 1
     session.write_text(text.replace(place, f"            [images.copy() for images in self.data.images]\n{place}"))
     git("commit", "-am", "slow")

@@ -16,7 +16,7 @@ from zoo import kernels
 @pytest.mark.parametrize(
     "cell, operator",
     [
-        (Cell("mlp", "cpu(0)", "float32", 100, "train"), "_backward_FullyConnected"),
+        (Cell("mlp", "cpu(0)", "float32", 100, "train"), "zoo_whole_step"),
         # Its graph has no static shapes; MXNet runs the operators of such graphs in bulk in another way.
         (Cell("lenet5", "cpu(0)", "int8", 20, "infer"), "_sg_mkldnn_fully_connected"),
     ],
@@ -26,10 +26,12 @@ def test_operators_come_one_by_one_and_all_in_the_trace(cell: Cell, operator: st
     profile = runner.profile(cell, "synthetic", path)
     assert profile.error is None and profile.trace == str(path)
     calls = {each.name: each.calls for each in profile.operators}
-    assert calls[operator] == 2 * profile.batches
+    if cell.phase == "train":
+        ran = {name: count for name, count in calls.items() if name.startswith(("zoo_", "_backward"))}
+        assert not kernels.available().usable or ran == {operator: profile.batches}
+    else:
+        assert calls[operator] == 2 * profile.batches
     assert not any("," in name or "Bulk" in name for name in calls)
-    if cell.phase == "train" and kernels.available().usable:
-        assert calls["zoo_pixels"] == calls["zoo_sgd"] == profile.batches
     assert [each.seconds for each in profile.operators] == sorted((e.seconds for e in profile.operators), reverse=True)
     assert profile.operator_seconds > 0 and profile.seconds > 0
 

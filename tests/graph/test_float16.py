@@ -159,20 +159,20 @@ class Spoilt(TrainingSession):
         super().__init__(*arguments)
         self.scales: list[float] = []  # after each step
         self.states = [self.state()]  # before the first step, and after each
-        step = self._update.step
+        step = self._stepper.update.step
 
         def spoil(images: int, some_idle: bool) -> None:
             if len(self.scales) in bad:
-                self._gradients[1][-1][3:4] = value  # on the last context
+                self._stepper.gradients[1][-1][3:4] = value  # on the last context
             step(images, some_idle)
             self.scales.append(self.loss_scale)
             self.states.append(self.state())
 
-        self._update.step = spoil
+        self._stepper.update.step = spoil
 
     def state(self) -> list[np.ndarray]:
         """The weights and the optimizer's state."""
-        return [array.asnumpy() for array in self._update.kept]
+        return [array.asnumpy() for array in self._stepper.update.kept]
 
 
 def sessions(optimizer: str, ctx: list[mx.Context], mnist, dtype: str, **spoilt):

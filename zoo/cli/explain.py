@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from textwrap import fill
 
 from tabulate import tabulate
 
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     execution = Execution.of(net, ctx, arguments.dtype)
     found = explain(net, execution, arguments.phase)
     print(f"{arguments.model}, {arguments.phase}: {execution}\n")
-    rows = [(" ".join(row.layers), row.operator or "nothing", row.dtype, row.reason) for row in found.rows]
+    rows = [(fill(" ".join(row.layers), 60), row.operator or "nothing", row.dtype, row.reason) for row in found.rows]
     print(tabulate(rows, ("layers", "computed by", "dtype", "left as it is, because"), disable_numparse=True))
     if found.remarks:
         print("", *found.remarks, sep="\n")

@@ -24,8 +24,8 @@ class Execution:
 
     contexts: tuple[mx.Context, ...]
     dtype: str  # one of INFERENCE_DTYPES; parameters are always float32
-    kernels: bool  # CPUs only: they compute what surrounds the layers, and float32 inference
-    amx: bool  # CPUs with AMX only: they also compute convolutions and fully connected layers in bfloat16
+    kernels: bool  # CPUs only: they compute float32, and what surrounds the layers in bfloat16
+    amx: bool  # CPUs with AMX only: they also compute the layers in bfloat16
 
     @classmethod
     def of(cls, net: mx.gluon.HybridBlock, ctx: Placement = None, dtype: str = FLOAT32) -> Execution:

@@ -43,7 +43,7 @@ def explain(
     Raises :class:`ZooError` for int8, which MXNet lowers itself.
     """
     lowered = (lowering.training if phase == "train" else lowering.inference)(net, execution, input_shape)
-    remarks = tuple(_remarks(execution, phase))
+    remarks = tuple(_remarks(execution))
     return Explanation(tuple(_rows(lowered, execution)), remarks)
 
 
@@ -74,12 +74,10 @@ def _layers(last: Decision, decisions: tuple[Decision, ...]) -> tuple[str, ...]:
     )
 
 
-def _remarks(execution: Execution, phase: str) -> Iterator[str]:
+def _remarks(execution: Execution) -> Iterator[str]:
     if not execution.on_cpu:
         yield "on GPUs, MXNet's own operators (cuDNN's) compute everything"
     elif not execution.kernels:
         yield f"no kernels of this project: {kernels.available().reason}"
-    elif execution.dtype != BFLOAT16 and phase == "train":
-        yield f"{_LAYERS}: this project's kernels compute them in bfloat16 on AMX"
     elif execution.dtype == BFLOAT16 and not execution.amx:
         yield f"{_LAYERS}: this project's kernels for bfloat16 need AMX ({STATUS.amx_reason})"

@@ -13,7 +13,7 @@ from zoo.errors import ZooError
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.execution import BFLOAT16, FLOAT32, INT8, Execution
 from zoo.graph.ir import Graph, symbol_of
-from zoo.graph.passes import casting, chains, convolutions, dropout, programs
+from zoo.graph.passes import casting, chains, convolutions, dropout, programs, training_programs
 from zoo.graph.passes.decisions import Decision
 from zoo.graph.shapes import Shape, infer, ranks
 from zoo.runtime import mx
@@ -56,6 +56,8 @@ def training(net: mx.gluon.HybridBlock, execution: Execution, input_shape: Shape
     graph = Graph.of(symbol_of(net))
     decisions: list[Decision] = []
     if execution.kernels:
+        if execution.dtype == FLOAT32:
+            decisions += training_programs.form(graph, infer(graph, {"data": (1, *input_shape)}))
         dimensions = ranks(graph, input_shape)
         decisions += chains.fuse(graph, dimensions)
         decisions += dropout.lower(graph)

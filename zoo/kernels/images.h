@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <vector>
@@ -12,6 +14,12 @@
 namespace zoo::program {
 
 inline int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+// Bytes of half of a core's second-level cache: what is worked on at a time should fit.
+inline int64_t half_a_cache() {
+  const long found = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return (found > 0 ? found : 512 << 10) / 2;
+}
 
 // A line of the cache.
 struct alignas(64) Line {

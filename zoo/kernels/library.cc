@@ -14,6 +14,8 @@
 #include "pixels.h"
 #include "program_operator.h"
 #include "step.h"
+#include "training_operator.h"
+#include "whole_step.h"
 
 namespace {
 
@@ -46,8 +48,9 @@ Operator describe() {
 }
 
 Operator operators[] = {
-    describe<ChainOperator>(),        describe<DropoutOperator>(), describe<PixelsOperator>(),
-    describe<CrossEntropyOperator>(), describe<SgdOperator>(),     describe<ProgramOperator>(),
+    describe<ChainOperator>(),        describe<DropoutOperator>(),   describe<PixelsOperator>(),
+    describe<CrossEntropyOperator>(), describe<SgdOperator>(),       describe<ProgramOperator>(),
+    describe<TrainingOperator>(),     describe<WholeStepOperator>(),
 #ifdef __AMX_BF16__
     describe<ConvolutionOperator>(),  describe<NetworkOperator>(),
 #endif
@@ -167,12 +170,13 @@ int _opCallFCompute(void* function, const char* const* keys, const char* const* 
   const Call call{attributes, forward,  op.inputs(attributes), op.outputs, in_shapes + first, in_dimensions + first, in,
                   out,        versions, random_states,         out_shapes};
   const int type = in_types[first] == kUint8 ? out_types[0] : in_types[first];
-  if (type == kBfloat16)
-    op.run_bfloat16(call);
-  else if (type == kFloat32)
-    op.run_float(call);
-  else
+  if (type != kBfloat16 && type != kFloat32) return 0;
+  try {
+    type == kBfloat16 ? op.run_bfloat16(call) : op.run_float(call);
+  } catch (const std::exception& error) {  // out of memory, say: MXNet reports that the operator failed
+    std::fprintf(stderr, "%s: %s\n", op.name, error.what());
     return 0;
+  }
   return 1;
 }
 

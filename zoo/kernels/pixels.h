@@ -52,7 +52,33 @@ void deform(const uint8_t* image, int64_t size, const float* points, const float
   }
 }
 
-// The images at `index` of a data set as pixels in [0, 1], deformed by their control points if there are any.
+// Where images come from: a data set, numbers of images in it, and their control points if they are deformed.
+struct Pictures {
+  const uint8_t* from;
+  int64_t images, height, width;  // of the data set
+  const int32_t* index;
+  const float *points, *basis;  // or null
+  float scale;
+};
+
+// The images at `index` as pixels, deformed by their control points if there are any.
+template <class T>
+void pixels(const Pictures& pictures, int64_t count, T* to) {
+  const int64_t plane = pictures.height * pictures.width, points = 2 * kControlPoints * kControlPoints;
+  const double nanoseconds = double(count * plane) * (pictures.points ? 3 : 0.3);
+#pragma omp parallel for schedule(static) num_threads(threads_for(nanoseconds))
+  for (int64_t n = 0; n < count; ++n) {
+    const int64_t number = std::min(pictures.images - 1, std::max<int64_t>(0, pictures.index[n]));
+    const uint8_t* image = pictures.from + number * plane;
+    if (pictures.points) {
+      deform(image, pictures.width, pictures.points + n * points, pictures.basis, pictures.scale, to + n * plane);
+      continue;
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < plane; ++i) narrow(float(image[i]) * pictures.scale, to + n * plane + i);
+  }
+}
+
 struct PixelsOperator {
   static constexpr const char* name = "zoo_pixels";  // images as uint8, index as int32 [, control points, basis]
   static constexpr bool is_differentiable = false;
@@ -72,23 +98,21 @@ struct PixelsOperator {
 
   template <class T>
   static void run(const Call& call) {
-    const int64_t images = call.extent(0), plane = call.size() / std::max<int64_t>(1, images), count = call.size(1);
-    const auto* from = call.input<uint8_t>(0);
-    const auto* index = call.input<int32_t>(1);
-    T* to = call.output<T>(0);
-    const float scale = call.attributes.number("scale", 1.0f);
+    pixels(pictures(call), call.size(1), call.output<T>(0));
+  }
+
+  // The first inputs of a call; control points and basis are the numbers `deformed` and the one after.
+  static Pictures pictures(const Call& call, int deformed = 2) {
     const bool deforms = call.attributes.is_set("deform");
-    const int64_t side = call.extent(3), points = 2 * kControlPoints * kControlPoints;
-#pragma omp parallel for schedule(static) num_threads(threads_for(double(count * plane) * (deforms ? 3 : 0.3)))
-    for (int64_t n = 0; n < count; ++n) {
-      const uint8_t* image = from + std::min(images - 1, std::max<int64_t>(0, index[n])) * plane;
-      if (deforms) {
-        deform(image, side, call.input<float>(2) + n * points, call.input<float>(3), scale, to + n * plane);
-        continue;
-      }
-#pragma omp simd
-      for (int64_t i = 0; i < plane; ++i) narrow(float(image[i]) * scale, to + n * plane + i);
-    }
+    const int64_t images = call.extent(0), width = call.extent(3);
+    return {call.input<uint8_t>(0),
+            images,
+            call.size() / std::max<int64_t>(1, images * width),
+            width,
+            call.input<int32_t>(deformed - 1),
+            deforms ? call.input<float>(deformed) : nullptr,
+            deforms ? call.input<float>(deformed + 1) : nullptr,
+            call.attributes.number("scale", 1.0f)};
   }
 };
 

@@ -37,57 +37,58 @@ struct Factors {
 // Two sums can be added to in each cycle, and each of them in every fourth: small tiles keep several of each sum.
 constexpr int chains_of(int sums) { return sums >= 8 ? 1 : sums >= 4 ? 2 : 4; }
 
-template <int pixels, int vectors>
-void multiply(const Factors& factors, const Tile& tile) {
-  constexpr int chains = chains_of(pixels * vectors);
-  Vector sums[chains][pixels][vectors];
-  const float* from[pixels];
+struct Multiply {
+  template <int pixels, int vectors>
+  static void run(const Factors& factors, const Tile& tile) {
+    constexpr int chains = chains_of(pixels * vectors);
+    Vector sums[chains][pixels][vectors];
+    const float* from[pixels];
 #pragma GCC unroll 8
-  for (int p = 0; p < pixels; ++p) from[p] = tile.from[p];
+    for (int p = 0; p < pixels; ++p) from[p] = tile.from[p];
 #pragma GCC unroll 4
-  for (int chain = 0; chain < chains; ++chain)
+    for (int chain = 0; chain < chains; ++chain)
+#pragma GCC unroll 8
+      for (int p = 0; p < pixels; ++p)
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; ++j) sums[chain][p][j] = chain ? Vector{} : load(factors.start + j * kLanes);
+    const float* weight = factors.weight;
+    auto add = [&](int64_t offset, Vector(&sums)[pixels][vectors]) {
+      Vector w[vectors];
+#pragma GCC unroll 8
+      for (int j = 0; j < vectors; ++j) w[j] = load(weight + j * kLanes);
+      weight += vectors * kLanes;
+#pragma GCC unroll 8
+      for (int p = 0; p < pixels; ++p) {
+        const Vector value = broadcast(from[p][offset]);
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; ++j) sums[p][j] += value * w[j];
+      }
+    };
+    const int32_t *at = factors.window.data(), *const end = at + factors.window.size();
+    for (; end - at >= chains; at += chains)
+#pragma GCC unroll 4
+      for (int chain = 0; chain < chains; ++chain) add(at[chain], sums[chain]);
+    for (; at < end; ++at) add(*at, sums[0]);
 #pragma GCC unroll 8
     for (int p = 0; p < pixels; ++p)
 #pragma GCC unroll 8
-      for (int j = 0; j < vectors; ++j) sums[chain][p][j] = chain ? Vector{} : load(factors.start + j * kLanes);
-  const float* weight = factors.weight;
-  auto add = [&](int64_t offset, Vector(&sums)[pixels][vectors]) {
-    Vector w[vectors];
-#pragma GCC unroll 8
-    for (int j = 0; j < vectors; ++j) w[j] = load(weight + j * kLanes);
-    weight += vectors * kLanes;
-#pragma GCC unroll 8
-    for (int p = 0; p < pixels; ++p) {
-      const Vector value = broadcast(from[p][offset]);
-#pragma GCC unroll 8
-      for (int j = 0; j < vectors; ++j) sums[p][j] += value * w[j];
-    }
-  };
-  const int32_t *at = factors.window.data(), *const end = at + factors.window.size();
-  for (; end - at >= chains; at += chains)
+      for (int j = 0; j < vectors; ++j) {
+        Vector sum = sums[0][p][j];
 #pragma GCC unroll 4
-    for (int chain = 0; chain < chains; ++chain) add(at[chain], sums[chain]);
-  for (; at < end; ++at) add(*at, sums[0]);
-#pragma GCC unroll 8
-  for (int p = 0; p < pixels; ++p)
-#pragma GCC unroll 8
-    for (int j = 0; j < vectors; ++j) {
-      Vector sum = sums[0][p][j];
-#pragma GCC unroll 4
-      for (int chain = 1; chain < chains; ++chain) sum += sums[chain][p][j];
-      store(tile.to[p] + j * kLanes, factors.relu ? relu_of(sum) : sum);
-    }
-}
+        for (int chain = 1; chain < chains; ++chain) sum += sums[chain][p][j];
+        store(tile.to[p] + j * kLanes, factors.relu ? relu_of(sum) : sum);
+      }
+  }
+};
 
-using Multiply = void (*)(const Factors&, const Tile&);
-
-template <int vectors = kMostVectors, int pixels = most_pixels(vectors)>
-Multiply multiply_for(int wanted_pixels, int wanted_vectors) {
+// The kernel for a tile of that size.
+template <class Kernel, int vectors = kMostVectors, int pixels = most_pixels(vectors)>
+auto kernel_for(int wanted_pixels, int wanted_vectors) -> decltype(&Kernel::template run<1, 1>) {
   if constexpr (vectors > 1)
-    if (wanted_vectors < vectors) return multiply_for<vectors - 1>(wanted_pixels, wanted_vectors);
+    if (wanted_vectors < vectors) return kernel_for<Kernel, vectors - 1>(wanted_pixels, wanted_vectors);
   if constexpr (pixels > 1)
-    if (wanted_pixels < pixels) return multiply_for<vectors, pixels - 1>(wanted_pixels, wanted_vectors);
-  return multiply<pixels, vectors>;
+    if (wanted_pixels < pixels) return kernel_for<Kernel, vectors, pixels - 1>(wanted_pixels, wanted_vectors);
+  return Kernel::template run<pixels, vectors>;
 }
 
 // Cycles for each value of the window: two products, and two loads, at a time.
@@ -128,13 +129,40 @@ inline std::vector<Block> blocks_for(int64_t channels, int64_t pixels) {
 
 struct Geometry {
   int64_t kernel_height, kernel_width, stride_height, stride_width, pad_height, pad_width;
+
+  int64_t taps() const { return kernel_height * kernel_width; }
 };
 
-class Product : public Step {
+// Where the weight of each value of the window (its tap, and then its channel) and each output lies among those that
+// MXNet has: at the sum of a row and a column. A column of -1 stands for zeros.
+struct Places {
+  std::vector<int64_t> rows, columns;
+
+  // Of weights (outputs, inputs, kernel height, kernel width).
+  static Places forward(int64_t outputs, int64_t inputs, int64_t taps) {
+    Places places;
+    for (int64_t tap = 0; tap < taps; ++tap)
+      for (int64_t c = 0; c < inputs; ++c) places.rows.push_back(c * taps + tap);
+    for (int64_t o = 0; o < outputs; ++o) places.columns.push_back(o * inputs * taps);
+    return places;
+  }
+};
+
+// A step with weights, which are packed before it runs.
+class Layer : public Step {
  public:
-  // `weight` as MXNet has it: (output, input, kernel height, kernel width).
-  Product(const Layout& in, const Layout& out, const Geometry& geometry, const float* weight, Stages stages)
-      : in_(in), out_(out), stages_(std::move(stages)) {
+  // The weights as MXNet has them.
+  virtual void pack(const float* weight, const Share& share) = 0;
+  // What the sums start with, by channel.
+  virtual void start(const float* summands) = 0;
+  // Whether it needs zeros around the image.
+  virtual bool reads_border() const = 0;
+};
+
+class Product : public Layer {
+ public:
+  Product(const Layout& in, const Layout& out, const Geometry& geometry, Places places, Stages stages)
+      : in_(in), out_(out), places_(std::move(places)), stages_(std::move(stages)) {
     for (int64_t y = 0; y < geometry.kernel_height; ++y)
       for (int64_t x = 0; x < geometry.kernel_width; ++x)
         for (int64_t c = 0; c < in.channels; ++c) window_.push_back(int32_t(y * in.row() + x * in.pixel() + c));
@@ -146,8 +174,25 @@ class Product : public Step {
         to_.push_back(int32_t((y + out.border_height) * out.row() + (x + out.border_width) * out.pixel()));
       }
     blocks_ = blocks_for(out.channels, std::max<int64_t>(12, area()));
-    pack(geometry.kernel_height * geometry.kernel_width, weight);
+    weight_.resize(int64_t(window_.size()) * round_up(out.channels, kLanes));
   }
+
+  // Threads share the values of the window.
+  void pack(const float* weight, const Share& share) override {
+    const int64_t window = int64_t(window_.size()), last = share.last(window);
+    for (const Block& block : blocks_) {
+      const int64_t pitch = block.vectors * kLanes, count = std::min(pitch, out_.channels - block.channel);
+      const int64_t* const columns = &places_.columns[block.channel];
+      const float* const scale = &stages_.first().scale[block.channel];
+      for (int64_t i = share.first(window); i < last; ++i) {
+        float* const to = &weight_[block.channel * window + i * pitch];
+        const float* const from = weight + places_.rows[i];
+        for (int64_t o = 0; o < count; ++o) to[o] = columns[o] < 0 ? 0.0f : from[columns[o]] * scale[o];
+      }
+    }
+  }
+  void start(const float* summands) override { stages_.start(summands); }
+  bool reads_border() const override { return true; }
 
   double cycles_per_image() const override {
     double sum = 0;
@@ -203,7 +248,7 @@ class Product : public Step {
     const Factors factors{window_, weight_.data() + block.channel * int64_t(window_.size()),
                           &stages_.first().shift[block.channel],
                           stages_.is_simple() && stages_.first().activation == Activation::relu};
-    multiply_for(count, block.vectors)(factors, tile);
+    kernel_for<Multiply>(count, block.vectors)(factors, tile);
     if (stages_.is_simple()) return;
     Vector values[kAccumulators];
     for (int p = 0; p < count; ++p)
@@ -213,16 +258,8 @@ class Product : public Step {
       for (int j = 0; j < block.vectors; ++j) store(tile.to[p] + j * kLanes, values[p * block.vectors + j]);
   }
 
-  void pack(int64_t area, const float* weight) {
-    for (const Block& block : blocks_)
-      for (int64_t tap = 0; tap < area; ++tap)
-        for (int64_t c = 0; c < in_.channels; ++c)
-          for (int64_t o = block.channel; o < block.channel + block.vectors * kLanes; ++o)
-            weight_.push_back(o < out_.channels ? weight[(o * in_.channels + c) * area + tap] * stages_.first().scale[o]
-                                                : 0.0f);
-  }
-
   Layout in_, out_;
+  Places places_;
   Stages stages_;
   std::vector<int32_t> window_;
   std::vector<int32_t> from_, to_;  // of the pixels of an image

@@ -38,6 +38,8 @@ namespace zoo::program {
 
 static const pid_t kProcess = getpid();  // that loaded this library
 
+constexpr double kWorthAThread = 30;  // microseconds
+
 class Program {
  public:
   Program(const std::string& text, const std::vector<const float*>& parameters) {
@@ -78,8 +80,6 @@ class Program {
   }
 
  private:
-  static constexpr double kWorthAThread = 30;  // microseconds
-
   struct Value {
     Layout layout;
     int64_t images = 1;  // that its buffer holds
@@ -136,9 +136,12 @@ class Program {
           geometry.pad_height >> geometry.pad_width;
     Stages stages = read_stages(out.channels, words, parameters);
     std::unique_ptr<Step> step;
-    if (kind == "convolution")
-      step = convolution(values_[values[0]].layout, out, geometry, parameters[weight], stages);
-    else if (kind == "max" || kind == "mean")
+    if (kind == "convolution") {
+      const Layout& in = values_[values[0]].layout;
+      auto layer = convolution(in, out, geometry, Places::forward(out.channels, in.channels, geometry.taps()), stages);
+      layer->pack(parameters[weight], {});
+      step = std::move(layer);
+    } else if (kind == "max" || kind == "mean")
       step = std::make_unique<Pooling>(out, geometry, kind == "max", std::move(stages));
     else
       step = std::make_unique<Elementwise>(out, std::move(stages));
@@ -178,8 +181,7 @@ class Program {
   // So many images at once that what a step reads and writes fills half of the second-level cache, no more than 32,
   // and no more than the step after it takes.
   void choose_groups() {
-    const long found = sysconf(_SC_LEVEL2_CACHE_SIZE);
-    const int64_t half = (found > 0 ? found : 512 << 10) / 2;
+    const int64_t half = half_a_cache();
     int64_t images = 32;
     for (size_t i = steps_.size(); i-- > 0;) {
       int64_t bytes = 4 * values_[i + 1].layout.image();

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -26,6 +27,7 @@ class Stages {
     open().shift[channel] *= factor;
   }
   void shift(int64_t channel, float summand) { open().shift[channel] += summand; }
+  void start(const float* summands) { std::copy_n(summands, channels_, stages_.front().shift.begin()); }
   void activate(Activation activation) {
     open().activation = activation;
     is_open_ = false;

@@ -13,8 +13,42 @@ namespace zoo {
 
 constexpr int64_t kWorthThreads = 1 << 18;  // values: below that, waking a thread takes longer than the work
 
-// Softmax and cross-entropy against the labels at `index`, of which `smoothing` is spread over all classes, and how
-// many of the largest logits are right.
+// The labels of a batch: those at `index` of a data set, of which `smoothing` is spread over all classes.
+struct Truth {
+  const uint8_t* labels;
+  int64_t count;  // of the data set
+  const int32_t* index;
+  float smoothing;
+};
+
+// Softmax and cross-entropy: metrics are the sum of the loss, and how many of the largest logits are right; `gradient`,
+// if wanted, is that of the loss times `scale`.
+template <class T>
+void cross_entropy(const T* logits, int64_t images, int64_t classes, const Truth& truth, float scale, T* gradient,
+                   float* metrics) {
+  std::vector<float> exponentials(classes);
+  const float smoothing = truth.smoothing, spread = smoothing / float(classes);
+  double loss = 0;
+  int64_t hits = 0;
+  for (int64_t n = 0; n < images; ++n) {
+    const T* row = logits + n * classes;
+    const int64_t label = truth.labels[std::min(truth.count - 1, std::max<int64_t>(0, truth.index[n]))];
+    int64_t best = 0;
+    for (int64_t c = 1; c < classes; ++c)
+      if (widen(row[c]) > widen(row[best])) best = c;
+    float sum = 0;
+    for (int64_t c = 0; c < classes; ++c) sum += exponentials[c] = std::exp(widen(row[c]) - widen(row[best]));
+    float likely = 0;  // the logits, each as likely as it should be
+    for (int64_t c = 0; c < classes; ++c) likely += (spread + (c == label ? 1 - smoothing : 0)) * widen(row[c]);
+    if (label < classes) loss += std::log(sum) + widen(row[best]) - likely;
+    hits += best == label;
+    for (int64_t c = 0; gradient && c < classes; ++c)
+      narrow((exponentials[c] / sum - spread - (c == label ? 1 - smoothing : 0)) * scale, gradient + n * classes + c);
+  }
+  metrics[0] = float(loss);
+  metrics[1] = float(hits);
+}
+
 struct CrossEntropyOperator {
   static constexpr const char* name = "zoo_cross_entropy";  // logits, labels as uint8, index as int32
   static constexpr bool is_differentiable = true;
@@ -34,42 +68,42 @@ struct CrossEntropyOperator {
 
   template <class T>
   static void run(const Call& call) {
-    const int64_t count = call.extent(0), classes = call.extent(1), all = call.size(1);
-    const T* logits = call.input<T>(0);
-    const auto* labels = call.input<uint8_t>(1);
-    const auto* index = call.input<int32_t>(2);
-    std::vector<float> exponentials(classes);
-    const float smoothing = call.attributes.number("smoothing", 0), spread = smoothing / float(classes);
-    double loss = 0;
-    int64_t hits = 0;
-    for (int64_t n = 0; n < count; ++n) {
-      const T* row = logits + n * classes;
-      const int64_t label = labels[std::min(all - 1, std::max<int64_t>(0, index[n]))];
-      int64_t best = 0;
-      for (int64_t c = 1; c < classes; ++c)
-        if (widen(row[c]) > widen(row[best])) best = c;
-      float sum = 0;
-      for (int64_t c = 0; c < classes; ++c) sum += exponentials[c] = std::exp(widen(row[c]) - widen(row[best]));
-      if (call.forward) {
-        float likely = 0;  // the logits, each as likely as it should be
-        for (int64_t c = 0; c < classes; ++c) likely += (spread + (c == label ? 1 - smoothing : 0)) * widen(row[c]);
-        if (label < classes) loss += std::log(sum) + widen(row[best]) - likely;
-        hits += best == label;
-      } else {
-        const float gradient = call.output_gradient<float>()[0];
-        T* to = call.input_gradient<T>(0) + n * classes;
-        for (int64_t c = 0; c < classes; ++c)
-          narrow((exponentials[c] / sum - spread - (c == label ? 1 - smoothing : 0)) * gradient, to + c);
-      }
-    }
-    if (!call.forward) return;
-    call.output<float>(0)[0] = call.output<float>(1)[0] = float(loss);
-    call.output<float>(1)[1] = float(hits);
+    const Truth truth{call.input<uint8_t>(1), call.size(1), call.input<int32_t>(2),
+                      call.attributes.number("smoothing", 0)};
+    const bool forward = call.forward;
+    float metrics[2];
+    cross_entropy(call.input<T>(0), call.extent(0), call.extent(1), truth,
+                  forward ? 0.0f : call.output_gradient<float>()[0], forward ? nullptr : call.input_gradient<T>(0),
+                  metrics);
+    if (!forward) return;
+    call.output<float>(0)[0] = metrics[0];
+    std::copy_n(metrics, 2, call.output<float>(1));
   }
 };
 
 // SGD with weight decay, and momentum if there is one, Nesterov's if so set, as MXNet's sgd_update, sgd_mom_update and
 // nag_mom_update have it; but the last one, in place, takes the decay in its momentum from the weight after the step.
+struct Sgd {
+  float rate, decay, scale, momentum;  // the scale is that of gradients
+  bool nesterov;
+
+  // `velocity` is null without momentum.
+  void update(int64_t size, const float* gradient, float* weight, float* velocity) const {
+    const float by_gradient = rate * scale, kept = 1 - rate * decay;
+    if (!velocity) {
+#pragma omp parallel for simd schedule(static) if (parallel : size > kWorthThreads)
+      for (int64_t k = 0; k < size; ++k) weight[k] = kept * weight[k] - by_gradient * gradient[k];
+      return;
+    }
+#pragma omp parallel for simd schedule(static) if (parallel : size > kWorthThreads)
+    for (int64_t k = 0; k < size; ++k) {
+      const float step = by_gradient * gradient[k] + (1 - kept) * weight[k];
+      velocity[k] = momentum * velocity[k] + step;
+      weight[k] -= nesterov ? momentum * velocity[k] + step : velocity[k];
+    }
+  }
+};
+
 struct SgdOperator {
   static constexpr const char* name = "zoo_sgd";  // parameters, as many gradients [and velocities], settings
   static constexpr bool is_differentiable = false;
@@ -93,27 +127,17 @@ struct SgdOperator {
   template <class T>
   static void run(const Call& call) {
     const int count = parameters(call.attributes);
-    const float* settings = call.input<float>(call.inputs - 1);  // learning rate, weight decay, scale, momentum
-    const float rate = settings[0], scale = rate * settings[2], kept = 1 - rate * settings[1], momentum = settings[3];
-    for (int i = 0; i < count; ++i) {
-      const int64_t size = call.size(i);
-      auto* weight = call.input<float>(i);
-      const auto* gradient = call.input<float>(count + i);
-      if (kinds(call.attributes) == 2) {
-#pragma omp parallel for simd schedule(static) if (parallel : size > kWorthThreads)
-        for (int64_t k = 0; k < size; ++k) weight[k] = kept * weight[k] - scale * gradient[k];
-        continue;
-      }
-      auto* velocity = call.input<float>(2 * count + i);
-      const bool nesterov = call.attributes.is_set("nesterov");
-#pragma omp parallel for simd schedule(static) if (parallel : size > kWorthThreads)
-      for (int64_t k = 0; k < size; ++k) {
-        const float step = scale * gradient[k] + (1 - kept) * weight[k];
-        velocity[k] = momentum * velocity[k] + step;
-        weight[k] -= nesterov ? momentum * velocity[k] + step : velocity[k];
-      }
-    }
+    const Sgd sgd = settings(call);
+    for (int i = 0; i < count; ++i)
+      sgd.update(call.size(i), call.input<float>(count + i), call.input<float>(i),
+                 kinds(call.attributes) == 2 ? nullptr : call.input<float>(2 * count + i));
     call.output<float>(0)[0] = 0;
+  }
+
+  // From the last input: learning rate, weight decay, scale, momentum.
+  static Sgd settings(const Call& call) {
+    const float* given = call.input<float>(call.inputs - 1);
+    return {given[0], given[1], given[2], given[3], call.attributes.is_set("nesterov")};
   }
 };
 

@@ -9,8 +9,6 @@
 
 #pragma once
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -27,10 +25,10 @@ constexpr double kFactors8[] = {1, -2.0 / 9, -2.0 / 9, 1.0 / 90, 1.0 / 90, 32.0 
 constexpr double power(double base, int exponent) { return exponent ? base * power(base, exponent - 1) : 1; }
 
 // G: how weights are transformed.
-template <int size>
-constexpr double weight_factor(int row, int column, int kernel) {
+template <int size, int kernel>
+constexpr float weight_factor(int row, int column) {
   if (row == size - 1) return column == kernel - 1;
-  return (size == 6 ? kFactors6 : kFactors8)[row] * power(kPoints[row], column);
+  return float((size == 6 ? kFactors6 : kFactors8)[row] * power(kPoints[row], column));
 }
 
 // A^T: how sums become outputs.
@@ -73,60 +71,125 @@ inline void transform(Factor factor, const Vector* from, int from_step, Vector* 
   }
 }
 
+// Tiles of an image, numbered row by row and image by image.
+struct Grid {
+  int64_t rows, columns, outputs;
+
+  struct Place {  // of a tile: its image and its first pixel
+    int64_t image, y, x;
+  };
+
+  Grid(const Layout& out, int64_t outputs)
+      : rows((out.height - 1) / outputs + 1), columns((out.width - 1) / outputs + 1), outputs(outputs) {}
+  int64_t tiles() const { return rows * columns; }
+  Place place(int64_t tile) const {
+    const int64_t rest = tile % tiles();
+    return {tile / tiles(), rest / columns * outputs, rest % columns * outputs};
+  }
+};
+
+// All channels of the `pixels` x `pixels` tile at `place`, transformed to `size` x `size` elements that lie `step`
+// apart. Around the image lie `zeros`, as many as there are channels.
+template <int size, int pixels, class Factor>
+void enter_tile(Factor factor, const Images& in, const Grid::Place& place, const float* zeros, float* to,
+                int64_t step) {
+  const float* from[pixels * pixels];
+  for (int y = 0; y < pixels; ++y)
+    for (int x = 0; x < pixels; ++x) {
+      const int64_t row = place.y + y, column = place.x + x;
+      const bool inside = row >= 0 && row < in.layout->height && column >= 0 && column < in.layout->width;
+      from[y * pixels + x] = inside ? in.at(place.image, row, column) : zeros;
+    }
+  for (int64_t c = 0; c < in.layout->channels; c += kLanes) {
+    Vector half[size * pixels];
+    for (int x = 0; x < pixels; ++x) {
+      Vector column[pixels];
+#pragma GCC unroll 8
+      for (int y = 0; y < pixels; ++y) column[y] = load(from[y * pixels + x] + c);
+      transform<size, pixels>(factor, column, 1, half + x, pixels);
+    }
+    for (int y = 0; y < size; ++y) {
+      Vector row[size];
+      transform<size, pixels>(factor, half + y * pixels, 1, row, 1);
+#pragma GCC unroll 8
+      for (int x = 0; x < size; ++x) store(to + (y * size + x) * step + c, row[x]);
+    }
+  }
+}
+
 template <int size, int kernel>
-class Winograd : public Step {
+class Winograd : public Layer {
  public:
   static constexpr int outputs = size - kernel + 1, elements = size * size;
 
-  // `weight` as MXNet has it, of a kernel x kernel convolution without strides.
-  Winograd(const Layout& in, const Layout& out, const Geometry& geometry, const float* weight, Stages stages)
+  // For a kernel x kernel convolution without strides.
+  Winograd(const Layout& in, const Layout& out, const Geometry& geometry, Places places, Stages stages)
       : in_(in),
         out_(out),
+        places_(std::move(places)),
         top_(geometry.pad_height),
         left_(geometry.pad_width),
-        rows_((out.height - 1) / outputs + 1),
-        columns_((out.width - 1) / outputs + 1),
+        grid_(out, outputs),
         stages_(std::move(stages)),
         zeros_(in.pixel()) {
-    const long found = sysconf(_SC_LEVEL2_CACHE_SIZE);
-    const int64_t bytes = elements * in.pixel() * 4, half = (found > 0 ? found : 512 << 10) / 2;
-    at_once_ = std::clamp<int64_t>(half / bytes / kMostPixels, 1, 8) * kMostPixels;
+    at_once_ = std::clamp<int64_t>(half_a_cache() / (elements * in.pixel() * 4) / kMostPixels, 1, 8) * kMostPixels;
     for (int64_t c = 0; c < in.channels; ++c) window_.push_back(int32_t(c));
     blocks_ = blocks_for(out.channels, at_once_);
-    pack(weight);
+    weight_.resize(elements * in.channels * round_up(out.channels, kLanes));
   }
+
+  // For each block of output channels the transformed weights, by element and input channel, which threads share.
+  void pack(const float* weight, const Share& share) override {
+    const int64_t last = share.last(in_.channels);
+    for (const Block& block : blocks_)
+      for (int64_t c = share.first(in_.channels); c < last; ++c)
+        for (int j = 0; j < block.vectors; ++j) {
+          const int64_t first = block.channel + j * kLanes, count = std::min<int64_t>(kLanes, out_.channels - first);
+          Vector taps[kernel * kernel] = {}, half[size * kernel];
+          for (int tap = 0; tap < kernel * kernel; ++tap)
+            for (int64_t o = 0; o < count; ++o)
+              taps[tap][o] = weight[places_.rows[tap * in_.channels + c] + places_.columns[first + o]] *
+                             stages_.first().scale[first + o];
+          for (int x = 0; x < kernel; ++x)
+            transform<size, kernel>(weight_factor<size, kernel>, taps + x, kernel, half + x, kernel);
+          const int64_t pitch = block.vectors * kLanes;
+          float* const to = &weight_[elements * block.channel * in_.channels + c * pitch + j * kLanes];
+          for (int y = 0; y < size; ++y) {
+            Vector row[size];
+            transform<size, kernel>(weight_factor<size, kernel>, half + y * kernel, 1, row, 1);
+            for (int x = 0; x < size; ++x) store(to + (y * size + x) * in_.channels * pitch, row[x]);
+          }
+        }
+  }
+  void start(const float* summands) override { stages_.start(summands); }
+  bool reads_border() const override { return false; }
 
   double cycles_per_image() const override {
     double product = 0;
     for (const Block& block : blocks_) product += Tiling(at_once_, block.vectors).cycles(block.vectors);
     product *= double(elements * in_.channels) / double(at_once_);
     const double transforms = 15.0 * elements * double(in_.pixel() + out_.pixel()) / kLanes;
-    return double(rows_ * columns_) * (product + transforms);
+    return double(grid_.tiles()) * (product + transforms);
   }
 
   // Threads share the tiles of all images.
   void run(const std::vector<Images>& in, int64_t count, const Images& out, const Share& share) const override {
-    const int64_t tiles = count * rows_ * columns_, end = share.last(tiles);
+    const int64_t tiles = count * grid_.tiles(), end = share.last(tiles);
     for (int64_t first = share.first(tiles); first < end; first += at_once_)
       compute(in[0], first, std::min(at_once_, end - first), out);
   }
 
  private:
-  struct Place {  // of a tile: its image and its first pixel
-    int64_t image, y, x;
-  };
-
-  Place place(int64_t tile) const {
-    const int64_t rest = tile % (rows_ * columns_);
-    return {tile / (rows_ * columns_), rest / columns_ * outputs, rest % columns_ * outputs};
-  }
-
   void compute(const Images& in, int64_t first, int64_t tiles, const Images& out) const {
     // Elements lie an odd number of lines apart, so that they do not compete for the same sets of the cache.
     const int64_t in_step = at_once_ * in_.pixel() + 16, out_step = at_once_ * kMostVectors * kLanes + 16;
     float* const transformed = scratch<Winograd, Line>((elements * (in_step + out_step)) / 16 + 1)->values;
     float* const sums = transformed + elements * in_step;
-    for (int64_t i = 0; i < tiles; ++i) enter(in, place(first + i), transformed + i * in_.pixel(), in_step);
+    for (int64_t i = 0; i < tiles; ++i) {
+      Grid::Place place = grid_.place(first + i);
+      place.y -= top_, place.x -= left_;
+      enter_tile<size, size>(input_factor<size>, in, place, zeros_.data(), transformed + i * in_.pixel(), in_step);
+    }
     for (const Block& block : blocks_) {
       const int64_t pitch = block.vectors * kLanes;
       const float* weight = weight_.data() + elements * block.channel * in_.channels;
@@ -138,42 +201,16 @@ class Winograd : public Step {
             tile.from[p] = transformed + element * in_step + (tiling.first(i) + p) * in_.pixel();
             tile.to[p] = sums + element * out_step + (tiling.first(i) + p) * pitch;
           }
-          multiply_for(tiling.count(i), block.vectors)({window_, weight, kZeros, false}, tile);
+          kernel_for<Multiply>(tiling.count(i), block.vectors)({window_, weight, kZeros, false}, tile);
         }
       for (int64_t i = 0; i < tiles; ++i)
         for (int j = 0; j < block.vectors; ++j)
-          leave(sums + i * pitch + j * kLanes, out_step, place(first + i), block.channel + j * kLanes, out);
-    }
-  }
-
-  // The tile of the input at `place`, transformed; zeros lie around the image.
-  void enter(const Images& in, const Place& place, float* to, int64_t step) const {
-    const int64_t top = place.y - top_, left = place.x - left_;
-    const float* pixels[elements];
-    for (int y = 0; y < size; ++y)
-      for (int x = 0; x < size; ++x) {
-        const bool inside = top + y >= 0 && top + y < in_.height && left + x >= 0 && left + x < in_.width;
-        pixels[y * size + x] = inside ? in.at(place.image, top + y, left + x) : zeros_.data();
-      }
-    for (int64_t c = 0; c < in_.channels; c += kLanes) {
-      Vector half[elements];
-      for (int x = 0; x < size; ++x) {
-        Vector column[size];
-#pragma GCC unroll 8
-        for (int y = 0; y < size; ++y) column[y] = load(pixels[y * size + x] + c);
-        transform<size, size>(input_factor<size>, column, 1, half + x, size);
-      }
-      for (int y = 0; y < size; ++y) {
-        Vector row[size];
-        transform<size, size>(input_factor<size>, half + y * size, 1, row, 1);
-#pragma GCC unroll 8
-        for (int x = 0; x < size; ++x) store(to + (y * size + x) * step + c, row[x]);
-      }
+          leave(sums + i * pitch + j * kLanes, out_step, grid_.place(first + i), block.channel + j * kLanes, out);
     }
   }
 
   // The tile of the output at `place`, from the sums of all elements, which lie `step` apart.
-  void leave(const float* sums, int64_t step, const Place& place, int64_t channel, const Images& out) const {
+  void leave(const float* sums, int64_t step, const Grid::Place& place, int64_t channel, const Images& out) const {
     Vector half[outputs * size];
     const Vector start = load(&stages_.first().shift[channel]);
     for (int x = 0; x < size; ++x) {
@@ -194,53 +231,32 @@ class Winograd : public Step {
     }
   }
 
-  // For each block of output channels the transformed weights, by element and input channel.
-  void pack(const float* weight) {
-    double factors[size][kernel];
-    for (int row = 0; row < size; ++row)
-      for (int column = 0; column < kernel; ++column) factors[row][column] = weight_factor<size>(row, column, kernel);
-    for (const Block& block : blocks_) {
-      const int64_t pitch = block.vectors * kLanes, first = int64_t(weight_.size());
-      weight_.resize(first + elements * in_.channels * pitch);
-      for (int64_t o = 0; o < std::min(pitch, out_.channels - block.channel); ++o)
-        for (int64_t c = 0; c < in_.channels; ++c) {
-          const int64_t channel = block.channel + o;
-          const float* const from = weight + (channel * in_.channels + c) * kernel * kernel;
-          double half[size][kernel] = {};
-          for (int i = 0; i < size; ++i)
-            for (int x = 0; x < kernel; ++x)
-              for (int y = 0; y < kernel; ++y) half[i][x] += factors[i][y] * from[y * kernel + x];
-          for (int i = 0; i < size; ++i)
-            for (int j = 0; j < size; ++j) {
-              double sum = 0;
-              for (int x = 0; x < kernel; ++x) sum += factors[j][x] * half[i][x];
-              weight_[first + ((i * size + j) * in_.channels + c) * pitch + o] =
-                  float(sum * stages_.first().scale[channel]);
-            }
-        }
-    }
-  }
-
   Layout in_, out_;
-  int64_t top_, left_;      // pads
-  int64_t rows_, columns_;  // of tiles in an image
-  int64_t at_once_;         // tiles, whose transformed inputs stay in the second-level cache
+  Places places_;
+  int64_t top_, left_;  // pads
+  Grid grid_;
+  int64_t at_once_;  // tiles, whose transformed inputs stay in the second-level cache
   Stages stages_;
   std::vector<int32_t> window_;
   std::vector<Block> blocks_;
   std::vector<float> weight_, zeros_;
 };
 
-// The convolution that takes the fewest cycles.
-inline std::unique_ptr<Step> convolution(const Layout& in, const Layout& out, const Geometry& geometry,
-                                         const float* weight, const Stages& stages) {
-  std::unique_ptr<Step> best = std::make_unique<Product>(in, out, geometry, weight, stages), other;
+// Whatever takes the fewest cycles for a convolution of `in`, made of `arguments`.
+template <class Result, class Direct, template <int, int> class Fast, class... Arguments>
+std::unique_ptr<Result> fastest(const Layout& in, const Geometry& geometry, const Arguments&... arguments) {
+  std::unique_ptr<Result> best = std::make_unique<Direct>(arguments...), other;
   const bool is_dense = geometry.stride_height == 1 && geometry.stride_width == 1 && !in.is_thin;
   if (!is_dense || geometry.kernel_height != geometry.kernel_width) return best;
-  if (geometry.kernel_height == 3) other = std::make_unique<Winograd<6, 3>>(in, out, geometry, weight, stages);
-  if (geometry.kernel_height == 5) other = std::make_unique<Winograd<8, 5>>(in, out, geometry, weight, stages);
-  if (geometry.kernel_height == 7) other = std::make_unique<Winograd<8, 7>>(in, out, geometry, weight, stages);
+  if (geometry.kernel_height == 3) other = std::make_unique<Fast<6, 3>>(arguments...);
+  if (geometry.kernel_height == 5) other = std::make_unique<Fast<8, 5>>(arguments...);
+  if (geometry.kernel_height == 7) other = std::make_unique<Fast<8, 7>>(arguments...);
   return other && other->cycles_per_image() < best->cycles_per_image() ? std::move(other) : std::move(best);
+}
+
+inline std::unique_ptr<Layer> convolution(const Layout& in, const Layout& out, const Geometry& geometry,
+                                          const Places& places, const Stages& stages) {
+  return fastest<Layer, Product, Winograd>(in, geometry, in, out, geometry, places, stages);
 }
 
 }  // namespace zoo::program

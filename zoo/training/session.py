@@ -16,9 +16,8 @@ from zoo.recipes import Recipe, augmentation
 from zoo.runtime import mx
 from zoo.training import steps
 from zoo.training.average import Average
-from zoo.training.cached import CachedGraph
 from zoo.training.device_dataset import DeviceDataset, lagging, on_device
-from zoo.training.update import update
+from zoo.training.stepping import stepper
 
 
 @dataclass(frozen=True)
@@ -49,16 +48,17 @@ class TrainingSession:
         data = {steps.IMAGES: self.data.images, steps.LABELS: self.data.labels}
         if deforms:
             data[steps.BASIS] = [on_device(augmentation.basis(), context) for context in contexts]
-        self._step = CachedGraph(
+        # Without running statistics: a trainer on several contexts would reset them after its first step.
+        trained = [parameter for parameter in net.collect_params().values() if parameter.grad_req != "null"]
+        self._stepper = stepper(
             steps.training(lowered, self.execution, train.scale, recipe.label_smoothing, deforms),
             lowered.collect_params(),
+            trained,
             data,
             (steps.INDEX, steps.POINTS) if deforms else (steps.INDEX,),
+            recipe,
+            self.execution,
         )
-        # Without running statistics: a trainer on several contexts would reset them after its first step.
-        trainable = [parameter for parameter in net.collect_params().values() if parameter.grad_req != "null"]
-        self._gradients = [parameter.list_grad() for parameter in trainable]
-        self._update = update(trainable, recipe, self.execution)
         self.learning_rate = recipe.learning_rate
         self._average = Average(net, recipe.ema) if recipe.ema else None
         self._shuffle = np.random.default_rng(recipe.seed)
@@ -79,12 +79,11 @@ class TrainingSession:
     def set_learning_rate(self, rate: float) -> None:
         """Set the rate of further updates, until an epoch follows the recipe's rates."""
         self.learning_rate = rate
-        self._update.set_learning_rate(rate)
 
     @property
     def loss_scale(self) -> float | None:
         """The loss scale of the next step in float16, read by waiting for the device; None in other dtypes."""
-        return self._update.loss_scale
+        return self._stepper.loss_scale
 
     def apply_average(self) -> None:
         """Load the moving average into the network until the next epoch, if the recipe uses one."""
@@ -97,18 +96,11 @@ class TrainingSession:
             yield BatchResult(images, float(loss), int(correct))
 
     def _enqueue(self, order: np.ndarray, rates: Iterator[float]) -> Iterator[tuple[int, list[mx.nd.NDArray]]]:
-        self._step.restore_plain_layout()
+        self._stepper.graph.restore_plain_layout()
         drawn = self.recipe.augmentation and [self.recipe.augmentation.draw(self._deform, len(order))]
         for images, shards in self.data.batches(order, self.recipe.batch_size, *(drawn or ())):
-            with mx.autograd.record():
-                outputs = [self._step(device_index, *shard) for device_index, shard in enumerate(shards)]
-            heads = self._update.head_gradients(images)
-            mx.autograd.backward([loss for loss, _ in outputs], heads and heads[: len(shards)])
-            for idle in range(len(shards), len(self.data.contexts)):  # a last batch of fewer images than contexts
-                for gradient in self._gradients:
-                    gradient[idle][:] = 0
             self.set_learning_rate(next(rates))
-            self._update.step(images, some_idle=len(shards) < len(self.data.contexts))
+            metrics = self._stepper.step(images, shards, self.learning_rate)
             if self._average is not None:
                 self._average.update()
-            yield images, [metrics for _, metrics in outputs]
+            yield images, metrics

@@ -6,6 +6,8 @@ than a small network.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.execution import Execution
 from zoo.graph.ir import Graph, Node
@@ -15,6 +17,7 @@ from zoo.runtime import mx
 # Names of the inputs: images and labels (uint8), indices into them (int32) and, for augmentation, the control points of
 # each image and the spline basis (float32), see zoo.recipes.augmentation.
 IMAGES, LABELS, INDEX, POINTS, BASIS = "images", "labels", "index", "points", "basis"
+SETTINGS, VELOCITY = "settings", "velocity of "  # of a whole step: see update.Settings, and the momentum of a parameter
 
 
 def prediction(net: mx.gluon.HybridBlock, execution: Execution, scale: float) -> mx.sym.Symbol:
@@ -54,6 +57,29 @@ def training(
     entropy = Node("zoo_cross_entropy", "cross_entropy", {"smoothing": repr(smoothing)}, inputs)
     graph.heads = [(entropy, 0), (entropy, 1)]
     return graph.symbol()
+
+
+def whole(step: mx.sym.Symbol, trained: Sequence[str], momentum: bool, nesterov: bool) -> mx.sym.Symbol | None:
+    """Return a training ``step`` and the update of SGD as one operator that returns loss and correct digits.
+
+    None if this project's kernels do not compute the whole network, or do not train just the parameters in ``trained``.
+    """
+    graph = Graph.of(step)
+    operators = [node for node in graph.nodes() if not node.is_variable]
+    if [node.operator for node in operators] != ["zoo_pixels", "zoo_training", "zoo_cross_entropy"]:
+        return None
+    pixels, network, entropy = operators
+    parameters = network.inputs[1:]
+    numbers = [number for number, (each, _) in enumerate(parameters) if each.name in trained]
+    if len(numbers) != len(trained):
+        return None
+    attributes = {**network.attributes, **pixels.attributes, **entropy.attributes}
+    attributes |= {"momentum": str(momentum), "nesterov": str(nesterov), "trained": " ".join(map(str, numbers))}
+    (images, index, *deformation), labels = pixels.inputs, entropy.inputs[1]
+    names = [VELOCITY + parameters[number][0].name for number in numbers] * momentum
+    added = [(Node("null", name), 0) for name in (*names, SETTINGS)]
+    inputs = [images, labels, index, *deformation, *parameters, *added]
+    return Graph([(Node("zoo_whole_step", "step", attributes, inputs), 0)]).symbol()
 
 
 def _pixels(index: mx.sym.Symbol, scale: float) -> mx.sym.Symbol:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Union
 
 import numpy as np
 
@@ -46,6 +47,22 @@ class GluonUpdate(_Unscaled):
         self._trainer.set_learning_rate(rate)
 
 
+class Settings:
+    """What this project's operators for SGD take as their last input."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.learning_rate = recipe.learning_rate
+        self._recipe = recipe
+        self._kept: tuple[float, ...] = ()
+
+    def array(self, images: int) -> mx.nd.NDArray:
+        """Return the settings for a batch of so many images: learning rate, decay, scale of gradients, momentum."""
+        settings = (self.learning_rate, self._recipe.weight_decay, 1 / images, self._recipe.momentum)
+        if settings != self._kept:  # in a new array: pending steps may still read the old one
+            self._kept, self._array = settings, on_device(np.array(settings, np.float32), mx.cpu())
+        return self._array
+
+
 class FusedUpdate(_Unscaled):
     """SGD, optionally with momentum or Nesterov momentum, on one CPU in one operator of this project.
 
@@ -65,25 +82,22 @@ class FusedUpdate(_Unscaled):
         }
         symbol = Graph([(Node("zoo_sgd", "sgd", attributes, inputs), 0)]).symbol()
         self._operator = mx.nd.CachedOp(symbol, [("static_alloc", True), ("static_shape", True)])
-        self._recipe, self._rate = recipe, recipe.learning_rate
         self._arrays = arrays
-        self._settings: tuple[float, ...] = ()
+        self._settings = Settings(recipe)
 
     def step(self, images: int, some_idle: bool) -> None:
         """Apply the gradients of a batch; one context is never idle."""
-        settings = (self._rate, self._recipe.weight_decay, 1 / images, self._recipe.momentum)
-        if settings != self._settings:  # in a new array: pending steps may still read the old one
-            self._settings, self._array = settings, on_device(np.array(settings, np.float32), mx.cpu())
-        self._operator(*self._arrays, self._array)
+        self._operator(*self._arrays, self._settings.array(images))
 
     def set_learning_rate(self, rate: float) -> None:
         """Set the learning rate of further steps."""
-        self._rate = rate
+        self._settings.learning_rate = rate
 
 
-def update(
-    parameters: Sequence[mx.gluon.Parameter], recipe: Recipe, execution: Execution
-) -> GluonUpdate | FusedUpdate | ScaledUpdate:
+Update = Union[GluonUpdate, FusedUpdate, ScaledUpdate]
+
+
+def update(parameters: Sequence[mx.gluon.Parameter], recipe: Recipe, execution: Execution) -> Update:
     """Choose the update: scaled in float16, else fused if one CPU and plain SGD allow it, else Gluon's."""
     if execution.dtype == FLOAT16:
         optimizer = mx.optimizer.create(recipe.optimizer, param_dict=dict(enumerate(parameters)), **_settings(recipe))
