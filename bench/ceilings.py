@@ -19,7 +19,7 @@ import psutil
 from bench.cells import ARITHMETIC, MEMORY, ON_CPUS, Ceiling
 from bench.contention import Others
 from zoo import kernels
-from zoo.runtime import STATUS, cpus, mx
+from zoo.runtime import STATUS, isa, mx
 
 PROBES = (*ON_CPUS, "memory")
 _WITHOUT_AMX = {"float32": "float32", "bfloat16": "bfloat16_vectors"}  # functions of zoo/kernels/peak.h
@@ -70,7 +70,7 @@ def _arithmetic(dtype: str) -> Callable[[float], float] | None:
 
 def _products(dtype: str) -> Iterator[tuple[str, float, Callable[[], object]]]:
     """Yield matrix products: a description, the number of operations, and the function to call."""
-    if dtype == "int8" or (dtype == "bfloat16" and "avx512_bf16" not in cpus.flags()):
+    if dtype == "int8" or (dtype == "bfloat16" and "avx512_bf16" not in isa.flags()):
         return
     for size in _SIZES:
         a, b = mx.nd.random.uniform(shape=(2, size, size))

@@ -11,7 +11,7 @@ import psutil
 
 from bench import settings
 from zoo import kernels
-from zoo.runtime import STATUS, cpus, gpus, mx, provenance
+from zoo.runtime import STATUS, cpus, gpus, isa, mx, provenance
 
 
 def capture() -> dict[str, Any]:
@@ -22,7 +22,7 @@ def capture() -> dict[str, Any]:
         "processor": cpus.model_name(),
         "cpus_usable": cpus.usable(),
         "cpus_total": os.cpu_count(),
-        "cpu_flags": sorted(flag for flag in cpus.flags() if flag.startswith(("avx", "amx", "fma", "asimd", "sve"))),
+        "cpu_flags": sorted(flag for flag in isa.flags() if flag.startswith(("avx", "amx", "fma", "asimd", "sve"))),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "load_average": os.getloadavg()[0],  # other work on the machine when the run began
         "gpus": [str(gpu) for gpu in gpus.installed()],

@@ -24,7 +24,7 @@ from bench.sides.environment import TUNING
 from zoo import kernels
 from zoo.errors import ZooError
 from zoo.io import files, schema
-from zoo.runtime import STATUS, cpus, mx
+from zoo.runtime import STATUS, cpus, isa, mx
 
 # Part of the key, as it chooses threads, instructions and operators.
 _PROBES = Path(__file__).with_name("ceilings.py")
@@ -83,7 +83,7 @@ def _key() -> str:
     found = kernels.available()
     tuning = {name: value for name, value in sorted(os.environ.items()) if name.startswith(TUNING)}
     facts = (
-        platform.node(), cpus.model_name(), sorted(cpus.flags()), _affinity(), cpus.usable(), os.cpu_count(),
+        platform.node(), cpus.model_name(), sorted(isa.flags()), _affinity(), cpus.usable(), os.cpu_count(),
         psutil.virtual_memory().total >> 30, STATUS.threads, STATUS.amx, found.sha256, found.convolution, tuning,
         mx.__version__, metadata.version("numpy"), files.hexdigest(_PROBES.read_bytes()),
     )  # fmt: skip

@@ -19,7 +19,7 @@ from bench.peers.works import Configuration, Work
 from bench.sides.checks import Check
 from bench.sides.environment import untuned_environment
 from bench.sides.wire import LIMIT, Side, SideFailed, batches_for
-from zoo.runtime import cpus
+from zoo.runtime import cpus, isa
 
 MISSING = "not installed: pip install '.[peers]'"
 
@@ -80,7 +80,7 @@ def compare(
     the others wait. Each side takes ``steps(plan)`` steps.
     """
     everyone = [_Participant(each) for each in configurations]
-    environment = untuned_environment()
+    environment = {**untuned_environment(), **isa.settings()}
     with ExitStack() as stack:
 
         def start(participant: _Participant) -> None:

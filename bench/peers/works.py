@@ -74,9 +74,9 @@ BATCH_SIZES = (200, 32)  # for inference, beside single images
 def targets(model: str) -> tuple[Target, ...]:
     """Return the rows of a model, the same for every model: what they want depends on the processor and its cost."""
     from zoo.models import get_card
-    from zoo.runtime import cpus
+    from zoo.runtime import isa
 
-    wide = "avx512f" in cpus.flags()
+    wide = "avx512f" in isa.flags()
     alike = {"at_least": 1.2, "stretch": 2.5} if wide else {"at_least": 1.0, "stretch": 2.0}  # in float32 on both sides
     train = Work("train", model, MODELS[model].recipe.batch_size)
     many, some = (Work("infer", model, size) for size in BATCH_SIZES)

@@ -15,7 +15,7 @@ from zoo.data.mnist import named_folder
 from zoo.errors import ZooError
 from zoo.installation import environment
 from zoo.io import files, private
-from zoo.runtime import STATUS, cpus, gpus
+from zoo.runtime import STATUS, cpus, gpus, isa
 
 _GPU_TESTS = "python -m pytest -m gpu tests"
 _SPEED_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
@@ -65,7 +65,7 @@ def _processor() -> Iterator[tuple[str, str]]:
     yield "processor", cpus.model_name()
     yield (
         "instructions",
-        ", ".join(flag for flag in _SPEED_FLAGS if flag in cpus.flags()) or "none of " + ", ".join(_SPEED_FLAGS),
+        ", ".join(flag for flag in _SPEED_FLAGS if flag in isa.flags()) or "none of " + ", ".join(_SPEED_FLAGS),
     )
     yield "CPUs", f"{cpus.usable()} usable of {os.cpu_count()}"
     yield "OpenMP threads", f"{STATUS.threads} ({STATUS.threads_from})"

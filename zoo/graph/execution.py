@@ -12,7 +12,7 @@ from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.ir import Graph, symbol_of
 from zoo.graph.passes import casting, convolutions
 from zoo.graph.shapes import ranks
-from zoo.runtime import contexts, cpus, mx
+from zoo.runtime import contexts, isa, mx
 from zoo.runtime.dtypes import DTYPES, INFERENCE_DTYPES
 
 FLOAT32, BFLOAT16, FLOAT16, INT8 = "float32", "bfloat16", "float16", "int8"
@@ -85,7 +85,7 @@ def _obstacle(dtype: str, placed: Sequence[mx.Context]) -> str | None:
         return "bfloat16 runs on CPUs only: take float32 on a GPU"
     if dtype == FLOAT16 and not _are_all(placed, "gpu"):
         return "float16 runs on GPUs only: take float32 on a CPU"
-    if dtype == BFLOAT16 and "avx512bw" not in cpus.flags():
+    if dtype == BFLOAT16 and "avx512bw" not in isa.flags():
         return "bfloat16 needs a processor with AVX-512: take float32 here"
     return None
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from zoo.errors import ZooError
 from zoo.io import private
 from zoo.progress import is_watched
-from zoo.runtime import cpus
+from zoo.runtime import cpus, isa
 
 _FOLDER = Path(__file__).parent
 _SOURCES = sorted(_FOLDER.glob("*.cc"))
@@ -29,7 +29,7 @@ _HEADERS = sorted(_FOLDER.glob("*.h"))
 # Results are those of IEEE arithmetic but for the order of sums; flags that also change the process (such as
 # -ffast-math, which rounds tiny numbers to zero everywhere) have no place in a library.
 _FLAGS = (
-    "-std=c++17", "-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math",
+    "-std=c++17", "-O3", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math",
     "-fopenmp", "-fPIC",
 )  # fmt: skip
 _LIMIT = 300  # seconds; it takes ten or so
@@ -62,10 +62,14 @@ def obtain(compiler: list[str]) -> Built:
     return _handed_down(name, objection) or _compiled(compiler, name, kept, objection)
 
 
+def _flags() -> list[str]:
+    return [*_FLAGS, f"-march={isa.march()}"]
+
+
 def _name(compiler: list[str]) -> str:
     """A file name that tells sources, compiler and processor apart."""
     version = subprocess.run([*compiler, "--version"], capture_output=True, check=True, timeout=_LIMIT).stdout
-    parts = [version, cpus.model_name().encode(), " ".join(sorted(cpus.flags())).encode(), " ".join(_FLAGS).encode()]
+    parts = [version, cpus.model_name().encode(), " ".join(sorted(isa.flags())).encode(), " ".join(_flags()).encode()]
     parts += [path.read_bytes() for path in (*_HEADERS, *_SOURCES)]
     return f"kernels-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:16]}.so"
 
@@ -111,7 +115,7 @@ def _compile(compiler: list[str], folder: Path) -> bytes:
     def run(*arguments: str) -> None:
         # The compiler's own temporary files go into a folder that is removed, should the compiler be killed.
         subprocess.run(
-            [*compiler, *_FLAGS, *arguments], env={**os.environ, "TMPDIR": str(folder)},
+            [*compiler, *_flags(), *arguments], env={**os.environ, "TMPDIR": str(folder)},
             capture_output=True, check=True, timeout=_LIMIT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 

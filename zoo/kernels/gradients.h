@@ -137,10 +137,10 @@ class ProductGradient : public WeightGradient {
   void add(const Pixels& pixels, const float* in, const float* gradient, float* sums) const {
     for (const Block& block : blocks_) {
       const Tiling tiling(int64_t(window_.size()), block.vectors);
+      const KernelsFor<Accumulate> kernels(tiling, block.vectors);
       for (int64_t tile = 0; tile < tiling.tiles; ++tile) {
         const int64_t first = tiling.first(tile);
-        kernel_for<Accumulate>(tiling.count(tile), block.vectors)(pixels, in, &window_[first], gradient + block.channel,
-                                                                  sums);
+        kernels[tiling.count(tile)](pixels, in, &window_[first], gradient + block.channel, sums);
         sums += tiling.count(tile) * block.vectors * kLanes;
       }
     }
@@ -241,11 +241,12 @@ class WinogradGradient : public WeightGradient {
     }
     for (const Block& block : blocks_) {
       const Tiling tiling(in_.channels, block.vectors);
+      const KernelsFor<Accumulate> kernels(tiling, block.vectors);
       for (int element = 0; element < elements; ++element)
         for (int64_t tile = 0; tile < tiling.tiles; ++tile) {
-          kernel_for<Accumulate>(tiling.count(tile), block.vectors)(
-              {from_.data(), at_.data(), tiles}, seen + element * in_step, &window_[tiling.first(tile)],
-              transformed + element * at_step + block.channel, sums);
+          kernels[tiling.count(tile)]({from_.data(), at_.data(), tiles}, seen + element * in_step,
+                                      &window_[tiling.first(tile)], transformed + element * at_step + block.channel,
+                                      sums);
           sums += tiling.count(tile) * block.vectors * kLanes;
         }
     }

@@ -107,6 +107,21 @@ struct Tiling {
   }
 };
 
+// The kernels for the tiles of a tiling, which have at most two sizes.
+template <class Kernel>
+class KernelsFor {
+ public:
+  KernelsFor(const Tiling& tiling, int vectors)
+      : most_(tiling.count(0)),
+        most_kernel_(kernel_for<Kernel>(most_, vectors)),
+        other_kernel_(kernel_for<Kernel>(tiling.count(tiling.tiles - 1), vectors)) {}
+  auto operator[](int count) const { return count == most_ ? most_kernel_ : other_kernel_; }
+
+ private:
+  int most_;
+  decltype(&Kernel::template run<1, 1>) most_kernel_, other_kernel_;
+};
+
 struct Block {
   int64_t channel;  // its first one
   int vectors;
@@ -208,8 +223,12 @@ class Product : public Layer {
     for (const Block& block : blocks_) {
       const Tiling tiling(count * area(), block.vectors);
       const int64_t from = std::max(begin - first, int64_t{0}), to = std::min(end - first, tiling.tiles);
+      const KernelsFor<Multiply> kernels(tiling, block.vectors);
       Cursor cursor(*this, in[0], out, tiling.first(from));
-      for (int64_t tile = from; tile < to; ++tile) compute(block, cursor, tiling.count(tile));
+      for (int64_t tile = from; tile < to; ++tile) {
+        const int count = tiling.count(tile);
+        compute(block, cursor, count, kernels[count]);
+      }
       first += tiling.tiles;
     }
   }
@@ -242,13 +261,13 @@ class Product : public Layer {
 
   int64_t area() const { return int64_t(to_.size()); }
 
-  void compute(const Block& block, Cursor& cursor, int count) const {
+  void compute(const Block& block, Cursor& cursor, int count, void (*multiply)(const Factors&, const Tile&)) const {
     Tile tile;
     for (int p = 0; p < count; ++p) cursor.next(block.channel, &tile.from[p], &tile.to[p]);
     const Factors factors{window_, weight_.data() + block.channel * int64_t(window_.size()),
                           &stages_.first().shift[block.channel],
                           stages_.is_simple() && stages_.first().activation == Activation::relu};
-    kernel_for<Multiply>(count, block.vectors)(factors, tile);
+    multiply(factors, tile);
     if (stages_.is_simple()) return;
     Vector values[kAccumulators];
     for (int p = 0; p < count; ++p)

@@ -19,6 +19,8 @@ extern "C" {
 
 void* zoo_training_new(const char* text) { return new Training(text); }
 
+void zoo_training_free(void* made) { delete static_cast<Training*>(made); }
+
 void* zoo_training_forward(void* made, const float* in, float* const* parameters, int64_t images, unsigned low,
                            unsigned high, float* out, int threads) {
   auto* const training = static_cast<Training*>(made);

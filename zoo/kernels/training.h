@@ -1,19 +1,6 @@
 // A network in training as one program: forward for a batch, and backward from the gradient of what came out. What the
 // backward pass needs is kept on a tape. Threads share the images of a batch. Each takes a group of them from step to
 // step while they are in the second-level cache, as far as BatchNorm, which has to see the whole batch first.
-//
-// A program is written in words, by zoo/graph/passes/training_programs.py. Values are numbered: 0 is the input, i what
-// the i-th node puts out.
-//
-//     program   number of parameters, channels, height, width, whether the input is thin (see images.h), whether it
-//     needs a gradient ; node ... node      convolution VALUE WEIGHT BIAS OUTPUTS GEOMETRY part ... ;
-//               dense VALUE WEIGHT BIAS OUTPUTS part ... ;
-//               sum VALUE VALUE part ... ;
-//               pass VALUE part ... ;
-//     part      see links.h, in the order given there, each at most once
-//
-// WEIGHT, BIAS, GAMMA ... are numbers of parameters, -1 where there is none. GEOMETRY is as in program.h; convolutions
-// have no strides, and less padding than their kernels are large.
 
 #pragma once
 
@@ -22,15 +9,13 @@
 #include <algorithm>
 #include <memory>
 #include <mutex>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "gradients.h"
 #include "groups.h"
-#include "links.h"
 #include "program.h"
+#include "training_plan.h"
 
 namespace zoo::program {
 
@@ -57,19 +42,10 @@ struct Arrays {
 
 class Training {
  public:
-  explicit Training(const std::string& text) {
-    std::istringstream words(text);
-    std::string end;
-    values_.emplace_back();
-    Layout& input = values_.front().layout;
-    words >> parameters_ >> input.channels >> input.height >> input.width >> input.is_thin >> returns_gradient_ >> end;
-    for (std::string kind; words >> kind;) read(kind, words);
-    plan();
-    list_actions();
-  }
+  explicit Training(const std::string& text) : plan_(text) { list_actions(); }
 
-  const Layout& output() const { return values_.back().layout; }
-  int parameters() const { return parameters_; }
+  const Layout& output() const { return plan_.values.back().layout; }
+  int parameters() const { return plan_.parameters; }
 
   // May change the parameters of BatchNorm that are not trained.
   std::unique_ptr<Tape> forward(const Arrays& arrays, int64_t count, Key key, int most_threads) {
@@ -94,30 +70,6 @@ class Training {
   }
 
  private:
-  struct Source {  // of a value's gradient
-    size_t node;
-    bool is_own;  // the gradient of what the node computes is that of the value, too
-  };
-  struct Value {
-    Layout layout;
-    int64_t place = 0;  // on the tape, of each image
-    std::vector<Source> sources;
-    Layout sum{};  // of the gradients, where there are several sources
-    int64_t sum_at = 0;
-  };
-  struct Node {
-    enum class Kind { layer, sum, pass } kind;
-    std::vector<size_t> inputs;
-    int weight = -1, bias = -1;  // parameters
-    Geometry geometry{};
-    bool is_flat = false;  // its kernel covers the image
-    Link link;
-    Layout computed, gradient, in_gradient;  // of what it computes, before the link
-    int64_t computed_at = 0, gradient_at = 0, in_gradient_at = 0;
-    int64_t sums_at = 0, norm_at = 0, weight_at = 0;
-    std::unique_ptr<Layer> forward, backward;
-    std::unique_ptr<WeightGradient> weight_gradient;
-  };
   struct Call {
     Tape& tape;
     const Arrays& arrays;
@@ -131,153 +83,23 @@ class Training {
     bool is_once = false;
   };
 
-  void read(const std::string& kind, std::istringstream& words) {
-    Node& node = nodes_.emplace_back();
-    node.kind = kind == "sum" ? Node::Kind::sum : kind == "pass" ? Node::Kind::pass : Node::Kind::layer;
-    node.inputs.resize(kind == "sum" ? 2 : 1);
-    for (size_t& input : node.inputs) words >> input;
-    const Layout in = values_[node.inputs[0]].layout;
-    node.computed = {in.channels, in.height, in.width};
-    if (node.kind == Node::Kind::layer) {
-      words >> node.weight >> node.bias >> node.computed.channels;
-      Geometry& geometry = node.geometry;
-      geometry = {in.height, in.width, 1, 1, 0, 0};
-      if (kind == "convolution")
-        words >> geometry.kernel_height >> geometry.kernel_width >> geometry.stride_height >> geometry.stride_width >>
-            geometry.pad_height >> geometry.pad_width;
-      node.computed.height = in.height + 2 * geometry.pad_height - geometry.kernel_height + 1;
-      node.computed.width = in.width + 2 * geometry.pad_width - geometry.kernel_width + 1;
-      node.is_flat = node.computed.height * node.computed.width == 1 && geometry.pad_height + geometry.pad_width == 0;
-      Layout& read = values_[node.inputs[0]].layout;
-      read.border_height = std::max(read.border_height, geometry.pad_height);
-      read.border_width = std::max(read.border_width, geometry.pad_width);
-    }
-    node.link = Link(words);
-    if (node.kind == Node::Kind::pass && node.link.drops()) node.kind = Node::Kind::sum;  // of one: drops from a copy
-    for (const size_t input : node.inputs)
-      values_[input].sources.push_back({nodes_.size() - 1, node.kind != Node::Kind::layer});
-    values_.emplace_back().layout = node.link.out(node.computed);
-  }
-
-  bool needs_gradient(size_t value) const { return value > 0 || returns_gradient_; }
-
-  void plan() {
-    if (!values_[0].layout.is_plain()) values_[0].place = take(values_[0].layout);
-    int64_t bytes = 0;
-    for (size_t i = 0; i < nodes_.size(); ++i) {
-      Node& node = nodes_[i];
-      Value &read = values_[node.inputs[0]], &out = values_[i + 1];
-      if (node.kind == Node::Kind::pass) node.computed = read.layout, node.computed_at = read.place;
-      if (node.kind != Node::Kind::pass) {
-        if (node.link.is_empty()) node.computed = out.layout;
-        node.computed_at = take(node.computed);
-      }
-      out.place = node.link.is_empty() ? node.computed_at : take(out.layout);
-      node.sums_at = sums_, node.norm_at = norms_;
-      sums_ += 3 * node.computed.pixel();
-      norms_ += 7 * node.computed.pixel();
-      bytes = std::max(bytes, 4 * (read.layout.image() + node.computed.image()));
-      cycles_ += 8.0 * double(node.computed.image() / kLanes);
-      if (node.kind == Node::Kind::layer) plan_layer(node, read.layout);
-      node.gradient = gradient_layout(node);
-      node.gradient_at = take(node.gradient);
-    }
-    for (size_t i = 0; i < nodes_.size(); ++i)
-      if (nodes_[i].kind == Node::Kind::layer) plan_gradients(nodes_[i]);
-    for (Value& value : values_) {
-      value.sum = {value.layout.channels, value.layout.height, value.layout.width};
-      if (value.sources.size() > 1) value.sum_at = take(value.sum);
-    }
-    head_at_ = take(output());
-    at_once_ = std::clamp<int64_t>(half_a_cache() / bytes, 1, 32);
-  }
-
-  void plan_layer(Node& node, const Layout& in) {
-    Stages stages(node.computed.channels);
-    if (node.link.before() != Activation::none) stages.activate(node.link.before());
-    node.forward = convolution(in, node.computed, node.geometry, places(node), stages);
-    cycles_ += node.forward->cycles_per_image();
-  }
-
-  Places places(const Node& node) const {
-    const int64_t inputs = values_[node.inputs[0]].layout.channels;
-    return Places::forward(node.computed.channels, inputs, node.geometry.taps());
-  }
-
-  // The gradient of an input is a convolution of that of the output, with the kernel turned around; of a layer whose
-  // kernel covers the image, a fully connected layer that puts out all pixels side by side.
-  std::unique_ptr<Layer> backward_layer(const Node& node, const Layout& gradient, const Layout& out) const {
-    const int64_t inputs = out.channels, outputs = gradient.channels, taps = node.geometry.taps();
-    Places places;
-    for (int64_t tap = node.is_flat ? 1 : taps; tap-- > 0;)
-      for (int64_t o = 0; o < outputs; ++o) places.rows.push_back(o * inputs * taps + tap);
-    for (int64_t tap = 0; tap < (node.is_flat ? taps : 1); ++tap)
-      for (int64_t c = 0; c < (node.is_flat ? out.pixel() : inputs); ++c)
-        places.columns.push_back(c < inputs ? c * taps + tap : -1);
-    const Geometry& given = node.geometry;
-    if (!node.is_flat) {
-      const Geometry geometry{given.kernel_height,
-                              given.kernel_width,
-                              1,
-                              1,
-                              given.kernel_height - 1 - given.pad_height,
-                              given.kernel_width - 1 - given.pad_width};
-      return convolution(gradient, out, geometry, places, Stages(inputs));
-    }
-    const Layout pixels{taps * out.pixel(), 1, 1};
-    return std::make_unique<Product>(gradient, pixels, Geometry{1, 1, 1, 1, 0, 0}, places, Stages(pixels.channels));
-  }
-
-  // With a border for the layer that computes the gradient of the input, if it reads one.
-  Layout gradient_layout(const Node& node) const {
-    Layout layout{node.computed.channels, node.computed.height, node.computed.width};
-    if (node.kind != Node::Kind::layer || node.is_flat || !needs_gradient(node.inputs[0])) return layout;
-    const Layout &in = values_[node.inputs[0]].layout, out{in.channels, in.height, in.width};
-    Layout bordered = layout;
-    bordered.border_height = node.geometry.kernel_height - 1 - node.geometry.pad_height;
-    bordered.border_width = node.geometry.kernel_width - 1 - node.geometry.pad_width;
-    return backward_layer(node, bordered, out)->reads_border() ? bordered : layout;
-  }
-
-  void plan_gradients(Node& node) {
-    const Value& read = values_[node.inputs[0]];
-    node.weight_gradient = program::weight_gradient(read.layout, node.gradient, node.geometry, places(node));
-    node.weight_at = weights_;
-    weights_ += round_up(node.weight_gradient->size(), 16);
-    if (!needs_gradient(node.inputs[0])) return;
-    node.in_gradient = {read.layout.channels, read.layout.height, read.layout.width};
-    if (node.inputs[0] > 0 && continues(nodes_[node.inputs[0] - 1], node)) {
-      node.in_gradient = nodes_[node.inputs[0] - 1].gradient;
-      node.in_gradient_at = nodes_[node.inputs[0] - 1].gradient_at;
-    } else {
-      node.in_gradient_at = take(node.in_gradient);
-    }
-    node.backward = backward_layer(node, node.gradient, node.in_gradient);
-  }
-
-  // Whether the gradient of what `node` computes can be written by its only reader.
-  bool continues(const Node& node, const Node& reader) const {
-    const bool has_border = node.gradient.border_height + node.gradient.border_width > 0;
-    return node.link.is_empty() && values_[reader.inputs[0]].sources.size() == 1 && !(reader.is_flat && has_border);
-  }
-
   void list_actions() {
-    for (size_t i = 0; i < nodes_.size(); ++i)
-      if (!nodes_[i].link.is_norm()) forward_.push_back({&Training::settle, i, true});
+    for (size_t i = 0; i < plan_.nodes.size(); ++i)
+      if (!plan_.nodes[i].link.is_norm()) forward_.push_back({&Training::settle, i, true});
     forward_.push_back({&Training::enter_input, 0});
-    for (size_t i = 0; i < nodes_.size(); ++i) {
+    for (size_t i = 0; i < plan_.nodes.size(); ++i) {
       forward_.push_back({&Training::compute, i});
-      if (nodes_[i].link.is_norm()) forward_.push_back({&Training::settle, i, true});
-      if (!nodes_[i].link.is_empty()) forward_.push_back({&Training::pass_link, i});
+      if (plan_.nodes[i].link.is_norm()) forward_.push_back({&Training::settle, i, true});
+      if (!plan_.nodes[i].link.is_empty()) forward_.push_back({&Training::pass_link, i});
     }
-    forward_.push_back({&Training::leave_output, nodes_.size()});
-    backward_.push_back({&Training::enter_gradient, nodes_.size()});
-    for (size_t i = nodes_.size(); i-- > 0;) {
+    forward_.push_back({&Training::leave_output, plan_.nodes.size()});
+    backward_.push_back({&Training::enter_gradient, plan_.nodes.size()});
+    for (size_t i = plan_.nodes.size(); i-- > 0;) {
       backward_.push_back({&Training::bring, i});
-      if (nodes_[i].link.is_norm()) backward_.push_back({&Training::settle_back, i, true});
+      if (plan_.nodes[i].link.is_norm()) backward_.push_back({&Training::settle_back, i, true});
       backward_.push_back({&Training::undo, i});
     }
-    if (returns_gradient_) backward_.push_back({&Training::leave_gradient, 0});
+    if (plan_.returns_gradient) backward_.push_back({&Training::leave_gradient, 0});
     backward_.push_back({&Training::wait, 0, true});
   }
 
@@ -289,8 +111,8 @@ class Training {
       const Share threads{omp_get_thread_num(), omp_get_num_threads()};
       pack(arrays, layers, threads);
       for (int64_t part = threads.part; part < tape.parts; part += threads.parts) {
-        std::fill_n(tape.sums.data() + part * sums_, sums_, 0.0);
-        if (layers == &Node::backward) std::fill_n(tape.weights[part].data(), weights_, 0.0f);
+        std::fill_n(tape.sums.data() + part * plan_.sums, plan_.sums, 0.0);
+        if (layers == &Node::backward) std::fill_n(tape.weights[part].data(), plan_.weights, 0.0f);
       }
 #pragma omp barrier
       for (size_t first = 0, end = 0; first < actions.size(); first = end) {
@@ -305,10 +127,10 @@ class Training {
         for (int64_t part = threads.part; part < tape.parts; part += threads.parts) {
           const Share share{part, tape.parts};
           const int64_t begin = share.first(tape.count), images = share.last(tape.count) - begin;
-          for (int64_t n = 0; n < images; n += at_once_)
+          for (int64_t n = 0; n < images; n += plan_.at_once)
             for (size_t i = first; i < end; ++i)
               (this->*actions[i].perform)(actions[i].node,
-                                          {tape, arrays, {begin + n, std::min(at_once_, images - n)}, share});
+                                          {tape, arrays, {begin + n, std::min(plan_.at_once, images - n)}, share});
         }
       }
       if (layers == &Node::backward) finish(tape, arrays, threads);
@@ -316,7 +138,7 @@ class Training {
   }
 
   void pack(const Arrays& arrays, std::unique_ptr<Layer> Node::* layers, const Share& share) const {
-    for (const Node& node : nodes_) {
+    for (const Node& node : plan_.nodes) {
       if (!(node.*layers)) continue;
       (node.*layers)->pack(arrays.parameters[node.weight], share);
       if (share.part == 0 && node.bias >= 0 && layers == &Node::forward)
@@ -325,7 +147,7 @@ class Training {
   }
 
   void finish(const Tape& tape, const Arrays& arrays, const Share& share) const {
-    for (const Node& node : nodes_) {
+    for (const Node& node : plan_.nodes) {
       if (!node.weight_gradient) continue;
       std::vector<const float*> sums;
       for (const auto& part : tape.weights) sums.push_back(part.data() + node.weight_at);
@@ -344,7 +166,7 @@ class Training {
   // Actions.
 
   void enter_input(size_t, const Call& call) const {
-    const Layout& layout = values_.front().layout;
+    const Layout& layout = plan_.values.front().layout;
     if (layout.is_plain()) return;
     const Images to = value(0, call);
     clear_border(to, call.group.images);
@@ -352,7 +174,7 @@ class Training {
   }
 
   void compute(size_t number, const Call& call) const {
-    const Node& node = nodes_[number];
+    const Node& node = plan_.nodes[number];
     const Images to = computed(node, call);
     const int64_t images = call.group.images;
     if (node.kind == Node::Kind::layer) {
@@ -366,11 +188,11 @@ class Training {
     if (node.link.drops()) node.link.drop(to, call.group.first, images, key(call.tape, number));
     const int64_t area = node.computed.height * node.computed.width;
     const int64_t seen = (call.group.first - call.share.first(call.tape.count)) * area;
-    if (node.link.is_norm()) node.link.add_moments(to, images, seen, sums_of(call.tape, node, call.share.part));
+    if (node.link.is_norm()) node.link.norm().add_moments(to, images, seen, sums_of(call.tape, node, call.share.part));
   }
 
   void settle(size_t number, const Call& call) const {
-    const Node& node = nodes_[number];
+    const Node& node = plan_.nodes[number];
     std::vector<int64_t> pixels;
     for (int part = 0; part < call.tape.parts; ++part) {
       const Share share{part, call.tape.parts};
@@ -381,7 +203,7 @@ class Training {
   }
 
   void pass_link(size_t number, const Call& call) const {
-    const Node& node = nodes_[number];
+    const Node& node = plan_.nodes[number];
     const Images to = value(number + 1, call);
     node.link.forward(computed(node, call), call.group.images, norm(call.tape, node), to);
     clear_border(to, call.group.images);
@@ -397,26 +219,26 @@ class Training {
   }
 
   void bring(size_t number, const Call& call) const {
-    const Node& node = nodes_[number];
+    const Node& node = plan_.nodes[number];
     const Images to = gradient(node, call);
     const Images given = gradient_of(number + 1, call);
     if (given.values != to.values)
       node.link.bring(computed(node, call), value(number + 1, call), given, call.group.images, norm(call.tape, node),
                       to);
     if (node.link.is_norm())
-      node.link.add_sums(computed(node, call), to, call.group.images, norm(call.tape, node),
-                         sums_of(call.tape, node, call.share.part));
+      node.link.norm().add_sums(computed(node, call), to, call.group.images, norm(call.tape, node),
+                                sums_of(call.tape, node, call.share.part));
   }
 
   void settle_back(size_t number, const Call& call) const {
-    const Node& node = nodes_[number];
+    const Node& node = plan_.nodes[number];
     const int64_t pixels = call.tape.count * node.computed.height * node.computed.width;
-    node.link.settle_back(node.computed, all_sums(call.tape, node), pixels, call.arrays.parameter_gradients,
-                          norm(call.tape, node));
+    node.link.norm().settle_back(node.computed, all_sums(call.tape, node), pixels, call.arrays.parameter_gradients,
+                                 norm(call.tape, node));
   }
 
   void undo(size_t number, const Call& call) const {
-    const Node& node = nodes_[number];
+    const Node& node = plan_.nodes[number];
     const Images of = gradient(node, call);
     const int64_t images = call.group.images;
     node.link.undo(computed(node, call), images, norm(call.tape, node), of, sums_of(call.tape, node, call.share.part));
@@ -428,7 +250,7 @@ class Training {
   }
 
   void leave_gradient(size_t, const Call& call) const {
-    const int64_t size = values_.front().layout.size();
+    const int64_t size = plan_.values.front().layout.size();
     leave(gradient_of(0, call), call.group.images, call.arrays.in_gradient + call.group.first * size);
   }
 
@@ -436,26 +258,20 @@ class Training {
 
   // Memory.
 
-  int64_t take(const Layout& layout) {
-    const int64_t place = size_;
-    size_ += round_up(layout.image(), 16);
-    return place;
-  }
-
   std::unique_ptr<Tape> lease(int64_t count, int most_threads) {
     std::unique_ptr<Tape> tape = std::make_unique<Tape>();
     if (!free_.empty()) {
       tape = std::move(free_.back());
       free_.pop_back();
     }
-    const double microseconds = cycles_ * double(count) / 3000;
+    const double microseconds = plan_.cycles * double(count) / 3000;
     tape->count = count;
     tape->parts = int(std::clamp(microseconds / kWorthAThread, 1.0, double(std::min<int64_t>(most_threads, count))));
-    if (int64_t(tape->memory.size()) < size_ * count / 16) tape->memory.resize(size_ * count / 16);
-    tape->norms.resize(norms_);
-    tape->sums.resize(sums_ * tape->parts);
+    if (int64_t(tape->memory.size()) < plan_.size * count / 16) tape->memory.resize(plan_.size * count / 16);
+    tape->norms.resize(plan_.norms);
+    tape->sums.resize(plan_.sums * tape->parts);
     tape->weights.resize(tape->parts);
-    for (auto& each : tape->weights) each.resize(weights_);
+    for (auto& each : tape->weights) each.resize(plan_.weights);
     return tape;
   }
 
@@ -464,7 +280,7 @@ class Training {
     return Images{&layout, memory + place * call.tape.count}.from(call.group.first);
   }
   Images value(size_t number, const Call& call) const {
-    const Value& value = values_[number];
+    const Value& value = plan_.values[number];
     if (number == 0 && value.layout.is_plain())
       return Images{&value.layout, const_cast<float*>(call.arrays.in)}.from(call.group.first);
     return at(value.layout, value.place, call);
@@ -480,14 +296,14 @@ class Training {
   Images head(const Call& call) const {
     if (output().is_plain())
       return Images{&output(), const_cast<float*>(call.arrays.out_gradient)}.from(call.group.first);
-    return at(output(), head_at_, call);
+    return at(output(), plan_.head_at, call);
   }
   // The gradient of a value: the sum of those of all that read it.
   Images gradient_of(size_t number, const Call& call) const {
-    if (number == nodes_.size()) return head(call);
-    const Value& value = values_[number];
+    if (number == plan_.nodes.size()) return head(call);
+    const Value& value = plan_.values[number];
     auto from = [&](const Source& source) {
-      const Node& node = nodes_[source.node];
+      const Node& node = plan_.nodes[source.node];
       return source.is_own ? gradient(node, call) : in_gradient(node, call);
     };
     if (value.sources.size() == 1) return from(value.sources[0]);
@@ -504,7 +320,7 @@ class Training {
     return sum;
   }
   Sums sums_of(const Tape& tape, const Node& node, int64_t part) const {
-    double* const first = const_cast<double*>(tape.sums.data()) + part * sums_ + node.sums_at;
+    double* const first = const_cast<double*>(tape.sums.data()) + part * plan_.sums + node.sums_at;
     const int64_t pixel = node.computed.pixel();
     return {first, first + pixel, first + 2 * pixel};
   }
@@ -526,15 +342,8 @@ class Training {
   }
   static Key key(const Tape& tape, size_t node) { return {tape.key.low + uint32_t(node) * 0x9E3779B9u, tape.key.high}; }
 
-  std::vector<Value> values_;
-  std::vector<Node> nodes_;
+  const Plan plan_;
   std::vector<Action> forward_, backward_;
-  bool returns_gradient_ = false;
-  int parameters_ = 0;
-  int64_t size_ = 0;  // of the tape, for each image
-  int64_t sums_ = 0, norms_ = 0, weights_ = 0, head_at_ = 0;
-  int64_t at_once_ = 1;  // images
-  double cycles_ = 0;    // of an image, forward
   std::mutex mutex_;
   std::vector<std::unique_ptr<Tape>> free_;
 };

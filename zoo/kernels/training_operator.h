@@ -3,17 +3,21 @@
 
 #pragma once
 
+#include <algorithm>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "program_operator.h"
 
 extern "C" {
 void* zoo_training_new(const char* text);
+void zoo_training_free(void* training);
 // The tape, which the backward pass frees.
 void* zoo_training_forward(void* training, const float* in, float* const* parameters, int64_t images, unsigned low,
                            unsigned high, float* out, int threads);
@@ -24,7 +28,7 @@ void zoo_training_drop(void* training, void* tape);
 
 namespace zoo {
 
-// Programs by their text, and the tapes of batches that have not passed backward.
+// The programs that were used last, by their text, and the tapes of batches that have not passed backward.
 class Trainings {
  public:
   static Trainings& all() {
@@ -32,42 +36,54 @@ class Trainings {
     return kept;
   }
 
-  void* of(const std::string& text) {
+  std::shared_ptr<void> of(const std::string& text) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    void*& training = made_[text];
-    if (!training) training = zoo_training_new(text.c_str());
-    return training;
+    const auto found = std::find_if(made_.begin(), made_.end(), [&](const Made& each) { return each.text == text; });
+    if (found == made_.end()) {
+      made_.push_front({text, {zoo_training_new(text.c_str()), zoo_training_free}});
+      if (made_.size() > kMostPrograms) made_.pop_back();
+    } else {
+      made_.splice(made_.begin(), made_, found);
+    }
+    return made_.front().training;
   }
 
-  int32_t keep(void* training, void* tape) {
+  int32_t keep(std::shared_ptr<void> training, void* tape) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (tapes_.size() >= kMost) {  // whoever only looks forward, while recording, never comes back for them
-      zoo_training_drop(tapes_.begin()->second.training, tapes_.begin()->second.tape);
+    if (tapes_.size() >= kMostTapes) {  // whoever only looks forward, while recording, never comes back for them
+      const Kept& oldest = tapes_.begin()->second;
+      zoo_training_drop(oldest.training.get(), oldest.tape);
       tapes_.erase(tapes_.begin());
     }
-    tapes_.emplace(++last_, Kept{training, tape});
+    tapes_.emplace(++last_, Kept{std::move(training), tape});
     return last_;
   }
 
-  void* take(int32_t number) {
+  // The tape of that number, and its program.
+  std::pair<std::shared_ptr<void>, void*> take(int32_t number) {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = tapes_.find(number);
     if (found == tapes_.end())
-      throw std::runtime_error("zoo_training: too many batches passed forward before this one passed backward");
-    void* const tape = found->second.tape;
+      throw std::runtime_error("too many batches passed forward before this one passed backward");
+    const Kept kept = found->second;
     tapes_.erase(found);
-    return tape;
+    return {kept.training, kept.tape};
   }
 
  private:
-  static constexpr size_t kMost = 64;
+  static constexpr size_t kMostPrograms = 4, kMostTapes = 64;
 
+  struct Made {
+    std::string text;
+    std::shared_ptr<void> training;
+  };
   struct Kept {
-    void *training, *tape;
+    std::shared_ptr<void> training;
+    void* tape;
   };
 
   std::mutex mutex_;
-  std::map<std::string, void*> made_;
+  std::list<Made> made_;
   std::map<int32_t, Kept> tapes_;
   int32_t last_ = 0;
 };
@@ -93,20 +109,20 @@ struct TrainingOperator {
   template <class T>
   static void run(const Call& call) {
     if constexpr (std::is_same_v<T, float>) {
-      void* const training = Trainings::all().of(call.attributes.text("program"));
       std::vector<float*> parameters, gradients;
       for (int i = 1; i < call.inputs; ++i) parameters.push_back(call.input<float>(i));
       if (call.forward) {
+        const std::shared_ptr<void> training = Trainings::all().of(call.attributes.text("program"));
         const Key key = draw(call.random_states);
-        void* const tape = zoo_training_forward(training, call.input<float>(0), parameters.data(), call.extent(0),
+        void* const tape = zoo_training_forward(training.get(), call.input<float>(0), parameters.data(), call.extent(0),
                                                 key.low, key.high, call.output<float>(0), omp_get_max_threads());
         call.output<int32_t>(1)[0] = Trainings::all().keep(training, tape);
         return;
       }
+      const auto [training, tape] = Trainings::all().take(call.output<int32_t>(1)[0]);
       for (int i = 1; i < call.inputs; ++i) gradients.push_back(call.input_gradient<float>(i));
-      zoo_training_backward(training, Trainings::all().take(call.output<int32_t>(1)[0]), call.input<float>(0),
-                            parameters.data(), call.output_gradient<float>(), call.input_gradient<float>(0),
-                            gradients.data());
+      zoo_training_backward(training.get(), tape, call.input<float>(0), parameters.data(),
+                            call.output_gradient<float>(), call.input_gradient<float>(0), gradients.data());
     }
   }
 };

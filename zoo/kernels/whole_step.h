@@ -65,7 +65,8 @@ struct WholeStepOperator {
       for (const int i : numbers) gradients[i] = next, next += call.size(begin + i);
 
       pixels(pictures, images, in);
-      void* const training = Trainings::all().of(given.text("program"));
+      const std::shared_ptr<void> made = Trainings::all().of(given.text("program"));
+      void* const training = made.get();
       const Key key = draw(call.random_states);
       void* const tape =
           zoo_training_forward(training, in, weights.data(), images, key.low, key.high, logits, omp_get_max_threads());

@@ -194,6 +194,7 @@ class Winograd : public Layer {
       const int64_t pitch = block.vectors * kLanes;
       const float* weight = weight_.data() + elements * block.channel * in_.channels;
       const Tiling tiling(tiles, block.vectors);
+      const KernelsFor<Multiply> kernels(tiling, block.vectors);
       for (int element = 0; element < elements; ++element, weight += in_.channels * pitch)
         for (int64_t i = 0; i < tiling.tiles; ++i) {
           Tile tile;
@@ -201,7 +202,7 @@ class Winograd : public Layer {
             tile.from[p] = transformed + element * in_step + (tiling.first(i) + p) * in_.pixel();
             tile.to[p] = sums + element * out_step + (tiling.first(i) + p) * pitch;
           }
-          kernel_for<Multiply>(tiling.count(i), block.vectors)({window_, weight, kZeros, false}, tile);
+          kernels[tiling.count(i)]({window_, weight, kZeros, false}, tile);
         }
       for (int64_t i = 0; i < tiles; ++i)
         for (int j = 0; j < block.vectors; ++j)

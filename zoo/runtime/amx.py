@@ -13,7 +13,7 @@ import platform
 import warnings
 from types import ModuleType
 
-from zoo.runtime import cpus
+from zoo.runtime import cpus, isa
 
 SWITCH = "ZOO_AMX"
 _ISA, _WITH_AMX, _WITHOUT_AMX = "DNNL_MAX_CPU_ISA", "AVX512_CORE_AMX", "AVX512_CORE_BF16"
@@ -54,6 +54,8 @@ def _request(too_late: bool) -> tuple[bool, str]:
         return False, "not on this platform"
     if not cpus.flags() >= _NEEDED:
         return False, "this processor has none"
+    if not isa.flags() >= _NEEDED:
+        return False, f"off: {isa.SWITCH}={os.environ[isa.SWITCH]}"
     if too_late:
         warnings.warn(
             "mxnet was imported before zoo, so its bfloat16 operators cannot use this processor's AMX unit; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -13,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from zoo.errors import MXNetUnavailable
-from zoo.runtime import amx, compat, libraries, mxnet_datasets, operators, startup, threads
+from zoo.errors import MXNetUnavailable, ZooError
+from zoo.runtime import amx, compat, isa, libraries, mxnet_datasets, operators, startup, threads
 
 _NOT_INSTALLED = "MXNet is not installed: run python -m zoo setup"
 
@@ -60,6 +61,11 @@ def prepared(module: ModuleType) -> Iterator[None]:
     """Do the work before and after MXNet's ``__init__`` executes; ``module`` is ``mxnet``, still empty."""
     global _preloaded
     _preloaded = ()
+    try:
+        for name, value in isa.settings().items():
+            os.environ.setdefault(name, value)
+    except ZooError as error:
+        raise MXNetUnavailable(str(error)) from None
     decided = machine()
     if not hasattr(module, "__version__"):  # not a reload
         _forget_failed_import()
