@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
@@ -94,3 +95,29 @@ def of(symbol: mx.sym.Symbol, input_shape: tuple[int, ...]) -> mx.gluon.SymbolBl
         parameter.initialize(mx.init.Zero())
         parameter.set_data(mx.nd.array(random.uniform(0.5, 1.5, known[name])))
     return block
+
+
+class Block(mx.gluon.nn.HybridSequential):
+    """A network made of layers and, for what is no layer, a function of ``F``, an array and the layers."""
+
+    def __init__(self, function: Callable, *layers: mx.gluon.HybridBlock) -> None:
+        super().__init__()
+        self.function = function
+        self.add(*layers)
+
+    def hybrid_forward(self, F, x):
+        return self.function(F, x, *self)
+
+
+def make(*layers: mx.gluon.HybridBlock, shape: tuple, function: Callable | None = None) -> mx.gluon.HybridBlock:
+    """An initialized network whose statistics, biases and scales are not what they were initialized with."""
+    net = Block(function, *layers) if function else mx.gluon.nn.HybridSequential()
+    if not function:
+        net.add(*layers)
+    net.initialize(mx.init.Xavier())
+    net(mx.nd.zeros((1, *shape)))
+    random = np.random.default_rng(1)
+    for name, parameter in net.collect_params().items():
+        if not name.endswith("weight"):
+            parameter.set_data(mx.nd.array(random.uniform(0.5, 1.5, parameter.shape)))
+    return net

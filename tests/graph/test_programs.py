@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from networks import execution, unsettled
+from networks import execution, make, unsettled
 
 import zoo
 from zoo import kernels
@@ -23,32 +22,6 @@ nn = mx.gluon.nn
 FOUND = kernels.available()
 needs_kernels = pytest.mark.skipif(not FOUND.usable, reason=FOUND.reason)
 IMAGES = np.random.default_rng(0).random((40, 1, 28, 28), np.float32)
-
-
-class Block(nn.HybridSequential):
-    """A network made of layers and, for what is no layer, functions of ``F`` and arrays."""
-
-    def __init__(self, function: Callable, *layers: mx.gluon.HybridBlock) -> None:
-        super().__init__()
-        self.function = function
-        self.add(*layers)
-
-    def hybrid_forward(self, F, x):
-        return self.function(F, x, *self)
-
-
-def make(*layers: mx.gluon.HybridBlock, shape: tuple, function: Callable | None = None) -> mx.gluon.HybridBlock:
-    """An initialized network whose statistics, biases and scales are not what they were initialized with."""
-    net = Block(function, *layers) if function else nn.HybridSequential()
-    if not function:
-        net.add(*layers)
-    net.initialize(mx.init.Xavier())
-    net(mx.nd.zeros((1, *shape)))
-    random = np.random.default_rng(1)
-    for name, parameter in net.collect_params().items():
-        if not name.endswith("weight"):
-            parameter.set_data(mx.nd.array(random.uniform(0.5, 1.5, parameter.shape)))
-    return net
 
 
 def assert_agrees(found: np.ndarray, net: mx.gluon.HybridBlock, data: np.ndarray) -> None:

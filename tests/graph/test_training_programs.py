@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from networks import execution
+from networks import execution, make
 
 import zoo
 from zoo import kernels
@@ -25,32 +25,6 @@ nn = mx.gluon.nn
 FOUND = kernels.available()
 pytestmark = pytest.mark.skipif(not FOUND.usable, reason=FOUND.reason)
 Arrays = Mapping[str, np.ndarray]
-
-
-class Block(nn.HybridSequential):
-    """A network made of layers and a function of ``F``, an array and the layers."""
-
-    def __init__(self, function: Callable, *layers: mx.gluon.HybridBlock) -> None:
-        super().__init__()
-        self.function = function
-        self.add(*layers)
-
-    def hybrid_forward(self, F, x):
-        return self.function(F, x, *self)
-
-
-def make(*layers: mx.gluon.HybridBlock, shape: tuple, function: Callable | None = None) -> mx.gluon.HybridBlock:
-    """An initialized network whose biases and scales are not what they were initialized with."""
-    net = Block(function, *layers) if function else nn.HybridSequential()
-    if not function:
-        net.add(*layers)
-    net.initialize(mx.init.Xavier())
-    net(mx.nd.zeros((1, *shape)))
-    random = np.random.default_rng(1)
-    for name, parameter in net.collect_params().items():
-        if not name.endswith("weight"):
-            parameter.set_data(mx.nd.array(random.uniform(0.5, 1.5, parameter.shape)))
-    return net
 
 
 def passes(symbol: mx.sym.Symbol, start: Arrays, data: np.ndarray, dtype: str) -> dict[str, np.ndarray]:
