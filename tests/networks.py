@@ -114,6 +114,7 @@ def make(*layers: mx.gluon.HybridBlock, shape: tuple, function: Callable | None 
     net = Block(function, *layers) if function else mx.gluon.nn.HybridSequential()
     if not function:
         net.add(*layers)
+    mx.random.seed(0)
     net.initialize(mx.init.Xavier())
     net(mx.nd.zeros((1, *shape)))
     random = np.random.default_rng(1)

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--against", nargs="+", metavar="PATTERN", help="peers in whose name one of these words or patterns occurs")
     add("--models", nargs="+", metavar="MODEL",
         help="models to compare, as names or patterns (default: all)")  # fmt: skip
-    add("--quick", action="store_true", help="only float32, and one side of each program")
+    add("--quick", action="store_true", help="only float32, fewer rows and sides, short rounds")
     add("--compile", action="store_true", help="also PyTorch's compiled models, which take a minute each to prepare")
     add("--json", type=path, metavar="FILE", help="also write the raw rounds and the environment to FILE")
     add_data(parser)

@@ -124,7 +124,7 @@ def is_quick(target: Target) -> bool:
 
 
 def is_first(configuration: Configuration) -> bool:
-    """Whether a quick comparison has this side: one of each program, in float32."""
+    """Whether a quick comparison has this side: in float32, neither in streams nor compiled by torch.compile."""
     is_plain = configuration.hint == "LATENCY" and not configuration.compiled and configuration.name != REPORT
     return configuration.dtype == "float32" and is_plain
 

@@ -9,7 +9,7 @@ from zoo.recipes import Recipe
 from zoo.runtime import mx
 from zoo.training import steps
 from zoo.training.cached import CachedGraph
-from zoo.training.update import FusedUpdate, Settings, Update, update
+from zoo.training.update import Settings, Update, is_fused, update
 
 Arrays = Mapping[str, Sequence[mx.nd.NDArray]]  # by name, one for each context
 
@@ -73,12 +73,12 @@ def stepper(
     execution: Execution,
 ) -> SeparateSteps | WholeStep:
     """Choose how to run the training step ``symbol`` of ``parameters``, the data and the ``changing`` inputs."""
-    optimizer = update(trained, recipe, execution)
-    if isinstance(optimizer, FusedUpdate):
+    if is_fused(trained, recipe, execution):
         used = [each for each in trained if each.name in parameters]  # others, such as a fixed scale, change nothing
         whole = steps.whole(symbol, [each.name for each in used], bool(recipe.momentum), recipe.optimizer == "nag")
         if whole is not None:
             velocities = {steps.VELOCITY + each.name: [mx.nd.zeros_like(each.data())] for each in used}
             graph = CachedGraph(whole, parameters, {**data, **velocities}, (*changing, steps.SETTINGS))
             return WholeStep(graph, recipe)
-    return SeparateSteps(CachedGraph(symbol, parameters, data, changing), trained, optimizer, execution.contexts)
+    graph = CachedGraph(symbol, parameters, data, changing)
+    return SeparateSteps(graph, trained, update(trained, recipe, execution), execution.contexts)

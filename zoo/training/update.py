@@ -97,13 +97,18 @@ class FusedUpdate(_Unscaled):
 Update = Union[GluonUpdate, FusedUpdate, ScaledUpdate]
 
 
+def is_fused(parameters: Sequence[mx.gluon.Parameter], recipe: Recipe, execution: Execution) -> bool:
+    """Whether this project's operators can update ``parameters``: by plain SGD on one CPU."""
+    on_one = execution.kernels and len(execution.contexts) == 1 and execution.dtype != FLOAT16
+    return on_one and recipe.optimizer in ("sgd", "nag") and all(map(_is_plain, parameters))
+
+
 def update(parameters: Sequence[mx.gluon.Parameter], recipe: Recipe, execution: Execution) -> Update:
     """Choose the update: scaled in float16, else fused if one CPU and plain SGD allow it, else Gluon's."""
     if execution.dtype == FLOAT16:
         optimizer = mx.optimizer.create(recipe.optimizer, param_dict=dict(enumerate(parameters)), **_settings(recipe))
         return ScaledUpdate(parameters, optimizer, execution.contexts)
-    on_one = execution.kernels and len(execution.contexts) == 1
-    if on_one and recipe.optimizer in ("sgd", "nag") and all(map(_is_plain, parameters)):
+    if is_fused(parameters, recipe, execution):
         return FusedUpdate(parameters, recipe)
     return GluonUpdate(parameters, recipe, execution.contexts)
 
