@@ -1,39 +1,51 @@
-"""The zoo's networks as PyTorch modules, built from the chain of operators in MXNet's graph and its weights."""
+"""The zoo's networks as PyTorch modules, built from MXNet's graph of operators and its weights."""
 
 from __future__ import annotations
 
 import ast
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import fx, nn
 
 from zoo.errors import ZooError
 
 _ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "softrelu": nn.Softplus}
+_SUMS = ("elemwise_add", "broadcast_add")
+_SCALARS = {"_plus_scalar": operator.add, "_mul_scalar": operator.mul, "_div_scalar": operator.truediv}
 
 
-def network(nodes: list[dict[str, Any]], weights: Mapping[str, np.ndarray]) -> nn.Sequential:
-    """Convert ``nodes`` of an ``mx.sym.Symbol``'s JSON, a chain of layers, to a float32 module of ``(n, 1, 28, 28)``.
+def network(nodes: list[dict[str, Any]], weights: Mapping[str, np.ndarray]) -> fx.GraphModule:
+    """Convert ``nodes`` of an ``mx.sym.Symbol``'s JSON to a float32 module of images ``(n, 1, 28, 28)``.
 
-    Raises :class:`ZooError` for a graph that branches, and for operators and settings not known here.
+    The first variable is the images, and the last node the output. Raises :class:`ZooError` for operators and settings
+    not known here.
     """
-    layers = nn.Sequential()
-    previous = next(number for number, node in enumerate(nodes) if node["op"] == "null")  # the data
+    graph, layers = fx.Graph(), nn.ModuleDict()
+    values = {next(number for number, node in enumerate(nodes) if node["op"] == "null"): graph.placeholder("images")}
     for number, node in enumerate(nodes):
         if node["op"] == "null":
             continue
-        sources = [source for source, *_ in node["inputs"]]
-        if sources[0] != previous or node["op"] not in _LAYERS:
-            raise ZooError(f"the {node['op']} {node['name']!r} has no counterpart among the PyTorch layers used here")
-        arrays = [torch.from_numpy(np.array(weights[nodes[source]["name"]])) for source in sources[1:]]
+        kind, sources = node["op"], [source for source, *_ in node["inputs"]]
         settings = {key: _value(text) for key, text in node.get("attrs", {}).items()}
-        for name, layer in _LAYERS[node["op"]](settings, arrays):
-            layers.add_module(f"{node['name']}{name}", layer)
-        previous = number
-    return layers
+        value = values[sources[0]]
+        if kind in _SUMS:
+            value = graph.call_function(operator.add, (value, values[sources[1]]))
+        elif kind in _SCALARS:
+            value = graph.call_function(_SCALARS[kind], (value, float(node["attrs"]["scalar"])))
+        elif kind in _LAYERS:
+            arrays = [torch.from_numpy(np.array(weights[nodes[source]["name"]])) for source in sources[1:]]
+            for name, layer in _LAYERS[kind](settings, arrays):
+                layers[f"{node['name']}{name}"] = layer
+                value = graph.call_module(f"{node['name']}{name}", (value,))
+        else:
+            raise ZooError(f"the {kind} {node['name']!r} has no counterpart among the PyTorch layers used here")
+        values[number] = value
+    graph.output(value)
+    return fx.GraphModule(layers, graph)
 
 
 def _value(text: str) -> object:
