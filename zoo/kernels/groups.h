@@ -25,4 +25,21 @@ inline std::vector<Group> groups_of(int64_t images, int64_t most, int threads = 
   return groups;
 }
 
+// Performs `count` steps in their order, for each group of images that passes them together. A step may take fewer
+// images at once than others, and then those around it, too: its neighbours that also take fewer than `group` has.
+template <class AtOnce, class Perform>
+void in_groups(size_t first, size_t end, const Group& group, const AtOnce& at_once, const Perform& perform) {
+  for (size_t i = first, next; i < end && group.images > 0; i = next) {
+    next = i + 1;
+    if (at_once(i) >= group.images) {
+      perform(i, group);
+      continue;
+    }
+    int64_t most = at_once(i);
+    for (; next < end && at_once(next) < group.images; ++next) most = std::max(most, at_once(next));
+    for (const Group& part : groups_of(group.images, most))
+      in_groups(i, next, {group.first + part.first, part.images}, at_once, perform);
+  }
+}
+
 }  // namespace zoo

@@ -23,29 +23,33 @@ class Pooling : public Step {
   void run(const std::vector<Images>& in, int64_t count, const Images& out, const Share& share) const override {
     const int64_t rows = count * out_.height, last = share.last(rows);
     for (int64_t row = share.first(rows); row < last; ++row)
-      for (int64_t x = 0; x < out_.width; ++x) pixel(in[0], row / out_.height, row % out_.height, x, out);
+      is_max_ ? run_row<true>(in[0], row / out_.height, row % out_.height, out)
+              : run_row<false>(in[0], row / out_.height, row % out_.height, out);
   }
 
  private:
-  void pixel(const Images& in, int64_t n, int64_t y, int64_t x, const Images& out) const {
+  template <bool is_max>
+  void run_row(const Images& in, int64_t n, int64_t y, const Images& out) const {
     const int64_t top = y * geometry_.stride_height - geometry_.pad_height;
-    const int64_t left = x * geometry_.stride_width - geometry_.pad_width;
-    const int64_t first_y = std::max<int64_t>(top, 0), first_x = std::max<int64_t>(left, 0);
-    const int64_t end_y = std::min(top + geometry_.kernel_height, in.layout->height);
-    const int64_t end_x = std::min(left + geometry_.kernel_width, in.layout->width);
-    const Vector share = broadcast(1.0f / float((end_y - first_y) * (end_x - first_x)));
-    const int64_t pitch = in.layout->pixel();
-    float* to = out.at(n, y, x);
-    for (int64_t c = 0; c < out_.channels; c += kLanes) {
-      Vector value = is_max_ ? load(in.at(n, first_y, first_x) + c) : Vector{};
-      for (int64_t i = first_y; i < end_y; ++i) {
-        const float* from = in.at(n, i, first_x) + c;
-        for (int64_t j = first_x; j < end_x; ++j, from += pitch)
-          value = is_max_ ? max_of(load(from), value) : value + load(from);
+    const int64_t first = std::max<int64_t>(top, 0), end = std::min(top + geometry_.kernel_height, in.layout->height);
+    const int64_t pitch = in.layout->pixel(), row = in.layout->row();
+    const float* const from = in.at(n, first, 0);
+    float* to = out.at(n, y, 0);
+    for (int64_t x = 0; x < out_.width; ++x, to += out_.pixel()) {
+      const int64_t left = x * geometry_.stride_width - geometry_.pad_width;
+      const int64_t first_x = std::max<int64_t>(left, 0);
+      const int64_t width = std::min(left + geometry_.kernel_width, in.layout->width) - first_x;
+      const Vector part = broadcast(1.0f / float((end - first) * width));
+      for (int64_t c = 0; c < out_.channels; c += kLanes) {
+        const float* line = from + first_x * pitch + c;
+        Vector value = is_max ? load(line) : Vector{};
+        for (int64_t i = first; i < end; ++i, line += row)
+          for (int64_t j = 0; j < width; ++j)
+            value = is_max ? max_of(load(line + j * pitch), value) : value + load(line + j * pitch);
+        if (!is_max) value *= part;
+        if (!stages_.is_empty()) stages_.all(&value, 1, 1, c);
+        store(to + c, value);
       }
-      if (!is_max_) value *= share;
-      stages_.all(&value, 1, 1, c);
-      store(to + c, value);
     }
   }
 

@@ -1,7 +1,7 @@
 // A network for inference as one program: its steps are made once for its weights, and then run on buffers that are
-// kept. A group of images passes the first steps while it is in the second-level cache, on one thread, and groups join
-// towards the end, where weights are many and pixels few. Where there are fewer images than threads, the threads share
-// every step.
+// kept. A group of images passes several steps on one thread while it is in the second-level cache: few images where
+// they have many pixels, and more of them where weights are many and pixels few. Where there are fewer images than
+// threads, the threads share every step.
 //
 // A program is written in words, by zoo/graph/passes/programs.py. Values are numbered: 0 is the input, i what the i-th
 // step puts out.
@@ -61,15 +61,15 @@ class Program {
     if (getpid() != kProcess) most_threads = 1;  // OpenMP's threads do not survive a fork, and it would wait for them
     const double microseconds = cycles_ * double(count) / 3000;
     const int threads = int(std::clamp(microseconds / kWorthAThread, 1.0, double(most_threads)));
-    if (count < threads && count <= values_.back().images) {
+    if (count < threads && count <= most_at_once_) {
       const Lease lease(*this);
 #pragma omp parallel num_threads(threads)
       run(lease.memory(), {0, count}, in, out, {omp_get_thread_num(), omp_get_num_threads()});
     } else if (threads == 1) {
       const Lease lease(*this);
-      for (const Group& group : groups_of(count, values_.back().images)) run(lease.memory(), group, in, out, {});
+      for (const Group& group : groups_of(count, most_at_once_)) run(lease.memory(), group, in, out, {});
     } else {
-      const std::vector<Group> groups = groups_of(count, values_.back().images, threads);
+      const std::vector<Group> groups = groups_of(count, most_at_once_, threads);
 #pragma omp parallel num_threads(threads)
       {
         const Lease lease(*this);
@@ -86,7 +86,7 @@ class Program {
     int64_t place = 0;   // of the buffer
   };
   struct Numbered {
-    std::unique_ptr<Step> step;
+    std::unique_ptr<Step> step;  // none for the input, which step 0 brings into its layout
     std::vector<size_t> values;  // that it reads
     int64_t images = 1;          // at once
   };
@@ -122,10 +122,11 @@ class Program {
       words >> layout.height >> layout.width >> layout.is_thin >> layout.border_height >> layout.border_width;
       values_.push_back({layout});
     }
+    steps_.emplace_back();
   }
 
   void read_step(const std::string& kind, std::istringstream& words, const std::vector<const float*>& parameters) {
-    const Layout& out = values_[steps_.size() + 1].layout;
+    const Layout& out = values_[steps_.size()].layout;
     std::vector<size_t> values(kind == "sum" ? 2 : 1);
     for (size_t& value : values) words >> value;
     size_t weight = 0;
@@ -178,19 +179,25 @@ class Program {
     return stages;
   }
 
-  // So many images at once that what a step reads and writes fills half of the second-level cache, no more than 32,
-  // and no more than the step after it takes.
+  // So many images at once that what a step reads and writes fills half of the second-level cache, no more than 32.
+  // A buffer holds as many as any step takes from the one that writes it to the last one that reads it.
   void choose_groups() {
-    const int64_t half = half_a_cache();
-    int64_t images = 32;
-    for (size_t i = steps_.size(); i-- > 0;) {
-      int64_t bytes = 4 * values_[i + 1].layout.image();
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      int64_t bytes = 4 * values_[i].layout.image();
       for (const size_t value : steps_[i].values) bytes += 4 * values_[value].layout.image();
-      while (images > 1 && images * bytes > half) images /= 2;
-      steps_[i].images = images;
-      values_[i + 1].images = std::max(values_[i + 1].images, images);
-      for (const size_t value : steps_[i].values) values_[value].images = std::max(values_[value].images, images);
+      while (steps_[i].images < 32 && 2 * steps_[i].images * bytes <= half_a_cache()) steps_[i].images *= 2;
+      most_at_once_ = std::max(most_at_once_, steps_[i].images);
     }
+    if (steps_.size() > 1) steps_[0].images = steps_[1].images;
+    std::vector<size_t> last(steps_.size());
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      last[i] = i;
+      for (const size_t value : steps_[i].values) last[value] = i;
+    }
+    last.back() = steps_.size();
+    for (size_t i = 0; i < steps_.size(); ++i)
+      for (size_t step = i; step <= last[i]; ++step)
+        values_[i].images = std::max(values_[i].images, step < steps_.size() ? steps_[step].images : most_at_once_);
   }
 
   // The value for images from number `first` of the batch on.
@@ -202,38 +209,34 @@ class Program {
   }
 
   void run(float* memory, const Group& group, const float* in, float* out, const Share& share) const {
-    run_steps(steps_.size(), memory, group, in, share);
+    in_groups(
+        0, steps_.size(), group, [&](size_t i) { return steps_[i].images; },
+        [&](size_t i, const Group& images) {
+          run_step(i, memory, images, in, share);
+          if (share.parts > 1) {
+#pragma omp barrier
+          }
+        });
     if (share.part == 0)
-      leave(value(memory, steps_.size(), group.first, in), group.images, out + group.first * output().size());
+      leave(value(memory, steps_.size() - 1, group.first, in), group.images, out + group.first * output().size());
   }
 
-  // The first `count` steps for a group; those before may work on fewer images at once.
-  void run_steps(size_t count, float* memory, const Group& group, const float* in, const Share& share) const {
-    if (count == 0) {
-      if (!input().is_plain() && share.part == 0)
-        enter(in + group.first * input().size(), group.images, value(memory, 0, group.first, in));
-      if (share.parts > 1) {
-#pragma omp barrier
-      }
+  void run_step(size_t number, float* memory, const Group& group, const float* in, const Share& share) const {
+    const Images to = value(memory, number, group.first, in);
+    if (number == 0) {
+      if (!input().is_plain() && share.part == 0) enter(in + group.first * input().size(), group.images, to);
       return;
     }
-    const Numbered& last = steps_[count - 1];
-    for (const Group& part : groups_of(group.images, last.images)) {
-      const Group images{group.first + part.first, part.images};
-      run_steps(count - 1, memory, images, in, share);
-      std::vector<Images> values;
-      for (const size_t each : last.values) values.push_back(value(memory, each, images.first, in));
-      last.step->run(values, images.images, value(memory, count, images.first, in), share);
-      if (share.parts > 1) {
-#pragma omp barrier
-      }
-    }
+    std::vector<Images> from;
+    for (const size_t each : steps_[number].values) from.push_back(value(memory, each, group.first, in));
+    steps_[number].step->run(from, group.images, to, share);
   }
 
   std::vector<Value> values_;
-  std::vector<Numbered> steps_;
-  double cycles_ = 0;  // of an image
-  int64_t size_ = 0;   // of the buffers
+  std::vector<Numbered> steps_;  // each puts out the value of its number
+  int64_t most_at_once_ = 1;     // images
+  double cycles_ = 0;            // of an image
+  int64_t size_ = 0;             // of the buffers
   std::mutex mutex_;
   std::vector<std::vector<Line>> free_;
 };

@@ -35,6 +35,8 @@ class Stages {
 
   // A product multiplies its weights by the first stage's factors, and its sums start with the first summands.
   const Stage& first() const { return stages_.front(); }
+  // Whether nothing was asked for.
+  bool is_empty() const { return is_empty_; }
   // Whether no more than a ReLU is left to be done after that.
   bool is_simple() const { return stages_.size() == 1 && first().activation != Activation::tanh; }
 
@@ -55,6 +57,7 @@ class Stages {
     is_open_ = true;
   }
   Stage& open() {
+    is_empty_ = false;
     if (!is_open_) begin();
     return stages_.back();
   }
@@ -75,7 +78,7 @@ class Stages {
 
   int64_t channels_;
   std::vector<Stage> stages_;
-  bool is_open_ = false;
+  bool is_open_ = false, is_empty_ = true;
 };
 
 }  // namespace zoo::program

@@ -127,10 +127,11 @@ class Training {
         for (int64_t part = threads.part; part < tape.parts; part += threads.parts) {
           const Share share{part, tape.parts};
           const int64_t begin = share.first(tape.count), images = share.last(tape.count) - begin;
-          for (int64_t n = 0; n < images; n += plan_.at_once)
-            for (size_t i = first; i < end; ++i)
-              (this->*actions[i].perform)(actions[i].node,
-                                          {tape, arrays, {begin + n, std::min(plan_.at_once, images - n)}, share});
+          in_groups(
+              first, end, {begin, images}, [&](size_t i) { return plan_.at_once(actions[i].node); },
+              [&](size_t i, const Group& group) {
+                (this->*actions[i].perform)(actions[i].node, {tape, arrays, group, share});
+              });
         }
       }
       if (layers == &Node::backward) finish(tape, arrays, threads);

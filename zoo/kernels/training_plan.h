@@ -49,6 +49,7 @@ struct Node {
   Layout computed, gradient, in_gradient;  // of what it computes, before the link
   int64_t computed_at = 0, gradient_at = 0, in_gradient_at = 0;
   int64_t sums_at = 0, norm_at = 0, weight_at = 0;
+  int64_t at_once = 1;  // images
   std::unique_ptr<Layer> forward, backward;
   std::unique_ptr<WeightGradient> weight_gradient;
 };
@@ -71,8 +72,10 @@ struct Plan {
   int64_t size = 0;                  // of the tape, for each image
   int64_t sums = 0, norms = 0;       // values of all nodes
   int64_t weights = 0, head_at = 0;  // of the gradients of all weights; where that of the output is entered
-  int64_t at_once = 1;               // images
   double cycles = 0;                 // of an image, forward
+
+  // So many images that what a node reads and computes fills half of the second-level cache, no more than 32.
+  int64_t at_once(size_t node) const { return node < nodes.size() ? nodes[node].at_once : 32; }
 
  private:
   void read(const std::string& kind, std::istringstream& words) {
@@ -107,7 +110,6 @@ struct Plan {
 
   void plan() {
     if (!values[0].layout.is_plain()) values[0].place = take(values[0].layout);
-    int64_t bytes = 0;
     for (size_t i = 0; i < nodes.size(); ++i) {
       Node& node = nodes[i];
       Value &read = values[node.inputs[0]], &out = values[i + 1];
@@ -120,7 +122,8 @@ struct Plan {
       node.sums_at = sums, node.norm_at = norms;
       sums += 3 * node.computed.pixel();
       norms += 7 * node.computed.pixel();
-      bytes = std::max(bytes, 4 * (read.layout.image() + node.computed.image()));
+      const int64_t bytes = 4 * (read.layout.image() + node.computed.image());
+      node.at_once = std::clamp<int64_t>(half_a_cache() / bytes, 1, 32);
       cycles += 8.0 * double(node.computed.image() / kLanes);
       if (node.kind == Node::Kind::layer) plan_layer(node, read.layout);
       node.gradient = gradient_layout(node);
@@ -133,7 +136,6 @@ struct Plan {
       if (value.sources.size() > 1) value.sum_at = take(value.sum);
     }
     head_at = take(values.back().layout);
-    at_once = std::clamp<int64_t>(half_a_cache() / bytes, 1, 32);
   }
 
   void plan_layer(Node& node, const Layout& in) {

@@ -172,15 +172,18 @@ class Winograd : public Layer {
     return double(grid_.tiles()) * (product + transforms);
   }
 
-  // Threads share the tiles of all images.
+  // Threads share the tiles of all images. If reading all weights takes each of them longer than transforming all tiles
+  // would, they share the blocks of output channels instead.
   void run(const std::vector<Images>& in, int64_t count, const Images& out, const Share& share) const override {
-    const int64_t tiles = count * grid_.tiles(), end = share.last(tiles);
-    for (int64_t first = share.first(tiles); first < end; first += at_once_)
-      compute(in[0], first, std::min(at_once_, end - first), out);
+    const int64_t tiles = count * grid_.tiles();
+    const Share whole, &blocks = out_.channels > 4 * tiles ? share : whole;
+    const Share& each = &blocks == &whole ? share : whole;
+    for (int64_t first = each.first(tiles), end = each.last(tiles); first < end; first += at_once_)
+      compute(in[0], first, std::min(at_once_, end - first), out, blocks);
   }
 
  private:
-  void compute(const Images& in, int64_t first, int64_t tiles, const Images& out) const {
+  void compute(const Images& in, int64_t first, int64_t tiles, const Images& out, const Share& share) const {
     // Elements lie an odd number of lines apart, so that they do not compete for the same sets of the cache.
     const int64_t in_step = at_once_ * in_.pixel() + 16, out_step = at_once_ * kMostVectors * kLanes + 16;
     float* const transformed = scratch<Winograd, Line>((elements * (in_step + out_step)) / 16 + 1)->values;
@@ -190,7 +193,9 @@ class Winograd : public Layer {
       place.y -= top_, place.x -= left_;
       enter_tile<size, size>(input_factor<size>, in, place, zeros_.data(), transformed + i * in_.pixel(), in_step);
     }
-    for (const Block& block : blocks_) {
+    const int64_t last = share.last(int64_t(blocks_.size()));
+    for (int64_t b = share.first(int64_t(blocks_.size())); b < last; ++b) {
+      const Block& block = blocks_[b];
       const int64_t pitch = block.vectors * kLanes;
       const float* weight = weight_.data() + elements * block.channel * in_.channels;
       const Tiling tiling(tiles, block.vectors);
