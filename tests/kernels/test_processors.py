@@ -12,37 +12,45 @@ import pytest
 
 import zoo
 from zoo import kernels
+from zoo.kernels import compilers
 from zoo.kernels.build import _FLAGS, _SOURCES
 from zoo.kernels.library import declare
-from zoo.runtime import cpus, mx
+from zoo.runtime import cpus, isa, mx
 
 FOUND = kernels.available()
 pytestmark = [pytest.mark.exhaustive, pytest.mark.skipif(not FOUND.usable, reason=FOUND.reason)]
-KINDS = {
-    "x86-64": "sse2",
-    "haswell": "avx2",
-    "skylake-avx512": "avx512f",
-    "sapphirerapids": "amx_bf16",
-}  # by g++'s name
+FLAGS = {kind.name: kind.flags for kind in isa.ALL}
+FLAGS["amx"] = ("-march=sapphirerapids",)
 
 
-def compile_for(kind: str, *arguments: object) -> None:
-    command = ["g++", *_FLAGS, f"-march={kind}", *map(str, arguments)]
+@pytest.fixture(params=["g++", "clang++", "ziglang"])
+def compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr(compilers, "_NAMES", (request.param,))
+    found = compilers.find()
+    if found is None or (request.param == "ziglang") != found[0].endswith("zig"):
+        pytest.skip(f"{request.param} is not installed")
+    return found
+
+
+def compile_for(compiler: list[str], kind: str, *arguments: object) -> None:
+    command = [*compiler, *_FLAGS, *FLAGS[kind], *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FLAGS)
 @pytest.mark.parametrize("source", _SOURCES, ids=lambda path: path.stem)
-def test_sources_compile(source: Path, kind: str):
-    compile_for(kind, "-fsyntax-only", source)
+def test_sources_compile(compiler: list[str], source: Path, kind: str, tmp_path: Path):
+    is_able = not compiler[0].endswith("zig")  # to check only
+    compile_for(compiler, kind, *(["-fsyntax-only"] if is_able else ["-c", "-o", tmp_path / "compiled.o"]), source)
 
 
-@pytest.mark.parametrize("kind", [kind for kind, flag in KINDS.items() if flag in cpus.flags()])
-def test_programs_agree(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("kind", [kind.name for kind in isa.ALL if kind.needs <= cpus.flags()])
+def test_programs_agree(compiler: list[str], kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """With vectors of four, eight and sixteen lanes, as far as this processor has them."""
     (source,) = (path for path in _SOURCES if path.stem == "program")
-    compile_for(kind, "-shared", source, "-o", tmp_path / "program.so")
+    compile_for(compiler, kind, "-shared", source, "-o", tmp_path / "program.so", "-ldl")
     library = ctypes.CDLL(str(tmp_path / "program.so"))
     declare(library)
     images = np.random.default_rng(0).random((9, 1, 28, 28), np.float32)

@@ -61,8 +61,8 @@ def test_what_cannot_be_is_refused_in_one_sentence(run, monkeypatch: pytest.Monk
 
 def test_other_libraries_are_restricted_likewise(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv(isa.SWITCH, raising=False)
-    assert isa.settings() == {} and isa.march() == "native" and isa.flags() == cpus.flags()
+    assert isa.settings() == {} and isa.compiler_flags() == ("-march=native",) and isa.flags() == cpus.flags()
     monkeypatch.setattr(cpus, "flags", lambda: frozenset({"sse4_2", "avx", "avx2", "fma", "f16c", "bmi2", "avx512f"}))
     monkeypatch.setenv(isa.SWITCH, "AVX2")
     assert isa.settings()["ONEDNN_MAX_CPU_ISA"] == "AVX2" and isa.settings()["ATEN_CPU_CAPABILITY"] == "avx2"
-    assert isa.march() == "haswell" and isa.flags() == cpus.flags() - {"avx512f"}
+    assert isa.compiler_flags() == ("-march=haswell",) and isa.flags() == cpus.flags() - {"avx512f"}

@@ -159,14 +159,13 @@ template <class T>
 void chain_forward(const Chain& chain, const Shape& shape, Key key, const T* data, NormWeights weights, T* out,
                    float* statistics) {
   const int64_t plane = shape.plane();
-#pragma omp parallel num_threads(threads_for(double(shape.size())))
-  {
+  Queue channels(shape.channels);
+  parallel(threads_for(double(shape.size())), [&](const Share&) {
     Channel channel(chain, shape);
     Pooling pooling(shape.height, shape.width);
     std::vector<float> line(channel.at_once() * plane);
     const int64_t out_plane = chain.pool ? pooling.size() : plane;
-#pragma omp for schedule(dynamic)
-    for (int64_t c = 0; c < shape.channels; ++c) {
+    channels.each([&](int64_t c) {
       channel.load(data, c, key);
       float mean, variance;
       channel.moments(&mean, &variance);
@@ -193,8 +192,8 @@ void chain_forward(const Chain& chain, const Shape& shape, Key key, const T* dat
           for (int64_t i = 0; i < out_plane; ++i) narrow(from[i], to + i);
         }
       }
-    }
-  }
+    });
+  });
 }
 
 template <class T>
@@ -202,15 +201,14 @@ void chain_backward(const Chain& chain, const Shape& shape, Key key, const T* da
                     const float* statistics, const T* out_gradient, T* data_gradient, float* gamma_gradient,
                     float* beta_gradient) {
   const int64_t plane = shape.plane();
-#pragma omp parallel num_threads(threads_for(double(shape.size())))
-  {
+  Queue channels(shape.channels);
+  parallel(threads_for(double(shape.size())), [&](const Share&) {
     Channel channel(chain, shape);
     Pooling pooling(shape.height, shape.width);
     std::vector<float> gradients(channel.size(), 0.0f);  // of the normalized values
     std::vector<float> line(channel.at_once() * plane);
     const int64_t out_plane = chain.pool ? pooling.size() : plane;
-#pragma omp for schedule(dynamic)
-    for (int64_t c = 0; c < shape.channels; ++c) {
+    channels.each([&](int64_t c) {
       channel.load(data, c, key);
       const Affine norm(chain, weights, c, statistics[c], statistics[shape.channels + c]);
       double sum = 0, product = 0;  // of the gradient, and of the gradient times the normalized value
@@ -255,22 +253,24 @@ void chain_backward(const Chain& chain, const Shape& shape, Key key, const T* da
           for (int64_t i = 0; i < plane; ++i) narrow(l[i], to + i);
         }
       }
-    }
-  }
+    });
+  });
 }
 
 // Dropout alone. Forward with the data, backward with the gradient: the same multiplication.
 template <class T>
 void dropout(float drop, int64_t size, Key key, const T* from, T* to) {
   constexpr int64_t piece = 4096;
-#pragma omp parallel for schedule(dynamic) num_threads(threads_for(0.5 * double(size)))
-  for (int64_t start = 0; start < size; start += piece) {
-    const int64_t count = size - start < piece ? size - start : piece;
-    float mask[piece];
-    dropout_mask(key, start / piece, drop, count, mask);
+  Queue pieces((size + piece - 1) / piece);
+  parallel(threads_for(0.5 * double(size)), [&](const Share&) {
+    pieces.each([&](int64_t number) {
+      const int64_t start = number * piece, count = std::min(size - start, piece);
+      float mask[piece];
+      dropout_mask(key, number, drop, count, mask);
 #pragma omp simd
-    for (int64_t i = 0; i < count; ++i) narrow(widen(from[start + i]) * mask[i], to + start + i);
-  }
+      for (int64_t i = 0; i < count; ++i) narrow(widen(from[start + i]) * mask[i], to + start + i);
+    });
+  });
 }
 
 }  // namespace zoo

@@ -40,17 +40,16 @@ inline void convolution_forward(const Convolution& conv, const bfloat16* data, c
   const Lines packed = pack(plan, weight);
   const int threads = threads_for(plan.nanoseconds());
   const std::vector<Group> groups = groups_of(conv.images, plan.at_once(), threads);
-#pragma omp parallel num_threads(threads)
-  {
+  Queue queue(int64_t(groups.size()));
+  parallel(threads, [&](const Share&) {
     const Tiles tiles;
-#pragma omp for schedule(dynamic)
-    for (size_t g = 0; g < groups.size(); ++g) {
-      const auto [first, count] = groups[g];
+    queue.each([&](int64_t number) {
+      const auto [first, count] = groups[number];
       bfloat16* input = clean_group<Plan>(plan, count, count);
       enter(plan, data + first * image, count, count, input);
       convolve(plan, packed, finish, input, count, count, out + first * result);
-    }
-  }
+    });
+  });
 }
 
 // The gradient before the activation, from that after it and the activation's result.
@@ -103,11 +102,11 @@ inline void add_channels(const Plan& plan, const bfloat16* group, int64_t slots,
   }
 }
 
-inline void add_up(const Plan& plan, const std::vector<Sums>& sums, float* weight_gradient, float* bias_gradient) {
+inline void add_up(const Plan& plan, const std::vector<Sums>& sums, float* weight_gradient, float* bias_gradient,
+                   const Share& share) {
   const Convolution& conv = plan.conv;
   const int64_t rows = plan.unfolded ? conv.in * conv.taps() : conv.in;
-#pragma omp for schedule(dynamic)
-  for (int64_t o = 0; o < conv.out; ++o) {
+  for (int64_t o = share.first(conv.out), end = share.last(conv.out); o < end; ++o) {
     float* total = scratch<Sums, float>(plan.depth);
     for (int64_t tap = 0; tap < plan.taps; ++tap) {
       const int64_t at = (tap * plan.outputs + o) * plan.depth;
@@ -143,11 +142,10 @@ inline void convolution_backward(const Convolution& conv, const bfloat16* data, 
   std::vector<Sums> sums;
   float* memory = reinterpret_cast<float*>(scratch<Sums[1], Line>((parts * size + 15) / 16));
   for (int64_t part = 0; part < parts; ++part) sums.push_back({memory + part * size, std::vector<double>(conv.out)});
-#pragma omp parallel num_threads(threads)
-  {
+  Queue queue(parts);
+  parallel(threads, [&](const Share& share) {
     const Tiles tiles;
-#pragma omp for schedule(dynamic)
-    for (int64_t part = 0; part < parts; ++part) {
+    queue.each([&](int64_t part) {
       const int64_t begin = groups * part / parts;
       for (int64_t group = begin; group < groups * (part + 1) / parts; ++group) {
         const int64_t first = group * most, count = std::min(most, conv.images - first), slots = round_up(count, 2);
@@ -164,9 +162,10 @@ inline void convolution_backward(const Convolution& conv, const bfloat16* data, 
         products.pair(input);
         products.add_to(sums[part].weight, group == begin);
       }
-    }
-    add_up(plan, sums, weight_gradient, bias_gradient);
-  }
+    });
+    barrier();
+    add_up(plan, sums, weight_gradient, bias_gradient, share);
+  });
 }
 
 }  // namespace zoo

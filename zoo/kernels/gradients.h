@@ -207,12 +207,12 @@ class WinogradGradient : public WeightGradient {
           for (const float* each : sums)
             for (int element = 0; element < elements; ++element) total[element] += load(each + from + element * step);
           for (int x = 0; x < size_of_tile; ++x)
-            transform<kernel, size_of_tile>(factor, total + x, size_of_tile, half + x, size_of_tile);
+            transform<kBackToWeights>(total + x, size_of_tile, half + x, size_of_tile);
           const int64_t channel = block.channel + j * kLanes;
           const int64_t count = std::min<int64_t>(kLanes, gradient_.channels - channel);
           for (int y = 0; y < kernel; ++y) {
             Vector row[kernel];
-            transform<kernel, size_of_tile>(factor, half + y * size_of_tile, 1, row, 1);
+            transform<kBackToWeights>(half + y * size_of_tile, 1, row, 1);
             for (int x = 0; x < kernel; ++x)
               for (int64_t o = 0; o < count; ++o)
                 to[places_.rows[(y * kernel + x) * in_.channels + c] + places_.columns[channel + o]] = row[x][o];
@@ -221,10 +221,8 @@ class WinogradGradient : public WeightGradient {
   }
 
  private:
-  static constexpr float factor(int row, int column) { return weight_factor<size_of_tile, kernel>(column, row); }
-  static constexpr float gradient_factor(int row, int column) {
-    return output_factor<size_of_tile, outputs>(column, row);
-  }
+  static constexpr auto kBackToWeights = kWeights<size_of_tile, kernel>.transposed();
+  static constexpr auto kGradients = kOutputs<size_of_tile, kernel>.transposed();
 
   void add(const Images& in, const Images& gradient, int64_t first, int64_t tiles, float* sums) const {
     // Elements lie an odd number of lines apart, so that they do not compete for the same sets of the cache.
@@ -233,11 +231,9 @@ class WinogradGradient : public WeightGradient {
     float* const transformed = seen + elements * in_step;
     for (int64_t i = 0; i < tiles; ++i) {
       Grid::Place place = grid_.place(first + i);
-      enter_tile<size_of_tile, outputs>(gradient_factor, gradient, place, zeros_.data(),
-                                        transformed + i * gradient_.pixel(), at_step);
+      enter_tile<kGradients>(gradient, place, zeros_.data(), transformed + i * gradient_.pixel(), at_step);
       place.y -= top_, place.x -= left_;
-      enter_tile<size_of_tile, size_of_tile>(input_factor<size_of_tile>, in, place, zeros_.data(),
-                                             seen + i * in_.pixel(), in_step);
+      enter_tile<kInputs<size_of_tile>>(in, place, zeros_.data(), seen + i * in_.pixel(), in_step);
     }
     for (const Block& block : blocks_) {
       const Tiling tiling(in_.channels, block.vectors);

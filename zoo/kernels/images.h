@@ -74,14 +74,6 @@ inline void leave(const Images& from, int64_t count, float* to) {
       }
 }
 
-// The part of a step's work that a thread does: work is numbered.
-struct Share {
-  int64_t part = 0, parts = 1;
-
-  int64_t first(int64_t count) const { return count * part / parts; }
-  int64_t last(int64_t count) const { return count * (part + 1) / parts; }
-};
-
 // From images to as many images.
 class Step {
  public:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shlex
-import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +11,7 @@ from functools import cache
 from zoo.console import mxnet_reason
 from zoo.errors import ZooError
 from zoo.io import files
+from zoo.kernels import compilers
 from zoo.kernels.build import Built, obtain
 from zoo.runtime import STATUS, mx
 
@@ -42,11 +41,11 @@ def available() -> Kernels:
     if os.environ.get(SWITCH, "").strip() == "0":
         return _none(f"off: {SWITCH}=0")
     try:
-        compiler = shlex.split(os.environ.get("CXX", "")) or ["g++"]
-    except ValueError as error:
-        return _none("CXX names no command", str(error))
-    if shutil.which(compiler[0]) is None:
-        return _none("there is no C++ compiler", f"{compiler[0]} cannot be found")
+        compiler = compilers.find()
+    except ZooError as error:
+        return _none("there is no C++ compiler", str(error))
+    if compiler is None:
+        return _none("there is no C++ compiler", "install g++, or pip install '.[compiler]'")
     if not mx.__version__.startswith("1.9.1"):
         return _none(f"they are written for MXNet 1.9.1, and this is {mx.__version__}")
     try:

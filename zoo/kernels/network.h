@@ -64,19 +64,18 @@ class Network {
     for (const Layer& layer : layers_) nanoseconds += layer.plan.nanoseconds();
     const int threads = threads_for(nanoseconds);
     const std::vector<Group> groups = groups_of(last.plan.conv.images, last.plan.at_once(), threads);
-#pragma omp parallel num_threads(threads)
-    {
+    Queue queue(int64_t(groups.size()));
+    parallel(threads, [&](const Share&) {
       const Tiles tiles;
-#pragma omp for schedule(dynamic)
-      for (size_t g = 0; g < groups.size(); ++g) {
-        const Group& group = groups[g];
+      queue.each([&](int64_t number) {
+        const Group& group = groups[number];
         const int64_t size = group.images * last.pixels() * last.plan.outputs, outputs = last.plan.conv.out;
         bfloat16* result = scratch<Network, Line>(size / kBlock + lines(group.images))->values;
         const Place place{result, last.out_width(), last.plan.outputs, group.images, 0, 0, 0};
         run(layers_.size() - 1, group, place, result + size);
         leave(result, group.images, group.images, outputs, last.pixels(), out_ + group.first * outputs * last.pixels());
-      }
-    }
+      });
+    });
   }
 
  private:

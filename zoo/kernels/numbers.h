@@ -2,7 +2,6 @@
 
 #pragma once
 
-#include <omp.h>
 #ifdef __AVX512F__
 #include <immintrin.h>
 #endif
@@ -11,6 +10,8 @@
 #include <cstdint>
 #include <type_traits>
 #include <vector>
+
+#include "threads.h"
 
 namespace zoo {
 
@@ -80,11 +81,6 @@ void apply_tanh(float* values, int64_t count) {
 #endif
 #pragma omp simd
   for (int64_t j = i; j < count; ++j) values[j] = tanh_of(values[j]);
-}
-
-// How many threads work of so many nanoseconds on one thread is worth: to wake another one takes about 0.1 ms.
-inline int threads_for(double nanoseconds) {
-  return int(std::clamp(nanoseconds / 2e5, 1.0, double(omp_get_max_threads())));
 }
 
 // Memory of a thread's own that it keeps: fresh memory would cost more than the work of a single image.

@@ -27,8 +27,7 @@ inline Lines pack(const Plan& plan, const float* weight, bool transposed = false
   const Convolution& conv = plan.conv;
   const int64_t taps = plan.taps, steps = plan.steps(), channels = plan.unfolded ? conv.in * conv.taps() : conv.in;
   Lines packed(size_t(plan.outputs * steps));
-#pragma omp parallel for schedule(dynamic) num_threads(threads_for(1.0 * double(plan.outputs * steps * kBlock)))
-  for (int64_t block = 0; block < plan.outputs; block += 16)
+  const auto pack_block = [&](int64_t block) {
     for (int64_t step = 0; step < steps; ++step) {
       const int64_t tap = step * kBlock / plan.depth, channel = step * kBlock % plan.depth;
       __m512i pairs[16];
@@ -49,6 +48,10 @@ inline Lines pack(const Plan& plan, const float* weight, bool transposed = false
       Line* to = &packed[((block / kBlock * steps + step) * 2 + block % kBlock / 16) * 16];
       for (int64_t k = 0; k < 16; ++k) _mm512_store_si512(to + k, pairs[k]);
     }
+  };
+  Queue blocks((plan.outputs + 15) / 16);
+  parallel(threads_for(1.0 * double(plan.outputs * steps * kBlock)),
+           [&](const Share&) { blocks.each([&](int64_t number) { pack_block(16 * number); }); });
   return packed;
 }
 

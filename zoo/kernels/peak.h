@@ -3,9 +3,8 @@
 
 #pragma once
 
-#include <omp.h>
-
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -28,15 +27,15 @@ template <class Work>
 double highest_rate(int threads, double seconds, double operations, Work work) {
   const int64_t bins = int64_t(seconds / kBin) + 1;
   std::vector<std::vector<int64_t>> done(threads, std::vector<int64_t>(bins));
-  const double begin = omp_get_wtime();
-#pragma omp parallel num_threads(threads)
-  {
-    std::vector<int64_t>& mine = done[omp_get_thread_num()];
-    for (int64_t bin = 0; bin < bins; bin = int64_t((omp_get_wtime() - begin) / kBin)) {
+  const auto begin = std::chrono::steady_clock::now();
+  parallel(threads, [&](const Share& share) {
+    std::vector<int64_t>& mine = done[share.part];
+    for (int64_t bin = 0; bin < bins;) {
       work();
       ++mine[bin];
+      bin = int64_t(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / kBin);
     }
-  }
+  });
   int64_t most = 0;
   for (int64_t bin = 0; bin < bins; ++bin) {
     int64_t together = 0;
@@ -49,7 +48,7 @@ double highest_rate(int threads, double seconds, double operations, Work work) {
 // Also by one thread alone: matrix units may be slowed down so far when all of them work that one does more.
 template <class Work>
 double peak(double seconds, double operations, Work work) {
-  return std::max(highest_rate(omp_get_max_threads(), seconds * 2 / 3, operations, work),
+  return std::max(highest_rate(most_threads(), seconds * 2 / 3, operations, work),
                   highest_rate(1, seconds / 3, operations, work));
 }
 

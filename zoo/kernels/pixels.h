@@ -66,17 +66,18 @@ template <class T>
 void pixels(const Pictures& pictures, int64_t count, T* to) {
   const int64_t plane = pictures.height * pictures.width, points = 2 * kControlPoints * kControlPoints;
   const double nanoseconds = double(count * plane) * (pictures.points ? 3 : 0.3);
-#pragma omp parallel for schedule(static) num_threads(threads_for(nanoseconds))
-  for (int64_t n = 0; n < count; ++n) {
-    const int64_t number = std::min(pictures.images - 1, std::max<int64_t>(0, pictures.index[n]));
-    const uint8_t* image = pictures.from + number * plane;
-    if (pictures.points) {
-      deform(image, pictures.width, pictures.points + n * points, pictures.basis, pictures.scale, to + n * plane);
-      continue;
-    }
+  parallel(threads_for(nanoseconds), [&](const Share& share) {
+    for (int64_t n = share.first(count), end = share.last(count); n < end; ++n) {
+      const int64_t number = std::min(pictures.images - 1, std::max<int64_t>(0, pictures.index[n]));
+      const uint8_t* image = pictures.from + number * plane;
+      if (pictures.points) {
+        deform(image, pictures.width, pictures.points + n * points, pictures.basis, pictures.scale, to + n * plane);
+        continue;
+      }
 #pragma omp simd
-    for (int64_t i = 0; i < plane; ++i) narrow(float(image[i]) * pictures.scale, to + n * plane + i);
-  }
+      for (int64_t i = 0; i < plane; ++i) narrow(float(image[i]) * pictures.scale, to + n * plane + i);
+    }
+  });
 }
 
 struct PixelsOperator {

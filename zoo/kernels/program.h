@@ -19,7 +19,6 @@
 
 #pragma once
 
-#include <omp.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -63,19 +62,17 @@ class Program {
     const int threads = int(std::clamp(microseconds / kWorthAThread, 1.0, double(most_threads)));
     if (count < threads && count <= most_at_once_) {
       const Lease lease(*this);
-#pragma omp parallel num_threads(threads)
-      run(lease.memory(), {0, count}, in, out, {omp_get_thread_num(), omp_get_num_threads()});
+      parallel(threads, [&](const Share& share) { run(lease.memory(), {0, count}, in, out, share); });
     } else if (threads == 1) {
       const Lease lease(*this);
       for (const Group& group : groups_of(count, most_at_once_)) run(lease.memory(), group, in, out, {});
     } else {
       const std::vector<Group> groups = groups_of(count, most_at_once_, threads);
-#pragma omp parallel num_threads(threads)
-      {
+      Queue queue(int64_t(groups.size()));
+      parallel(threads, [&](const Share&) {
         const Lease lease(*this);
-#pragma omp for schedule(dynamic)
-        for (size_t g = 0; g < groups.size(); ++g) run(lease.memory(), groups[g], in, out, {});
-      }
+        queue.each([&](int64_t number) { run(lease.memory(), groups[number], in, out, {}); });
+      });
     }
   }
 
@@ -213,9 +210,7 @@ class Program {
         0, steps_.size(), group, [&](size_t i) { return steps_[i].images; },
         [&](size_t i, const Group& images) {
           run_step(i, memory, images, in, share);
-          if (share.parts > 1) {
-#pragma omp barrier
-          }
+          if (share.parts > 1) barrier();
         });
     if (share.part == 0)
       leave(value(memory, steps_.size() - 1, group.first, in), group.images, out + group.first * output().size());

@@ -93,8 +93,7 @@ struct ProgramOperator {
   static void run(const Call& call) {
     if constexpr (std::is_same_v<T, float>) {
       const std::shared_ptr<void> made = Programs::get(call);
-      zoo_program_run(made.get(), call.input<float>(0), call.out_shapes[0][0], call.output<float>(0),
-                      omp_get_max_threads());
+      zoo_program_run(made.get(), call.input<float>(0), call.out_shapes[0][0], call.output<float>(0), most_threads());
     }
   }
 

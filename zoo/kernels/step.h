@@ -90,17 +90,24 @@ struct Sgd {
   // `velocity` is null without momentum.
   void update(int64_t size, const float* gradient, float* weight, float* velocity) const {
     const float by_gradient = rate * scale, kept = 1 - rate * decay;
+    const int threads = size > kWorthThreads ? most_threads() : 1;
     if (!velocity) {
-#pragma omp parallel for simd schedule(static) if (parallel : size > kWorthThreads)
-      for (int64_t k = 0; k < size; ++k) weight[k] = kept * weight[k] - by_gradient * gradient[k];
+      parallel(threads, [&](const Share& share) {
+        const int64_t end = share.last(size);
+#pragma omp simd
+        for (int64_t k = share.first(size); k < end; ++k) weight[k] = kept * weight[k] - by_gradient * gradient[k];
+      });
       return;
     }
-#pragma omp parallel for simd schedule(static) if (parallel : size > kWorthThreads)
-    for (int64_t k = 0; k < size; ++k) {
-      const float step = by_gradient * gradient[k] + (1 - kept) * weight[k];
-      velocity[k] = momentum * velocity[k] + step;
-      weight[k] -= nesterov ? momentum * velocity[k] + step : velocity[k];
-    }
+    parallel(threads, [&](const Share& share) {
+      const int64_t end = share.last(size);
+#pragma omp simd
+      for (int64_t k = share.first(size); k < end; ++k) {
+        const float step = by_gradient * gradient[k] + (1 - kept) * weight[k];
+        velocity[k] = momentum * velocity[k] + step;
+        weight[k] -= nesterov ? momentum * velocity[k] + step : velocity[k];
+      }
+    });
   }
 };
 

@@ -4,8 +4,6 @@
 
 #pragma once
 
-#include <omp.h>
-
 #include <algorithm>
 #include <memory>
 #include <mutex>
@@ -106,22 +104,20 @@ class Training {
   // All actions, for each group of each part of the images. There may be fewer threads than parts.
   void run(const std::vector<Action>& actions, Tape& tape, const Arrays& arrays,
            std::unique_ptr<Layer> Node::* layers) const {
-#pragma omp parallel num_threads(tape.parts)
-    {
-      const Share threads{omp_get_thread_num(), omp_get_num_threads()};
+    parallel(tape.parts, [&](const Share& threads) {
       pack(arrays, layers, threads);
       for (int64_t part = threads.part; part < tape.parts; part += threads.parts) {
         std::fill_n(tape.sums.data() + part * plan_.sums, plan_.sums, 0.0);
         if (layers == &Node::backward) std::fill_n(tape.weights[part].data(), plan_.weights, 0.0f);
       }
-#pragma omp barrier
+      barrier();
       for (size_t first = 0, end = 0; first < actions.size(); first = end) {
         while (end < actions.size() && actions[end].is_once == actions[first].is_once) ++end;
         if (actions[first].is_once) {
-#pragma omp barrier
+          barrier();
           for (size_t i = first; threads.part == 0 && i < end; ++i)
             (this->*actions[i].perform)(actions[i].node, {tape, arrays, {}, {}});
-#pragma omp barrier
+          barrier();
           continue;
         }
         for (int64_t part = threads.part; part < tape.parts; part += threads.parts) {
@@ -135,7 +131,7 @@ class Training {
         }
       }
       if (layers == &Node::backward) finish(tape, arrays, threads);
-    }
+    });
   }
 
   void pack(const Arrays& arrays, std::unique_ptr<Layer> Node::* layers, const Share& share) const {

@@ -115,7 +115,7 @@ struct TrainingOperator {
         const std::shared_ptr<void> training = Trainings::all().of(call.attributes.text("program"));
         const Key key = draw(call.random_states);
         void* const tape = zoo_training_forward(training.get(), call.input<float>(0), parameters.data(), call.extent(0),
-                                                key.low, key.high, call.output<float>(0), omp_get_max_threads());
+                                                key.low, key.high, call.output<float>(0), most_threads());
         call.output<int32_t>(1)[0] = Trainings::all().keep(training, tape);
         return;
       }

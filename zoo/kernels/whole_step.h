@@ -69,7 +69,7 @@ struct WholeStepOperator {
       void* const training = made.get();
       const Key key = draw(call.random_states);
       void* const tape =
-          zoo_training_forward(training, in, weights.data(), images, key.low, key.high, logits, omp_get_max_threads());
+          zoo_training_forward(training, in, weights.data(), images, key.low, key.high, logits, most_threads());
       cross_entropy(logits, images, classes, truth, 1.0f, logit_gradients, call.output<float>(0));
       zoo_training_backward(training, tape, in, weights.data(), logit_gradients, nullptr, gradients.data());
       const Sgd sgd = SgdOperator::settings(call);

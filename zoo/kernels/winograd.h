@@ -18,6 +18,19 @@
 
 namespace zoo::program {
 
+template <int rows_, int columns_>
+struct Matrix {
+  static constexpr int rows = rows_, columns = columns_;
+  float at[rows][columns];
+
+  constexpr Matrix<columns_, rows_> transposed() const {
+    Matrix<columns_, rows_> result{};
+    for (int row = 0; row < rows; ++row)
+      for (int column = 0; column < columns; ++column) result.at[column][row] = at[row][column];
+    return result;
+  }
+};
+
 constexpr double kPoints[] = {0, 1, -1, 2, -2, 0.5, -0.5};
 constexpr double kFactors6[] = {1.0 / 4, -1.0 / 6, -1.0 / 6, 1.0 / 24, 1.0 / 24};
 constexpr double kFactors8[] = {1, -2.0 / 9, -2.0 / 9, 1.0 / 90, 1.0 / 90, 32.0 / 45, 32.0 / 45};
@@ -26,47 +39,63 @@ constexpr double power(double base, int exponent) { return exponent ? base * pow
 
 // G: how weights are transformed.
 template <int size, int kernel>
-constexpr float weight_factor(int row, int column) {
-  if (row == size - 1) return column == kernel - 1;
-  return float((size == 6 ? kFactors6 : kFactors8)[row] * power(kPoints[row], column));
+constexpr Matrix<size, kernel> weight_matrix() {
+  Matrix<size, kernel> result{};
+  for (int row = 0; row < size - 1; ++row)
+    for (int column = 0; column < kernel; ++column)
+      result.at[row][column] = float((size == 6 ? kFactors6 : kFactors8)[row] * power(kPoints[row], column));
+  result.at[size - 1][kernel - 1] = 1;
+  return result;
 }
 
 // A^T: how sums become outputs.
 template <int size, int outputs>
-constexpr float output_factor(int row, int column) {
-  if (column == size - 1) return row == outputs - 1;
-  return float(power(kPoints[column], row));
+constexpr Matrix<outputs, size> output_matrix() {
+  Matrix<outputs, size> result{};
+  for (int row = 0; row < outputs; ++row)
+    for (int column = 0; column < size - 1; ++column) result.at[row][column] = float(power(kPoints[column], row));
+  result.at[outputs - 1][size - 1] = 1;
+  return result;
 }
 
 // B^T: how inputs are transformed.
 template <int size>
-constexpr float input_factor(int row, int column);
-template <>
-constexpr float input_factor<6>(int row, int column) {
-  constexpr float factors[6][6] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
-                                   {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
-  return factors[row][column];
-}
-template <>
-constexpr float input_factor<8>(int row, int column) {
-  constexpr float factors[8][8] = {
-      {1, 0, -5.25f, 0, 5.25f, 0, -1, 0},        {0, 1, 1, -4.25f, -4.25f, 1, 1, 0},
-      {0, -1, 1, 4.25f, -4.25f, -1, 1, 0},       {0, 0.5f, 0.25f, -2.5f, -1.25f, 2, 1, 0},
-      {0, -0.5f, 0.25f, 2.5f, -1.25f, -2, 1, 0}, {0, 2, 4, -2.5f, -5, 0.5f, 1, 0},
-      {0, -2, 4, 2.5f, -5, -0.5f, 1, 0},         {0, -1, 0, 5.25f, 0, -5.25f, 0, 1},
-  };
-  return factors[row][column];
+constexpr Matrix<size, size> input_matrix() {
+  if constexpr (size == 6) {
+    return {{{4, 0, -5, 0, 1, 0},
+             {0, -4, -4, 1, 1, 0},
+             {0, 4, -4, -1, 1, 0},
+             {0, -2, -1, 2, 1, 0},
+             {0, 2, -1, -2, 1, 0},
+             {0, 4, 0, -5, 0, 1}}};
+  } else {
+    return {{{1, 0, -5.25f, 0, 5.25f, 0, -1, 0},
+             {0, 1, 1, -4.25f, -4.25f, 1, 1, 0},
+             {0, -1, 1, 4.25f, -4.25f, -1, 1, 0},
+             {0, 0.5f, 0.25f, -2.5f, -1.25f, 2, 1, 0},
+             {0, -0.5f, 0.25f, 2.5f, -1.25f, -2, 1, 0},
+             {0, 2, 4, -2.5f, -5, 0.5f, 1, 0},
+             {0, -2, 4, 2.5f, -5, -0.5f, 1, 0},
+             {0, -1, 0, 5.25f, 0, -5.25f, 0, 1}}};
+  }
 }
 
+template <int size, int kernel>
+inline constexpr auto kWeights = weight_matrix<size, kernel>();
+template <int size, int kernel>
+inline constexpr auto kOutputs = output_matrix<size, size - kernel + 1>();
+template <int size>
+inline constexpr auto kInputs = input_matrix<size>();
+
 // One dimension of a transformation: the compiler leaves out factors of 0 and multiplications by 1.
-template <int rows, int columns, class Factor>
-inline void transform(Factor factor, const Vector* from, int from_step, Vector* to, int to_step) {
+template <const auto& matrix>
+inline void transform(const Vector* from, int from_step, Vector* to, int to_step) {
 #pragma GCC unroll 8
-  for (int row = 0; row < rows; ++row) {
+  for (int row = 0; row < matrix.rows; ++row) {
     Vector sum{};
 #pragma GCC unroll 8
-    for (int column = 0; column < columns; ++column)
-      if (factor(row, column) != 0) sum += factor(row, column) * from[column * from_step];
+    for (int column = 0; column < matrix.columns; ++column)
+      if (matrix.at[row][column] != 0) sum += matrix.at[row][column] * from[column * from_step];
     to[row * to_step] = sum;
   }
 }
@@ -88,11 +117,11 @@ struct Grid {
   }
 };
 
-// All channels of the `pixels` x `pixels` tile at `place`, transformed to `size` x `size` elements that lie `step`
-// apart. Around the image lie `zeros`, as many as there are channels.
-template <int size, int pixels, class Factor>
-void enter_tile(Factor factor, const Images& in, const Grid::Place& place, const float* zeros, float* to,
-                int64_t step) {
+// All channels of the tile at `place`, transformed to elements that lie `step` apart. Around the image lie `zeros`, as
+// many as there are channels.
+template <const auto& matrix>
+void enter_tile(const Images& in, const Grid::Place& place, const float* zeros, float* to, int64_t step) {
+  constexpr int size = matrix.rows, pixels = matrix.columns;
   const float* from[pixels * pixels];
   for (int y = 0; y < pixels; ++y)
     for (int x = 0; x < pixels; ++x) {
@@ -106,11 +135,11 @@ void enter_tile(Factor factor, const Images& in, const Grid::Place& place, const
       Vector column[pixels];
 #pragma GCC unroll 8
       for (int y = 0; y < pixels; ++y) column[y] = load(from[y * pixels + x] + c);
-      transform<size, pixels>(factor, column, 1, half + x, pixels);
+      transform<matrix>(column, 1, half + x, pixels);
     }
     for (int y = 0; y < size; ++y) {
       Vector row[size];
-      transform<size, pixels>(factor, half + y * pixels, 1, row, 1);
+      transform<matrix>(half + y * pixels, 1, row, 1);
 #pragma GCC unroll 8
       for (int x = 0; x < size; ++x) store(to + (y * size + x) * step + c, row[x]);
     }
@@ -150,13 +179,12 @@ class Winograd : public Layer {
             for (int64_t o = 0; o < count; ++o)
               taps[tap][o] = weight[places_.rows[tap * in_.channels + c] + places_.columns[first + o]] *
                              stages_.first().scale[first + o];
-          for (int x = 0; x < kernel; ++x)
-            transform<size, kernel>(weight_factor<size, kernel>, taps + x, kernel, half + x, kernel);
+          for (int x = 0; x < kernel; ++x) transform<kWeights<size, kernel>>(taps + x, kernel, half + x, kernel);
           const int64_t pitch = block.vectors * kLanes;
           float* const to = &weight_[elements * block.channel * in_.channels + c * pitch + j * kLanes];
           for (int y = 0; y < size; ++y) {
             Vector row[size];
-            transform<size, kernel>(weight_factor<size, kernel>, half + y * kernel, 1, row, 1);
+            transform<kWeights<size, kernel>>(half + y * kernel, 1, row, 1);
             for (int x = 0; x < size; ++x) store(to + (y * size + x) * in_.channels * pitch, row[x]);
           }
         }
@@ -191,7 +219,7 @@ class Winograd : public Layer {
     for (int64_t i = 0; i < tiles; ++i) {
       Grid::Place place = grid_.place(first + i);
       place.y -= top_, place.x -= left_;
-      enter_tile<size, size>(input_factor<size>, in, place, zeros_.data(), transformed + i * in_.pixel(), in_step);
+      enter_tile<kInputs<size>>(in, place, zeros_.data(), transformed + i * in_.pixel(), in_step);
     }
     const int64_t last = share.last(int64_t(blocks_.size()));
     for (int64_t b = share.first(int64_t(blocks_.size())); b < last; ++b) {
@@ -223,13 +251,13 @@ class Winograd : public Layer {
       Vector column[size];
 #pragma GCC unroll 8
       for (int y = 0; y < size; ++y) column[y] = load(sums + (y * size + x) * step);
-      transform<outputs, size>(output_factor<size, outputs>, column, 1, half + x, size);
+      transform<kOutputs<size, kernel>>(column, 1, half + x, size);
     }
     const int64_t height = std::min<int64_t>(outputs, out_.height - place.y);
     const int64_t width = std::min<int64_t>(outputs, out_.width - place.x);
     for (int64_t y = 0; y < height; ++y) {
       Vector row[outputs];
-      transform<outputs, size>(output_factor<size, outputs>, half + y * size, 1, row, 1);
+      transform<kOutputs<size, kernel>>(half + y * size, 1, row, 1);
       for (int x = 0; x < outputs; ++x) row[x] += start;
       stages_.finish(row, outputs, 1, channel);
       float* const to = out.at(place.image, place.y + y, place.x) + channel;

@@ -21,17 +21,24 @@ class Isa:
     name: str
     needs: frozenset[str]  # flags of the processor, as Linux names them
     beyond: tuple[str, ...]  # what the flags of those after it begin with
-    march: str  # for the compiler
+    flags: tuple[str, ...]  # of compilers
     onednn: str  # for oneDNN, in MXNet and in others
     pytorch: str  # for PyTorch's own kernels
 
 
 _AVX512 = frozenset({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"})
 ALL = (
-    Isa("sse4", frozenset({"sse4_2"}), ("avx", "amx", "fma", "f16c"), "nehalem", "SSE41", "default"),
-    Isa("avx2", frozenset({"avx2", "fma", "f16c", "bmi2"}), ("avx512", "amx"), "haswell", "AVX2", "avx2"),
-    Isa("avx512", _AVX512, ("amx",), "skylake-avx512", "AVX512_CORE", "avx512"),
-    Isa("amx", frozenset({"amx_tile", "amx_bf16", "avx512_bf16"}), (), "native", "AVX512_CORE_AMX", "avx512"),
+    Isa("sse4", frozenset({"sse4_2"}), ("avx", "amx", "fma", "f16c"), ("-march=nehalem",), "SSE41", "default"),
+    Isa("avx2", frozenset({"avx2", "fma", "f16c", "bmi2"}), ("avx512", "amx"), ("-march=haswell",), "AVX2", "avx2"),
+    Isa(
+        "avx512",
+        _AVX512,
+        ("amx",),
+        ("-march=haswell", *(f"-m{flag}" for flag in sorted(_AVX512))),
+        "AVX512_CORE",
+        "avx512",
+    ),
+    Isa("amx", frozenset({"amx_tile", "amx_bf16", "avx512_bf16"}), (), ("-march=native",), "AVX512_CORE_AMX", "avx512"),
 )
 
 
@@ -61,10 +68,10 @@ def flags() -> frozenset[str]:
     return cpus.flags() if isa is None else frozenset(f for f in cpus.flags() if not f.startswith(isa.beyond))
 
 
-def march() -> str:
-    """Return the compiler's name for the instructions that may be used."""
+def compiler_flags() -> tuple[str, ...]:
+    """Return the flags with which a compiler uses these instructions."""
     isa = chosen()
-    return isa.march if isa is not None else "native"
+    return isa.flags if isa is not None else ("-march=native",)
 
 
 def settings() -> dict[str, str]:
