@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toolchains import COMPILERS, command
 
 import zoo
 from zoo import kernels
-from zoo.kernels import compilers
 from zoo.kernels.build import _FLAGS, _SOURCES
 from zoo.kernels.library import declare
 from zoo.runtime import cpus, isa, mx
@@ -23,14 +23,9 @@ FLAGS = {kind.name: kind.flags for kind in isa.ALL}
 FLAGS["amx"] = ("-march=sapphirerapids",)
 
 
-@pytest.fixture(params=["g++", "clang++", "ziglang"])
-def compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setattr(compilers, "_NAMES", (request.param,))
-    found = compilers.find()
-    if found is None or (request.param == "ziglang") != found[0].endswith("zig"):
-        pytest.skip(f"{request.param} is not installed")
-    return found
+@pytest.fixture(params=COMPILERS)
+def compiler(request: pytest.FixtureRequest) -> list[str]:
+    return command(request.param)
 
 
 def compile_for(compiler: list[str], kind: str, *arguments: object) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import BFLOAT16, ROOT
+from toolchains import COMPILERS, command
 
 from zoo.runtime import amx
 
@@ -82,6 +84,15 @@ def test_without_a_compiler_that_works(compiler: str, why: str, here, tmp_path: 
         cwd=ROOT, env={**os.environ, "CXX": compiler}, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert done.stdout.startswith("False ") and why in done.stdout
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", COMPILERS)
+def test_with_every_compiler(name: str, here):
+    """With a standard library of another compiler, too, masks are those of MXNet's generator."""
+    found = work(CXX=shlex.join(command(name)))
+    assert found["kernels"]
+    assert found["float32"][:2] == pytest.approx(here["float32"][:2], rel=1e-4)
 
 
 def test_on_one_core_without_amx_or_kernels(here):

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <random>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -83,10 +82,35 @@ struct Call {
   }
 };
 
+// MXNet's generator: std::mt19937 as GCC's standard library lays it out, whichever library this one is compiled with.
+struct MersenneTwister {
+  static constexpr int kSize = 624, kMiddle = 397;
+  uint64_t state[kSize];
+  uint64_t position;
+
+  uint32_t next() {
+    if (position >= kSize) turn();
+    uint32_t value = uint32_t(state[position++]);
+    value ^= value >> 11;
+    value ^= (value << 7) & 0x9D2C5680u;
+    value ^= (value << 15) & 0xEFC60000u;
+    return value ^ (value >> 18);
+  }
+
+ private:
+  void turn() {
+    for (int i = 0; i < kSize; ++i) {
+      const uint64_t joined = (state[i] & 0x80000000u) | (state[(i + 1) % kSize] & 0x7FFFFFFFu);
+      state[i] = state[(i + kMiddle) % kSize] ^ (joined >> 1) ^ (joined & 1 ? 0x9908B0DFu : 0);
+    }
+    position = 0;
+  }
+};
+
 inline Key draw(void* random_states) {  // seeded by mx.random.seed, like MXNet's own Dropout
-  auto& generator = *static_cast<std::mt19937*>(random_states);
-  const uint32_t low = uint32_t(generator());
-  return {low, uint32_t(generator())};
+  auto& generator = *static_cast<MersenneTwister*>(random_states);
+  const uint32_t low = generator.next();
+  return {low, generator.next()};
 }
 
 }  // namespace zoo
