@@ -11,8 +11,8 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import ModuleType
 
@@ -46,11 +46,9 @@ def run_command(module: str, prog: str, description: str, argv: Sequence[str] | 
 def guarded(command: Callable[[], int]) -> int:
     """Run ``command`` and return its exit code; SIGTERM and SIGHUP act like Ctrl-C."""
     _prepare_streams()
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
     try:
-        code = command()
+        with _terminated_like_interrupted():
+            code = command()
         sys.stdout.flush()
         return code
     except ZooError as error:
@@ -71,6 +69,21 @@ def guarded(command: Callable[[], int]) -> int:
             raise
         _drain(sys.modules["mxnet"])
         return _fail(f"MXNet: {mxnet_reason(error)}", FAILURE)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP act like Ctrl-C; afterwards, what the caller had set for them counts again."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            if handler is not None:  # None: not set by Python
+                signal.signal(number, handler)
 
 
 def mxnet_reason(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from conftest import BFLOAT16, ROOT, assert_refused
 
 import zoo
+from zoo.cli import main
 
 
 def test_list_shows_every_model_with_its_cost(run):
@@ -115,3 +117,11 @@ def test_output_into_a_closed_pipe_is_no_error_message(tmp_path: Path):
     done = subprocess.run(f"{sys.executable} -m zoo list | head -n 0", shell=True, capture_output=True, text=True,
                           cwd=ROOT)  # fmt: skip
     assert done.stderr == ""
+
+
+def test_signals_are_the_caller_s_again_after_a_command():
+    """Its own processes, such as Gluon's data loaders, are ended by SIGTERM."""
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(each) for each in signals]
+    assert main(["list"]) == 0
+    assert [signal.getsignal(each) for each in signals] == before
