@@ -116,7 +116,7 @@ def _directly(node: Node, net: mx.gluon.HybridBlock, threads: int) -> Callable[[
 
 
 def _address(array: np.ndarray) -> int:
-    """Where the values of a contiguous array lie, in a third of the time that ``array.ctypes.data`` takes."""
+    """Where the values of a contiguous array lie, found faster than by ``array.ctypes.data``."""
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))
     except TypeError:  # it must not be written to

@@ -27,7 +27,10 @@ def find() -> list[str] | None:
             raise ZooError(f"CXX is {named[0]!r}, which cannot be found")
         return named
     found = next((name for name in _NAMES if shutil.which(name)), None)
-    if found is not None:
-        return [found]
+    return [found] if found is not None else ziglang()
+
+
+def ziglang() -> list[str] | None:
+    """Return the command of the compiler in the ziglang package; None if that is not installed."""
     package = importlib.util.find_spec("ziglang")
     return [str(Path(package.origin).with_name("zig")), "c++"] if package and package.origin else None
