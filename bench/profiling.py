@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 from bench.cells import Cell, Operator, Profile
 from bench.measure import ROUND_SECONDS, Workload
 from zoo.data import Dataset
+from zoo.io import temporary
 from zoo.runtime import mx
 
 _MOST_BATCHES = 100  # limit for small batches, so that the trace stays small too
@@ -25,8 +24,8 @@ def profile(cell: Cell, dataset: Dataset) -> tuple[Profile, dict[str, Any]]:
     workload.run(1)  # compiles and allocates
     batches = max(1, min(_MOST_BATCHES, int(ROUND_SECONDS / workload.run(1).seconds)))
     workload.run(batches)
-    with tempfile.TemporaryDirectory(prefix="profile-") as folder:
-        file = Path(folder) / "trace.json"
+    with temporary.folder("profile-") as folder:
+        file = folder / "trace.json"
         mx.profiler.set_config(
             filename=str(file),
             profile_memory=False,

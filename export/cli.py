@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from zoo.cli.options import add_data, add_params, load_network, model, path
 from zoo.console import FAILURE
 from zoo.errors import ZooError
 from zoo.graph.cost import INPUT_SHAPE
-from zoo.io import files
+from zoo.io import files, temporary
 
 if TYPE_CHECKING:
     from export import verification
@@ -134,7 +133,7 @@ def _verified_onnx(net: mx.gluon.HybridBlock, arguments: argparse.Namespace) -> 
     content = onnx_model.encode(
         net, arguments.input_shape, arguments.opset, arguments.batch, arguments.softmax, arguments.uint8, facts
     )
-    with tempfile.TemporaryDirectory(prefix="export-") as folder:
-        file = Path(folder) / "model.onnx"
+    with temporary.folder("export-") as folder:
+        file = folder / "model.onnx"
         file.write_bytes(content)
         return content, verification.verify(file, net, data, arguments.seconds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from zoo.errors import ZooError
 from zoo.graph import lowering
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.ir import Graph, symbol_of
-from zoo.io import files
+from zoo.io import files, temporary
 from zoo.models import weights
 from zoo.runtime import mx
 
@@ -81,8 +80,8 @@ def _verify(
     if headed:
         expected = expected.softmax()
         inputs["softmax_label"] = mx.nd.zeros(len(pixels), ctx=context)
-    with tempfile.TemporaryDirectory(prefix="export-") as folder:
-        symbol, parameters = names(Path(folder) / "net")
+    with temporary.folder("export-") as folder:
+        symbol, parameters = names(folder / "net")
         symbol.write_bytes(graph)
         parameters.write_bytes(content)
         with warnings.catch_warnings():

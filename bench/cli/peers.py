@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 from bench import environment
@@ -24,7 +22,7 @@ from zoo.cli.options import add_data, path
 from zoo.console import FAILURE, INTERRUPTED
 from zoo.data.named import load_data
 from zoo.errors import UnknownName, ZooError
-from zoo.io import files
+from zoo.io import files, temporary
 from zoo.models.architectures import MODELS
 from zoo.progress import progress_bar, say
 
@@ -130,9 +128,9 @@ def _measured(
     print(f"comparing {total} sides over {plan.rounds} rounds", file=sys.stderr, flush=True)
     failures: dict[str, str] = {}  # for models that could not be handed over
     shown = progress_bar(total=total * comparison.steps(plan), unit="turn", unit_scale=False)
-    with shown as bar, tempfile.TemporaryDirectory(prefix="bench-peers-") as root:
+    with shown as bar, temporary.folder("bench-peers-") as root:
         for number, (work, configurations) in enumerate(sides.items(), start=1):
-            folder = Path(root) / work.model
+            folder = root / work.model
             if not folder.exists():
                 bar.set_description_str(f"preparing {work.model}")
                 folder.mkdir()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import bench
 from zoo.errors import UnknownName, ZooError
+from zoo.io import temporary
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Revision:
 def resolve(name: str) -> Revision:
     """Return the commit that ``name`` stands for; raises :class:`UnknownName` if there is none."""
     try:
-        top = Path(_git("rev-parse", "--show-toplevel"))
+        top = _top()
     except subprocess.CalledProcessError:
         raise UnknownName(
             f"{name!r} is no file, and no revision either: {Path.cwd()} is not in a git repository"
@@ -57,28 +57,28 @@ def has_changes() -> bool:
 @contextmanager
 def checked_out(revision: Revision) -> Iterator[Path]:
     """Provide a temporary folder with that revision's ``zoo`` and the current ``bench``, to start Python in."""
-    with tempfile.TemporaryDirectory(prefix="bench-compare-") as root:
-        tree, folder = Path(root) / "tree", Path(root) / "packages"
-        try:
-            # Without hooks: checkout hooks are meant for people's working trees.
-            _git(
-                "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", "--quiet", str(tree), revision.sha
-            )
-            folder.mkdir()
-            (folder / "zoo").symlink_to(tree / "zoo")
-            (folder / "bench").symlink_to(Path(bench.__file__).parent)
-            yield folder
+    with temporary.folder("bench-compare-") as root:
+        archive, tree, folder = root / "archive.tar", root / "tree", root / "packages"
+        try:  # not as a worktree, which git would remember if this process were killed
+            _git("-C", _top(), "archive", f"--output={archive}", revision.sha, "zoo")
         except subprocess.CalledProcessError as error:
             raise ZooError(f"git cannot check out {revision}: {error.stderr.strip().splitlines()[-1]}") from None
-        finally:
-            _git("worktree", "remove", "--force", str(tree), check=False)
+        shutil.unpack_archive(archive, tree)
+        folder.mkdir()
+        (folder / "zoo").symlink_to(tree / "zoo")
+        (folder / "bench").symlink_to(Path(bench.__file__).parent)
+        yield folder
 
 
-def _git(*arguments: str, check: bool = True) -> str:
+def _top() -> str:
+    return _git("rev-parse", "--show-toplevel")
+
+
+def _git(*arguments: str) -> str:
     """Return what git prints; it runs in its own session, so that Ctrl-C in the terminal does not stop it halfway."""
     try:
         done = subprocess.run(
-            ["git", *arguments], check=check, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+            ["git", *arguments], check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
     except FileNotFoundError:

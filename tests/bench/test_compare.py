@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -202,13 +204,15 @@ def repository(tmp_path_factory) -> Path:
     return top
 
 
-def left_behind(repository: Path) -> list[str]:
-    listed = subprocess.run(["git", "worktree", "list"], cwd=repository, capture_output=True, text=True, check=True)
-    return listed.stdout.splitlines()[1:]
+@pytest.fixture
+def left_behind(tmp_path: Path, monkeypatch) -> Callable[[], list[Path]]:
+    """The temporary folders that there are."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return lambda: list(tmp_path.iterdir())
 
 
-def test_revisions_are_compared_in_turns(repository: Path, monkeypatch, capsys):
-    monkeypatch.chdir(repository)
+def test_revisions_are_compared_in_turns(repository: Path, monkeypatch, capsys, left_behind):
+    monkeypatch.chdir(repository / "zoo" / "data")  # revisions are of the whole repository
     quick = ("--models", "mlp", "--phases", "train", "--dtypes", "float32", "--contexts", "cpu", "--seconds", "1",
              "--pairs", "4", "--data", "synthetic", "--plant", "300%", "900%")  # fmt: skip
     assert compare("HEAD~1", "HEAD", *quick) == 1
@@ -217,18 +221,20 @@ def test_revisions_are_compared_in_turns(repository: Path, monkeypatch, capsys):
     *_, measured, planted, more = (line.split() for line in text.splitlines())
     assert measured[-4:] == ["slower", "1", "of", "1"] and measured[-5] == "train"
     assert planted[-5:] == ["300%", "slower", "1", "of", "1"] and more[-5:] == ["900%", "slower", "1", "of", "1"]
-    assert left_behind(repository) == []
+    assert left_behind() == []
 
 
-def test_ctrl_c_leaves_nothing_behind(repository: Path, monkeypatch):
+def test_ctrl_c_leaves_nothing_behind(repository: Path, monkeypatch, left_behind):
     def interrupted(side) -> None:
-        assert len(left_behind(repository)) == 2
+        assert len(left_behind()) == 2
         raise KeyboardInterrupt
 
     monkeypatch.chdir(repository)
     monkeypatch.setattr(Side, "ready", interrupted)
     assert compare("HEAD", "HEAD", "--data", "synthetic", "--models", "mlp") == 130
-    assert left_behind(repository) == []
+    assert left_behind() == []
+    listed = subprocess.run(["git", "worktree", "list"], cwd=repository, capture_output=True, text=True, check=True)
+    assert len(listed.stdout.splitlines()) == 1
 
 
 def test_what_is_no_revision_is_refused(repository: Path, tmp_path: Path, monkeypatch, capsys, files):

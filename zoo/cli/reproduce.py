@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -14,7 +13,7 @@ from tabulate import tabulate
 
 from zoo.cli.options import add_data, path
 from zoo.errors import ZooError
-from zoo.io import files
+from zoo.io import files, temporary
 from zoo.progress import say
 
 if TYPE_CHECKING:
@@ -80,8 +79,8 @@ def _folder(out: Path | None) -> Iterator[Path]:
     if out is not None:
         yield files.output_directory(out)
         return
-    with tempfile.TemporaryDirectory(prefix="reproduce-") as folder:
-        yield Path(folder)
+    with temporary.folder("reproduce-") as folder:
+        yield folder
 
 
 def _show(record: training.EpochRecord) -> None:

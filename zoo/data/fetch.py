@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from zoo.data import idx
 from zoo.data.catalogue import PublishedDataset
 from zoo.data.sources import SourceFailed
 from zoo.errors import DataError, ZooError
-from zoo.io import files, private
+from zoo.io import files, private, temporary
 
 
 def cache(dataset: PublishedDataset) -> Path:
@@ -71,10 +70,10 @@ def load(dataset: PublishedDataset, folder: Path) -> dict[str, tuple[Path, bytes
     if missing:
         print(f"fetching {dataset.title} into {folder}", file=sys.stderr, flush=True)
     for source in dataset.sources if missing else ():
-        with _temporary(dataset, folder) as temporary:
+        with _temporary(dataset, folder) as place:
             try:
-                for name in source.download(missing, temporary):
-                    found[name] = _accept(temporary / name, folder / name, dataset.sha256[name])
+                for name in source.download(missing, place):
+                    found[name] = _accept(place / name, folder / name, dataset.sha256[name])
                     missing = missing - {name}
             except SourceFailed as failure:
                 tried.append(f"{source} ({failure})")
@@ -102,7 +101,7 @@ def _temporary(dataset: PublishedDataset, folder: Path) -> Iterator[Path]:
     """A temporary folder for downloads in ``folder``, made if missing; raises :class:`DataError` on disk errors."""
     try:
         private.make(folder)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as temporary:
-            yield Path(temporary)
+        with temporary.folder(".fetch-", folder) as place:
+            yield place
     except OSError as error:
         raise DataError(f"cannot put {dataset.title} into {folder}: {error.strerror or error}") from error

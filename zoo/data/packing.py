@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,7 +19,7 @@ from zoo.data.images import MODES, QUALITIES, encode
 from zoo.data.listing import Entry
 from zoo.data.mnist import Dataset
 from zoo.errors import DataError, ZooError
-from zoo.io import files
+from zoo.io import files, temporary
 from zoo.progress import progress_bar
 from zoo.runtime import STATUS, mx
 
@@ -184,8 +183,8 @@ def _workshop(parent: Path) -> Iterator[Path]:
     """A temporary folder in ``parent``; write errors are raised as a :class:`ZooError`."""
     files.output_directory(parent)
     try:
-        with tempfile.TemporaryDirectory(dir=parent, prefix=".pack-") as folder:
-            yield Path(folder)
+        with temporary.folder(".pack-", parent) as folder:
+            yield folder
     except OSError as error:
         raise ZooError(f"cannot write into {parent}: {error.strerror or error}") from error
 

@@ -14,13 +14,12 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from zoo.errors import ZooError
-from zoo.io import files
+from zoo.io import files, temporary
 from zoo.progress import is_watched
 from zoo.runtime import gpus, libraries
 
@@ -69,8 +68,8 @@ def install(extra: str) -> bool:
     wheel = ("--no-deps", f"{name}=={VERSION}")
     _pip("install", *needs)
     if present is not None:
-        with tempfile.TemporaryDirectory() as elsewhere:  # if this fails, without a network say, nothing is lost
-            _pip("install", *wheel, "--target", elsewhere)
+        with temporary.folder("zoo-setup-") as elsewhere:  # if this fails, without a network say, nothing is lost
+            _pip("install", *wheel, "--target", str(elsewhere))
         _pip("uninstall", "--yes", present.split()[0])
     _pip("install", *wheel)
     return True

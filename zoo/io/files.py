@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from zoo.errors import ZooError
+from zoo.io import temporary
 
 
 @contextmanager
@@ -20,26 +21,26 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     Links are followed; a device or a pipe is written to directly. File system errors (no space, no permission, a
     read-only disk) are raised as a :class:`ZooError` that names the path, and leave the old file at ``path`` in place.
     """
-    path = Path(path).resolve()
-    temporary = None
     try:
+        path = Path(path).resolve()
         if path.exists() and not path.is_file():
             with path.open("wb") as file:
                 yield file
             return
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        # Temporary files are private: restore the mode of the old file, or set that of any new file.
-        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
-        temporary.replace(path)
+        with temporary.file(path) as (descriptor, part):
+            with os.fdopen(os.dup(descriptor), "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            # Temporary files are private: restore the mode of the old file, or set that of any new file.
+            part.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+            part.replace(path)
     except OSError as error:
         raise ZooError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    except RuntimeError as error:  # of Path.resolve, before Python 3.13
+        if "Symlink loop" not in str(error):
+            raise
+        raise ZooError(f"cannot write {path}: it is a link that leads to itself") from None
 
 
 def user_cache() -> Path:

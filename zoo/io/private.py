@@ -16,18 +16,14 @@ import errno
 import hashlib
 import os
 import stat
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from zoo.errors import ZooError
-from zoo.io import files
+from zoo.io import files, temporary
 
 _DIGEST = 32  # bytes of the SHA-256 after the content
-_PART = ".part"  # suffix of files that are being written
-_STALE = 3600.0  # seconds after which such a file counts as left by a killed process
 _MOST_LINKS = 40  # that Linux follows in one path
 
 
@@ -42,19 +38,21 @@ def cache(name: str) -> Path:
     return folder
 
 
-def temporary(prefix: str) -> Path:
-    """Make a folder that only this user can enter, for the caller to remove; raises :class:`ZooError` on failure."""
-    refusal = ZooError("there is no folder for temporary files that can be written: set TMPDIR")
-    for place in (None, "/dev/shm"):  # a container's /tmp may lack the sticky bit
-        with suppress(OSError):
-            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+@contextmanager
+def folder(prefix: str) -> Iterator[Path]:
+    """Yield a temporary folder that nobody else can enter or move away; raises :class:`ZooError` if there is none."""
+    with ExitStack() as stack:
+        refusals = []
+        for place in (None, Path("/dev/shm")):  # a container's /tmp may lack the sticky bit
             try:
-                check(folder)
-                return folder
+                found = stack.enter_context(temporary.folder(prefix, place))
+                check(found)
             except ZooError as error:
-                folder.rmdir()
-                refusal = error
-    raise refusal
+                refusals.append(error)
+            else:
+                yield found
+                return
+        raise refusals[0]
 
 
 def make(folder: Path) -> None:
@@ -102,28 +100,13 @@ def write(path: Path, content: bytes) -> None:
 
     The hash follows the content, so that a shared library can still be loaded by its path.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}{_PART}")
     try:
-        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        try:
-            with open(number, "wb") as file:  # noqa: PTH123
+        with temporary.file(path) as (descriptor, part):
+            with os.fdopen(os.dup(descriptor), "wb") as file:
                 file.write(content + hashlib.sha256(content).digest())
-            os.replace(part, path)  # noqa: PTH105
-        except BaseException:
-            with suppress(OSError):
-                part.unlink()
-            raise
+            part.replace(path)
     except OSError as error:
         raise ZooError(f"cannot write {path}: {error.strerror or error}") from error
-    _sweep(path.parent)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove partial files that killed processes have left."""
-    for part in folder.glob(f".*{_PART}"):
-        with suppress(OSError):
-            if time.time() - part.lstat().st_mtime > _STALE:
-                part.unlink()
 
 
 def _way(path: Path) -> Iterator[tuple[Path, os.stat_result]]:

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,8 +94,8 @@ def _compiled(compiler: list[str], name: str, kept: Path | None, objection: str 
     if is_watched():
         often = "once" if kept is not None else f"for this process alone{_because(objection)}"
         print(f"compiling kernels for this processor, {often}", file=sys.stderr)
-    folder = private.temporary("kernels-")
-    try:
+    with ExitStack() as stack:
+        folder = stack.enter_context(private.folder("kernels-"))
         content = _compile(compiler, folder)
         if kept is not None:
             try:
@@ -104,11 +104,12 @@ def _compiled(compiler: list[str], name: str, kept: Path | None, objection: str 
                 return Built(content, kept, f"kept in {kept}{anew}")
             except ZooError as error:
                 objection = str(error)
-        path = _hand_down(folder, name, content)
+        path = None
+        with suppress(ZooError):  # a full disk
+            private.write(folder / name, content)
+            path = folder / name
+            _hand_down(folder, stack.pop_all())
         return Built(content, path, f"compiled for this process alone{_because(objection)}")
-    finally:
-        if os.environ.get(_HANDED_DOWN) != str(folder):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _compile(compiler: list[str], folder: Path) -> bytes:
@@ -135,21 +136,16 @@ def _compile(compiler: list[str], folder: Path) -> bytes:
     return content
 
 
-def _hand_down(folder: Path, name: str, content: bytes) -> Path | None:
-    """Leave ``content`` in ``folder`` until this process ends, for those that it starts; None on a full disk."""
-    try:
-        private.write(folder / name, content)
-    except ZooError:
-        return None
+def _hand_down(folder: Path, removal: ExitStack) -> None:
+    """Keep ``folder`` until this process ends, for those that it starts."""
     owner = os.getpid()
 
     def remove() -> None:
         if os.getpid() == owner:  # and not in a fork
-            shutil.rmtree(folder, ignore_errors=True)
+            removal.close()
 
     atexit.register(remove)
     os.environ[_HANDED_DOWN] = str(folder)
-    return folder / name
 
 
 def _because(objection: str | None) -> str:
