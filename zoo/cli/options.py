@@ -73,9 +73,9 @@ def add_images(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
+def add_model(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Add the model's name and ``--ctx``, for :func:`load_network`."""
-    parser.add_argument("model", type=model, help="a name from python -m zoo list")
+    parser.add_argument("model", type=model, nargs=None if required else "?", help="a name from python -m zoo list")
     parser.add_argument("--ctx", help="cpu, gpu(0), or several: 'gpu(0),gpu(1)' (default: cpu)")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from dataclasses import fields, replace
 from functools import partial
@@ -17,16 +18,18 @@ from zoo.recipes import OPTIMIZERS, SCHEDULES, Recipe
 from zoo.recipes.named import RECIPES
 from zoo.runtime.dtypes import DTYPES
 
+_PLACES = ("ctx", "data", "validation", "test", "resume")  # what may be elsewhere when a run goes on
+
 if TYPE_CHECKING:
     from zoo import models, training
     from zoo.data import Dataset
     from zoo.runtime import mx
-    from zoo.training.history import Command
+    from zoo.training.history import History
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    add_model(parser)
+    add_model(parser, required=False)
     add_images(parser)
     parser.add_argument("--recipe", metavar="NAME", help=f"{', '.join(RECIPES)} (default: the model's own)")
     parser.add_argument("--epochs", type=int)
@@ -64,6 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="DIR", type=path, help="where to write best.params, final.params and history.json"
     )
+    parser.add_argument(
+        "--resume", metavar="DIR", type=path,
+        help="go on with the run in DIR, which was killed or interrupted; --ctx and places of data may be others",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -74,15 +81,14 @@ def run(arguments: argparse.Namespace) -> int:
     from zoo.models import weights
     from zoo.runtime import contexts, provenance
     from zoo.training.history import Command, Score
+    from zoo.training.run_folder import HISTORY
 
-    given = {field.name: getattr(arguments, field.name) for field in fields(Recipe)}
-    changes = {name: value for name, value in given.items() if value is not None}
-    recipe = MODELS[arguments.model].recipe
-    if arguments.recipe is not None:
-        recipe = RECIPES[arguments.recipe]
-    if changes.get("optimizer", recipe.optimizer) != recipe.optimizer:
-        changes.setdefault("momentum", 0.0)  # the recipe's momentum is meant for its own optimizer
-    recipe = replace(recipe, **changes)
+    resumed = None
+    if arguments.resume is not None:
+        arguments, resumed = _resumed(arguments)
+    elif arguments.model is None:
+        raise ZooError("name a model to train, from python -m zoo list, or a run to go on with: --resume DIR")
+    recipe = resumed.recipe if resumed is not None else _recipe(arguments)
     ctx = contexts.check(arguments.ctx)
     train, test = load_images(arguments.data, arguments.pixels)
     test = load_rec(arguments.test, arguments.pixels) if arguments.test else test
@@ -96,17 +102,23 @@ def run(arguments: argparse.Namespace) -> int:
     execution = Execution.of(net, ctx, recipe.dtype)
     recipe = replace(recipe, dtype=execution.dtype)
     _announce(models.get_card(arguments.model), recipe, ctx, train, validation)
+    if resumed is not None:
+        print(f"going on with the run in {arguments.out}", flush=True)
 
-    command = Command(
-        line=arguments.command_line,
-        date=provenance.now(),
-        model=arguments.model,
-        recipe=_recipe_name(recipe),
-        machine=provenance.machine(ctx),
-        software=provenance.software(),
-        revision=provenance.revision(),
-        training_images=len(train),
-        validation_images=len(validation or ()),
+    command = (
+        resumed.command
+        if resumed is not None and resumed.command is not None
+        else Command(
+            line=arguments.command_line,
+            date=provenance.now(),
+            model=arguments.model,
+            recipe=_recipe_name(recipe),
+            machine=provenance.machine(ctx),
+            software=provenance.software(),
+            revision=provenance.revision(),
+            training_images=len(train),
+            validation_images=len(validation or ()),
+        )
     )
 
     def show(record: training.EpochRecord) -> None:
@@ -114,9 +126,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     start = time.perf_counter()
     try:
-        history = training.fit(net, train, validation, recipe, execution, arguments.out, on_epoch=show)
+        history = training.fit(
+            net, train, validation, recipe, execution, arguments.out,
+            on_epoch=show, resume=resumed is not None, command=command,
+        )  # fmt: skip
     except training.TrainingInterrupted as interrupted:
-        _add(command, interrupted.history, arguments.out)
         print(_kept(interrupted.history, arguments.out), flush=True)
         raise
     if history.stopped == "target":
@@ -131,9 +145,49 @@ def run(arguments: argparse.Namespace) -> int:
         tested = training.evaluate(net, test)
         seconds += time.perf_counter() - start
         command = replace(command, test=Score.of(tested))
-        print(f"test, at the final epoch: {tested}\ntime: {seconds:.1f} s from the start of training to this score")
-    _add(command, history, arguments.out)
+        begin = "the start of training" if resumed is None else "where it went on"
+        print(f"test, at the final epoch: {tested}\ntime: {seconds:.1f} s from {begin} to this score")
+    if arguments.out is not None:
+        replace(history, command=command).write(arguments.out / HISTORY)
     return 0
+
+
+def _recipe(arguments: argparse.Namespace) -> Recipe:
+    """The model's recipe, or the one named, with the changes that were given."""
+    given = {field.name: getattr(arguments, field.name) for field in fields(Recipe)}
+    changes = {name: value for name, value in given.items() if value is not None}
+    recipe = MODELS[arguments.model].recipe if arguments.recipe is None else RECIPES[arguments.recipe]
+    if changes.get("optimizer", recipe.optimizer) != recipe.optimizer:
+        changes.setdefault("momentum", 0.0)  # the recipe's momentum is meant for its own optimizer
+    return replace(recipe, **changes)
+
+
+def _resumed(arguments: argparse.Namespace) -> tuple[argparse.Namespace, History]:
+    """The options of the run in ``--resume``, with the places given anew, and its history."""
+    from zoo.training.history import History
+    from zoo.training.run_folder import HISTORY
+
+    folder = arguments.resume
+    history = History.read(folder / HISTORY)
+    if history.command is None:
+        raise ZooError(
+            f"the run in {folder} was not started by python -m zoo train: zoo.fit(…, resume=True) goes on with it"
+        )
+    if history.command.sha256 is not None:
+        raise ZooError(f"the run in {folder} is complete: there is nothing to go on with")
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    began = parser.parse_args(shlex.split(history.command.line)[len("python -m zoo train".split()) :])
+    for name, value in vars(began).items():
+        given = getattr(arguments, name)
+        if name in _PLACES and given not in (None, parser.get_default(name)):
+            setattr(began, name, given)
+        elif given not in (None, parser.get_default(name), value):
+            raise ZooError(
+                f"the run in {folder} has {name.replace('_', ' ')} {value}, not {given}: it cannot be changed"
+            )
+    began.out = folder
+    return began, history
 
 
 def _split(train: Dataset, holdout: int) -> tuple[Dataset, Dataset | None]:
@@ -147,11 +201,6 @@ def _recipe_name(recipe: Recipe) -> str | None:
     """The name of ``recipe`` if it has one, ignoring the seed and the dtype, which belong to the run."""
     run = partial(replace, seed=recipe.seed, dtype=recipe.dtype)
     return next((name for name in RECIPES if run(RECIPES[name]) == recipe), None)
-
-
-def _add(command: Command, history: training.History, out: Path | None) -> None:
-    if out is not None and history.records:
-        replace(history, command=command).write(out / "history.json")
 
 
 def _announce(
@@ -174,8 +223,11 @@ def _announce(
 
 
 def _kept(history: training.History, out: Path | None) -> str:
+    from zoo.training.run_folder import HISTORY, resumption
+
     if out is None:
         return "nothing written: --out DIR keeps the weights"
     names = [f"best.params (epoch {history.best_epoch})"] if history.best_epoch is not None else []
     names += ["final.params"] if history.stopped != "interrupted" else []
-    return f"written to {out}: {', '.join([*names, 'history.json'])}" if history.records else "nothing to keep yet"
+    written = f"written to {out}: {', '.join([*names, HISTORY])}" if history.records else "nothing to keep yet"
+    return f"{written}; {resumption(history, out)} goes on" if history.stopped == "interrupted" else written

@@ -104,8 +104,8 @@ struct Sgd {
 #pragma omp simd
       for (int64_t k = share.first(size); k < end; ++k) {
         const float step = by_gradient * gradient[k] + (1 - kept) * weight[k];
-        velocity[k] = momentum * velocity[k] + step;
-        weight[k] -= nesterov ? momentum * velocity[k] + step : velocity[k];
+        velocity[k] = momentum * velocity[k] - step;
+        weight[k] += nesterov ? momentum * velocity[k] - step : velocity[k];
       }
     });
   }

@@ -15,19 +15,19 @@ class Average:
     """
 
     def __init__(self, net: mx.gluon.HybridBlock, decay: float) -> None:
-        self._decay, self._steps = decay, 0
+        self._decay, self.steps = decay, 0
         self._parameters = list(net.collect_params().values())
-        self._averages = [parameter.list_data()[0].copy() for parameter in self._parameters]
-        self._own: list[mx.nd.NDArray] | None = None
-        pairs = list(zip(self._averages, self._parameters))
+        self.arrays = [parameter.list_data()[0].copy() for parameter in self._parameters]
+        self.withheld: list[mx.nd.NDArray] | None = None  # what training continues from, while the average is applied
+        pairs = list(zip(self.arrays, self._parameters))
         self._weights = [(average, each.list_data()[0]) for average, each in pairs if each.grad_req != "null"]
         self._statistics = [(average, each.list_data()[0]) for average, each in pairs if each.grad_req == "null"]
         self._smallest = min((weight for _, weight in self._weights), key=lambda weight: weight.size)
 
     def update(self) -> None:
         """Update the average; call after every optimizer step."""
-        self._steps += 1
-        rate = 1 - min(self._decay, self._steps / (self._steps + 10))
+        self.steps += 1
+        rate = 1 - min(self._decay, self.steps / (self.steps + 10))
         # SGD with weight decay computes average * (1 - rate) + parameter * rate, in place and in one operator.
         for average, weight in self._weights:
             mx.nd.sgd_update(average, weight, out=average, lr=rate, wd=1.0, rescale_grad=-1.0)
@@ -51,14 +51,14 @@ class Average:
     def apply(self) -> None:
         """Load the average into the network, until :meth:`withdraw`."""
         mx.nd.waitall()  # the engine does not track writes to the statistics, see _take_in
-        self._own = [parameter.list_data()[0].copy() for parameter in self._parameters]
-        self._put(self._averages)
+        self.withheld = [parameter.list_data()[0].copy() for parameter in self._parameters]
+        self._put(self.arrays)
 
     def withdraw(self) -> None:
         """Restore the weights and statistics that training continues from, if the average was applied."""
-        if self._own is not None:
-            self._put(self._own)
-            self._own = None
+        if self.withheld is not None:
+            self._put(self.withheld)
+            self.withheld = None
 
     def _put(self, arrays: list[mx.nd.NDArray]) -> None:
         for parameter, array in zip(self._parameters, arrays):

@@ -6,7 +6,9 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -20,11 +22,12 @@ from zoo.progress import progress_bar
 from zoo.recipes import Recipe
 from zoo.runtime import STATUS, mx
 from zoo.training import scaling
+from zoo.training.checkpoint import Origin
 from zoo.training.checkpointer import Checkpointer
 from zoo.training.evaluation import Predictor, place
-from zoo.training.history import EpochRecord, History
+from zoo.training.history import Command, EpochRecord, History
 from zoo.training.interrupt import Interruption
-from zoo.training.session import TrainingSession
+from zoo.training.session import Totals, TrainingSession
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -49,6 +52,8 @@ def fit(
     out: Path | str | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     progress: bool | None = None,
+    resume: bool = False,
+    command: Command | None = None,
 ) -> History:
     """Train ``net``, which maps pixels ``(batch, 1, 28, 28)`` to logits ``(batch, 10)``, with softmax cross-entropy.
 
@@ -60,14 +65,19 @@ def fit(
         validation: evaluated after every epoch; decides which weights are the best and when to stop.
         ctx: one context or several; None keeps the network where it is; an execution also sets the dtype.
         out: directory for ``final.params``, ``best.params`` (the epoch with the highest validation accuracy, if that
-            reached ``recipe.keep_from``) and ``history.json``; each run needs its own.
+            reached ``recipe.keep_from``), ``history.json`` and, until the end, ``checkpoint.params``; each run needs
+            its own.
         on_epoch: called with the record of every epoch.
         progress: a progress bar on stderr; None shows it on terminals and in notebooks.
+        resume: go on with the run in ``out``, from its last checkpoint, if there is one; its network, data and recipe
+            must be the same. On the same processor, threads and software, the weights become what they would have
+            become without the interruption, bit for bit.
+        command: recorded in the history.
 
     Raises:
         DivergenceError: the loss is no longer finite; names epoch, batch and learning rate.
         TrainingInterrupted: Ctrl-C or SIGTERM.
-        ZooError: the recipe does not fit the data, or ``out`` cannot be written or holds another run.
+        ZooError: the recipe does not fit the data, or ``out`` cannot be written, is in use or holds another run.
 
     If training ends early for any reason after a complete epoch, ``net`` and ``best.params`` hold the best weights so
     far, whatever their accuracy.
@@ -80,37 +90,44 @@ def fit(
     recipe = replace(recipe, dtype=execution.dtype)
     mx.random.seed(recipe.seed)
     session = TrainingSession(net, train, recipe, execution)
-    checkpointer = Checkpointer(net, recipe, Path(out) if out is not None else None)
-    history = History(recipe, train.source, tuple(map(str, execution.contexts)), STATUS.threads)
+    begun = History(recipe, train.source, tuple(map(str, execution.contexts)), STATUS.threads, command=command)
+    if resume and out is None:
+        raise ZooError("resume needs out, the directory of the run to go on with")
+    checkpointer = Checkpointer(net, session, Path(out) if out is not None else None)
+    origin = partial(Origin.of, net, train, validation, execution)
 
-    with Interruption() as interruption, progress_bar(progress, total=recipe.epochs * len(train), unit="img") as bar:
+    with ExitStack() as stack:
+        history, totals = stack.enter_context(checkpointer.claimed(begun, origin, resume))
+        interruption = stack.enter_context(Interruption())
+        done = len(history.records) * len(train) + totals.images
+        bar = stack.enter_context(progress_bar(progress, total=recipe.epochs * len(train), initial=done, unit="img"))
         try:
-            for epoch in range(1, recipe.epochs + 1):
-                record = _train(session, epoch, interruption, bar)
+            while (end := _end(history)) is None:
+                record = _train(session, len(history.records) + 1, totals, checkpointer, interruption, bar)
                 record = _validate(net, train, validation, execution, record)
-                history = replace(history, records=(*history.records, record))
-                checkpointer.take(record)
+                totals = Totals()
+                history = checkpointer.after_epoch(replace(history, records=(*history.records, record)))
                 if on_epoch is not None:
                     on_epoch(record)
-                if recipe.stop_at is not None and (record.validation_accuracy or 0) >= recipe.stop_at:
-                    history = replace(history, stopped="target")
-                    break
-                if interruption.requested:
+                if interruption.requested and _end(history) is None:
                     raise _Interrupted
-            else:
-                history = replace(history, stopped="finished")
         except BaseException as error:  # keep what was reached, whatever ended the run
             with contextlib.suppress(mx.base.MXNetError):  # more errors of the same cause may be pending in the engine
                 mx.nd.waitall()
             checkpointer.salvage()
-            history = replace(history, stopped=_reason(error), best_epoch=checkpointer.best_epoch)
-            checkpointer.finish(history)
+            history = checkpointer.finish(replace(history, stopped=_reason(error)))
             if isinstance(error, _Interrupted):
                 raise TrainingInterrupted(history) from None
             raise
-        history = replace(history, best_epoch=checkpointer.best_epoch)
-        checkpointer.finish(history)
-        return history
+        return checkpointer.finish(replace(history, stopped=end))
+
+
+def _end(history: History) -> str | None:
+    """How a run with these epochs ends, None if more are to come."""
+    recipe, records = history.recipe, history.records
+    if recipe.stop_at is not None and records and (records[-1].validation_accuracy or 0) >= recipe.stop_at:
+        return "target"
+    return "finished" if len(records) >= recipe.epochs else None
 
 
 class _Interrupted(Exception):
@@ -123,31 +140,36 @@ def _reason(error: BaseException) -> str:
     return "diverged" if isinstance(error, DivergenceError) else "failed"
 
 
-def _train(session: TrainingSession, epoch: int, interruption: Interruption, bar: tqdm[NoReturn]) -> EpochRecord:
-    """Train one epoch; its record lacks the validation."""
-    images = correct = 0
-    loss = 0.0
+def _train(
+    session: TrainingSession,
+    epoch: int,
+    totals: Totals,
+    checkpointer: Checkpointer,
+    interruption: Interruption,
+    bar: tqdm[NoReturn],
+) -> EpochRecord:
+    """Train one epoch, or what is left of it after ``totals``; its record lacks the validation."""
     mx.nd.waitall()
-    start = time.perf_counter()
-    for number, result in enumerate(session.epoch(), start=1):
+    start = time.perf_counter() - totals.seconds
+    for number, result in enumerate(session.epoch(), start=session.position.batches + 1):
         if not math.isfinite(result.loss):
             raise _diverged(f"the loss is {result.loss}", epoch, f", batch {number},", session.learning_rate)
-        images += result.images
-        loss += result.loss
-        correct += result.correct
+        totals = totals.plus(result)
         if not bar.disable:
-            running = f"epoch {epoch}, loss {loss / images:.4f}, accuracy {correct / images:.2%}"
-            bar.set_postfix_str(running, refresh=False)
+            running = f"epoch {epoch}, loss {totals.loss / totals.images:.4f}"
+            bar.set_postfix_str(f"{running}, accuracy {totals.correct / totals.images:.2%}", refresh=False)
             bar.update(result.images)
         if interruption.requested:
             raise _Interrupted
+        checkpointer.within_epoch(replace(totals, seconds=time.perf_counter() - start))
     session.apply_average()
     mx.nd.waitall()
     seconds = time.perf_counter() - start
     if session.loss_scale is not None and session.loss_scale < scaling.LOWEST:
         what = f"the gradients overflow float16, whatever the loss is scaled by (down to {session.loss_scale:.1e}),"
         raise _diverged(what, epoch, "", session.learning_rate)
-    return EpochRecord(epoch, session.learning_rate, loss / images, correct / images, None, None, seconds)
+    loss, accuracy = totals.loss / totals.images, totals.correct / totals.images
+    return EpochRecord(epoch, session.learning_rate, loss, accuracy, None, None, seconds)
 
 
 def _validate(

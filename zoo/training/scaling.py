@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from zoo.runtime import mx
+from zoo.training import optimizer_state
 
 FIRST, HIGHEST, LOWEST = 2.0**16, 2.0**24, 2.0**-24  # values of the loss scale
 PATIENCE = 2000  # steps without an overflow after which the scale is doubled
@@ -36,12 +37,10 @@ class ScaledUpdate:
         self._contexts = list(contexts)
         self._weights = [parameter.list_data() for parameter in parameters]  # one copy per context
         self._gradients = [parameter.list_grad() for parameter in parameters]
-        self._optimizer, self._updater = optimizer, mx.optimizer.get_updater(optimizer)
+        self.optimizer, self._updater = optimizer, mx.optimizer.get_updater(optimizer)
         self.kept = [weight for weight, *_ in self._weights]  # on the first context: weights, then optimizer state
-        for index, weight in enumerate(list(self.kept)):
-            self._updater.states[index] = optimizer.create_state_multi_precision(index, weight)
-            self._updater.states_synced[index] = True
-            self.kept += _arrays(self._updater.states[index])
+        self._state = optimizer_state.arrays(self._updater, self.kept)
+        self.kept += self._state.values()
         self._store = mx.kv.create("device") if len(contexts) > 1 else None
         if self._store is not None:
             for index, (gradient, *_) in enumerate(self._gradients):
@@ -77,16 +76,11 @@ class ScaledUpdate:
 
     def set_learning_rate(self, rate: float) -> None:
         """Set the learning rate of further steps, which applies to the mean loss of a batch."""
-        self._optimizer.set_learning_rate(rate)
+        self.optimizer.set_learning_rate(rate)
 
-
-def _arrays(state: object) -> Iterator[mx.nd.NDArray]:
-    """Yield the arrays of an optimizer's state, which is None, an array, or nested tuples of arrays."""
-    if isinstance(state, mx.nd.NDArray):
-        yield state
-    elif isinstance(state, (tuple, list)):
-        for part in state:
-            yield from _arrays(part)
+    def arrays(self) -> dict[str, mx.nd.NDArray]:
+        """Return the optimizer's state, see :func:`optimizer_state.arrays`, and that of the loss scale."""
+        return {**self._state, "scale": self._scale, "good": self._good}
 
 
 def _operator(symbol: mx.sym.Symbol, inputs: Sequence[mx.sym.Symbol]) -> Callable[..., list[mx.nd.NDArray]]:

@@ -34,6 +34,15 @@ class SeparateSteps:
         """The loss scale of the next step in float16, read by waiting for the device; None in other dtypes."""
         return self.update.loss_scale
 
+    @property
+    def optimizer(self) -> mx.optimizer.Optimizer | None:
+        """The optimizer, if it is one of MXNet's."""
+        return self.update.optimizer
+
+    def arrays(self) -> dict[str, mx.nd.NDArray]:
+        """Return the arrays that the optimizer keeps between steps: see :func:`optimizer_state.arrays`."""
+        return self.update.arrays()
+
     def step(self, images: int, shards: Sequence[tuple[mx.nd.NDArray, ...]], rate: float) -> list[mx.nd.NDArray]:
         """Train on a batch, of which each context has one of the ``shards``; returns their metrics."""
         with mx.autograd.record():
@@ -52,10 +61,16 @@ class WholeStep:
     """All of it as one operator of this project, on one CPU and with SGD."""
 
     loss_scale = None
+    optimizer = None
 
-    def __init__(self, graph: CachedGraph, recipe: Recipe) -> None:
+    def __init__(self, graph: CachedGraph, recipe: Recipe, velocities: dict[str, mx.nd.NDArray]) -> None:
         self.graph = graph
         self._settings = Settings(recipe)
+        self._velocities = velocities
+
+    def arrays(self) -> dict[str, mx.nd.NDArray]:
+        """Return the momenta: see :meth:`FusedUpdate.arrays`."""
+        return self._velocities
 
     def step(self, images: int, shards: Sequence[tuple[mx.nd.NDArray, ...]], rate: float) -> list[mx.nd.NDArray]:
         """Train on a batch; returns its metrics."""
@@ -77,8 +92,10 @@ def stepper(
         used = [each for each in trained if each.name in parameters]  # others, such as a fixed scale, change nothing
         whole = steps.whole(symbol, [each.name for each in used], bool(recipe.momentum), recipe.optimizer == "nag")
         if whole is not None:
-            velocities = {steps.VELOCITY + each.name: [mx.nd.zeros_like(each.data())] for each in used}
+            zeros = {each.name: mx.nd.zeros_like(each.data()) for each in used if recipe.momentum}
+            velocities = {steps.VELOCITY + name: [array] for name, array in zeros.items()}
             graph = CachedGraph(whole, parameters, {**data, **velocities}, (*changing, steps.SETTINGS))
-            return WholeStep(graph, recipe)
+            numbers = {each.name: number for number, each in enumerate(trained)}
+            return WholeStep(graph, recipe, {f"{numbers[name]}/0": array for name, array in zeros.items()})
     graph = CachedGraph(symbol, parameters, data, changing)
     return SeparateSteps(graph, trained, update(trained, recipe, execution), execution.contexts)

@@ -11,6 +11,7 @@ from zoo.graph.execution import FLOAT16, Execution
 from zoo.graph.ir import Graph, Node
 from zoo.recipes import Recipe
 from zoo.runtime import mx
+from zoo.training import optimizer_state
 from zoo.training.device_dataset import on_device
 from zoo.training.scaling import ScaledUpdate
 
@@ -19,6 +20,7 @@ class _Unscaled:
     """An update from the gradients of the unscaled loss."""
 
     loss_scale = None
+    optimizer: mx.optimizer.Optimizer | None = None  # MXNet's, if it is one of those
 
     def head_gradients(self, images: int) -> None:
         """Return None: the backward pass starts from MXNet's default, 1."""
@@ -30,6 +32,7 @@ class GluonUpdate(_Unscaled):
     def __init__(
         self, parameters: Sequence[mx.gluon.Parameter], recipe: Recipe, contexts: Sequence[mx.Context]
     ) -> None:
+        self._weights = [parameter.list_data()[0] for parameter in parameters]
         self._trainer = mx.gluon.Trainer(
             parameters,
             recipe.optimizer,
@@ -37,6 +40,15 @@ class GluonUpdate(_Unscaled):
             # Several contexts are updated in one place and sent to all, so that they agree to the last bit.
             update_on_kvstore=True if len(contexts) > 1 else None,
         )
+        self.optimizer = self._trainer.optimizer
+
+    def arrays(self) -> dict[str, mx.nd.NDArray]:
+        """Return the optimizer's state: see :func:`optimizer_state.arrays`."""
+        trainer = self._trainer
+        if not trainer._kv_initialized:
+            trainer._init_kvstore()
+        updater = trainer._kvstore._updater if trainer._update_on_kvstore else trainer._updaters[0]
+        return optimizer_state.arrays(updater, self._weights)
 
     def step(self, images: int, some_idle: bool) -> None:
         """Apply the gradients of a batch; ``some_idle`` if a context had no images."""
@@ -72,8 +84,8 @@ class FusedUpdate(_Unscaled):
 
     def __init__(self, parameters: Sequence[mx.gluon.Parameter], recipe: Recipe) -> None:
         arrays = [parameter.data() for parameter in parameters] + [parameter.grad() for parameter in parameters]
-        if recipe.momentum:
-            arrays += [mx.nd.zeros_like(parameter.data()) for parameter in parameters]
+        self._velocities = [mx.nd.zeros_like(parameter.data()) for parameter in parameters] if recipe.momentum else []
+        arrays += self._velocities
         inputs = [(Node("null", str(number)), 0) for number in range(len(arrays) + 1)]
         attributes = {
             "parameters": str(len(parameters)),
@@ -88,6 +100,10 @@ class FusedUpdate(_Unscaled):
     def step(self, images: int, some_idle: bool) -> None:
         """Apply the gradients of a batch; one context is never idle."""
         self._operator(*self._arrays, self._settings.array(images))
+
+    def arrays(self) -> dict[str, mx.nd.NDArray]:
+        """Return the momenta, named and scaled as :func:`optimizer_state.arrays` has those of MXNet's SGD."""
+        return {f"{index}/0": velocity for index, velocity in enumerate(self._velocities)}
 
     def set_learning_rate(self, rate: float) -> None:
         """Set the learning rate of further steps."""

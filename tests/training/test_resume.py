@@ -1,0 +1,335 @@
+"""A run that was cut off anywhere goes on as if nothing had happened, or says why it cannot."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, assert_refused
+
+import zoo
+from zoo.data.mnist import Dataset
+from zoo.recipes import OPTIMIZERS
+from zoo.runtime import mx
+from zoo.training import checkpointer, session
+from zoo.training.checkpointer import Checkpointer
+
+SMALL = zoo.Recipe(epochs=3, batch_size=50, learning_rate=0.01, dtype="float32")
+ALL_OF_IT = replace(SMALL, optimizer="nag", momentum=0.9, weight_decay=1e-4, schedule="one-cycle", ema=0.9,
+                    augmentation=zoo.Augmentation(shift=2, elastic=1), label_smoothing=0.1)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    """Checkpoints every other batch instead of every few minutes."""
+    monkeypatch.setattr(session, "SEGMENT", 2)
+    monkeypatch.setattr(checkpointer, "EVERY", 0.0)
+
+
+@pytest.fixture
+def interrupted_after(monkeypatch) -> Callable[[int], None]:
+    """Ctrl-C after a number of batches, counted over all epochs."""
+
+    def set_up(batches: int) -> None:
+        within_epoch, seen = Checkpointer.within_epoch, itertools.count(1)
+
+        def counting(self: Checkpointer, totals: session.Totals) -> None:
+            within_epoch(self, totals)
+            if next(seen) == batches:
+                signal.raise_signal(signal.SIGINT)
+
+        monkeypatch.setattr(Checkpointer, "within_epoch", counting)
+
+    return set_up
+
+
+def train(model: str, part: Dataset, recipe: zoo.Recipe, ctx=None, **options) -> tuple[str, zoo.History]:
+    net = zoo.get_model(model, ctx=ctx, seed=0)
+    history = zoo.fit(net, part[:-50], part[-50:], recipe, ctx, **options)
+    return zoo.parameter_hash(net), history
+
+
+def without_times(history: zoo.History) -> zoo.History:
+    return replace(history, records=tuple(replace(record, seconds=0) for record in history.records))
+
+
+def assert_resumable(
+    model: str, recipe: zoo.Recipe, part: Dataset, out: Path, interrupted_after, batches: int, ctx=None
+) -> None:
+    """Interrupted and resumed, the run has the same weights and the same history as without that."""
+    expected, history = train(model, part, recipe, ctx)
+    interrupted_after(batches)
+    with pytest.raises(zoo.TrainingInterrupted):
+        train(model, part, recipe, ctx, out=out)
+    found, resumed = train(model, part, recipe, ctx, out=out, resume=True)
+    assert found == expected
+    assert without_times(resumed) == without_times(history) == without_times(zoo.History.read(out / "history.json"))
+    assert sorted(path.name for path in out.iterdir()) == ["best.params", "final.params", "history.json"]
+    best = zoo.get_model(model)
+    zoo.load_parameters(best, out / "best.params")
+    accuracy = zoo.evaluate(best, part[-50:]).accuracy
+    assert accuracy == max(record.validation_accuracy for record in history.records)
+
+
+@pytest.mark.parametrize("batches", [5, 8, 12])  # within the first epoch of 6 batches, within the second, at its end
+def test_it_ends_as_a_run_that_was_never_stopped(batches: int, mnist, tmp_path: Path, interrupted_after):
+    assert_resumable("nano", ALL_OF_IT, mnist.train[:350], tmp_path, interrupted_after, batches)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_goes_on(optimizer: str, mnist, tmp_path: Path, interrupted_after):
+    recipe = replace(SMALL, optimizer=optimizer, momentum=0.9 if optimizer in ("sgd", "nag") else 0.0)
+    assert_resumable("mlp", recipe, mnist.train[:350], tmp_path, interrupted_after, 9)
+
+
+@pytest.mark.parametrize("recipe", [ALL_OF_IT, replace(SMALL, optimizer="adam")], ids=["nag", "adam"])
+@pytest.mark.parametrize("contexts", [1, 3])
+def test_every_context_goes_on(contexts: int, recipe: zoo.Recipe, mnist, tmp_path: Path, interrupted_after):
+    """BatchNorm has running statistics of its own on every context, and Dropout draws of its own."""
+    ctx = [mx.cpu(number) for number in range(contexts)]
+    assert_resumable("cnn7", replace(recipe, epochs=2, batch_size=25), mnist.train[:200], tmp_path, interrupted_after,
+                     9, ctx)  # fmt: skip
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("model", zoo.list_models())
+def test_every_model_goes_on(model: str, mnist, tmp_path: Path, interrupted_after):
+    recipe = replace(zoo.get_card(model).recipe, epochs=2, batch_size=25, stop_at=None, keep_from=0.0)
+    assert_resumable(model, recipe, mnist.train[:200], tmp_path, interrupted_after, 9)
+
+
+def test_a_run_on_more_contexts_goes_on_with_fewer_and_says_so(mnist, tmp_path: Path, interrupted_after):
+    interrupted_after(9)
+    with pytest.raises(zoo.TrainingInterrupted):
+        train("nano", mnist.train[:350], SMALL, [mx.cpu(0), mx.cpu(1)], out=tmp_path)
+    with pytest.warns(RuntimeWarning, match="began with other execution: .* not the same bits"):
+        _, history = train("nano", mnist.train[:350], SMALL, out=tmp_path, resume=True)
+    assert history.stopped == "finished" and len(history.records) == 3
+
+
+def test_checkpoints_change_nothing(mnist, tmp_path: Path, monkeypatch):
+    found = []
+    for every in (0.0, 1e9):
+        monkeypatch.setattr(checkpointer, "EVERY", every)
+        found.append(train("cnn7", mnist.train[:200], ALL_OF_IT, out=tmp_path / str(every))[0])
+    assert found[0] == found[1]
+
+
+# -- killed ------------------------------------------------------------------------------------------------------------
+
+# Trains with a checkpoint every other batch, or goes on, and prints the hash; dies before the N-th file is renamed.
+VICTIM = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+import zoo
+from zoo.training import checkpointer, session
+session.SEGMENT, checkpointer.EVERY = 2, 0.0
+model, optimizer, images, out, last = sys.argv[1:]
+recipe = replace(zoo.get_card(model).recipe, epochs=3, batch_size=50, optimizer=optimizer, learning_rate=0.005,
+                 momentum=0.9 if optimizer == "nag" else 0.0, ema=0.9 if model == "nano" else 0.0, keep_from=0.0)
+rename, left = Path.replace, [int(last)]
+def fatal(self, target):
+    left[0] -= 1
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+Path.replace = fatal
+net, train = zoo.get_model(model, seed=0), zoo.load_mnist().train
+zoo.fit(net, train[:int(images)], train[-500:], recipe, out=out, resume=True)
+print(zoo.parameter_hash(net))
+"""
+
+
+def victim(*arguments: object) -> subprocess.Popen:
+    command = [sys.executable, "-c", VICTIM, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def assert_killed_runs_go_on(model: str, optimizer: str, images: int, kills: int, folder: Path) -> None:
+    """Kill the run at random moments; in the end, it has the weights of one that was left alone."""
+    begun = time.monotonic()
+    expected, _ = victim(model, optimizer, images, folder / "left alone", 0).communicate()
+    seconds = time.monotonic() - begun
+    chosen = random.Random(0)
+    for number in range(kills):
+        process = victim(model, optimizer, images, folder / f"killed {number}", 0)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(chosen.uniform(0, seconds))
+        process.kill()
+        process.communicate()
+        found, said = victim(model, optimizer, images, folder / f"killed {number}", 0).communicate()
+        assert found == expected and len(found) == 65, said
+        names = sorted(path.name for path in (folder / f"killed {number}").iterdir())
+        assert names == ["best.params", "final.params", "history.json"]
+
+
+@pytest.mark.parametrize(
+    "model, optimizer, images", [("mlp", "sgd", 5000), ("nano", "nag", 2000), ("cnn7", "adam", 300)]
+)
+def test_killed_at_any_moment_it_goes_on(model: str, optimizer: str, images: int, tmp_path: Path, mnist):
+    assert_killed_runs_go_on(model, optimizer, images, 1, tmp_path)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("optimizer", ["sgd", "nag", "adam"])
+@pytest.mark.parametrize("model, images", [("mlp", 5000), ("nano", 2000), ("cnn7", 300)])
+def test_killed_at_many_moments_it_goes_on(model: str, images: int, optimizer: str, tmp_path: Path, mnist):
+    assert_killed_runs_go_on(model, optimizer, images, 6, tmp_path)
+
+
+@pytest.mark.exhaustive
+def test_killed_between_any_two_renames_it_goes_on(tmp_path: Path, mnist):
+    """Also when every attempt is killed a little later than the one before."""
+    expected, _ = victim("mlp", "nag", 200, tmp_path / "left alone", 0).communicate()
+    for last in itertools.count(1):
+        found, said = victim("mlp", "nag", 200, tmp_path / "killed", last).communicate()
+        if found:
+            break
+        assert last < 30, said
+    assert found == expected and last > 3
+    assert len(list((tmp_path / "killed").iterdir())) == 3
+
+
+def test_what_a_killed_run_leaves_is_told_apart_by_its_lock(run, tmp_path: Path, mnist):
+    out = tmp_path / "a run"
+    command = [sys.executable, "-u", "-m", "zoo", "train", "mlp", "--epochs", "9", "--ema", "0.9", "--out", str(out)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        next(line for line in process.stdout if line.startswith("epoch 2"))
+        assert_refused(run("zoo", *command[4:]), f"{out} is in use by another training run")
+        process.kill()
+    left = zoo.History.read(out / "history.json")
+    assert left.stopped == "running" and len(left.records) >= 2 and left.command.model == "mlp"
+    resume = f"python -m zoo train --resume '{out}'"
+    assert_refused(run("zoo", *command[4:]), f"{out} holds a run that was killed, with ", f"{resume} goes on with it")
+    for words, differs in (
+        (("lenet5",), "has model mlp, not lenet5"),
+        (("--lr", "0.3"), "has learning rate None, not 0.3"),
+        (("--holdout", "100"), "has holdout None, not 100"),
+    ):
+        assert_refused(run("zoo", "train", *words, "--resume", out), differs, "cannot be changed")
+    done = run("zoo", "train", "--resume", out)
+    assert done.returncode == 0, done.stderr
+    assert f"going on with the run in {out}" in done.stdout and "epoch 1:" not in done.stdout
+    history = zoo.History.read(out / "history.json")
+    assert history.command.line == left.command.line and history.records[:2] == left.records[:2]
+    net = zoo.get_model("mlp")
+    assert zoo.load_parameters(net, out / "final.params") == history.command.sha256
+    assert history.command.test.errors == zoo.evaluate(net, mnist.test).errors
+    assert_refused(run("zoo", "train", "--resume", out), "is complete")
+    assert_refused(run("zoo", "train", "--resume", tmp_path), "cannot read", "history.json")
+
+
+# -- refused -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cut_off(mnist, tmp_path: Path, interrupted_after) -> Path:
+    interrupted_after(9)
+    with pytest.raises(zoo.TrainingInterrupted):
+        train("mlp", mnist.train[:350], SMALL, out=tmp_path)
+    return tmp_path
+
+
+def test_another_recipe_network_or_data_is_refused_by_name(mnist, cut_off: Path):
+    part = mnist.train[:350]
+    before = {path.name: path.read_bytes() for path in cut_off.iterdir()}
+    for model, data, recipe, words in (
+        ("mlp", part, replace(SMALL, learning_rate=0.2), r"another recipe: it has learning_rate 0\.01, not 0\.2"),
+        ("mlp", part, replace(SMALL, seed=1, ema=0.5), r"it has ema 0\.0, not 0\.5; seed 0, not 1"),
+        ("mlp_128_64", part, SMALL, "cannot go on with another network"),
+        ("mlp", mnist.train[:400], SMALL, "cannot go on with another training data"),
+        ("mlp", part.raw(), SMALL, "cannot go on with another training data"),
+        ("mlp", Dataset(part.images, (part.labels + (np.arange(350) >= 300)) % 10), SMALL, "another validation data"),
+    ):
+        with pytest.raises(zoo.ZooError, match=words):
+            train(model, data, recipe, out=cut_off, resume=True)
+    assert {path.name: path.read_bytes() for path in cut_off.iterdir()} == before
+
+
+def test_the_activation_belongs_to_the_network(mnist, tmp_path: Path, interrupted_after):
+    """Networks whose parameters have the same shapes are told apart."""
+    interrupted_after(5)
+    with pytest.raises(zoo.TrainingInterrupted):
+        train("cnn7", mnist.train[:350], SMALL, out=tmp_path)
+    with pytest.raises(zoo.ZooError, match="another network"):
+        train("cnn7_relu", mnist.train[:350], SMALL, out=tmp_path, resume=True)
+
+
+def test_a_network_of_one_s_own_goes_on_under_other_names(mnist, tmp_path: Path, interrupted_after):
+    """Gluon numbers blocks through a process, and names their parameters after that."""
+
+    def network() -> mx.gluon.HybridBlock:
+        net = mx.gluon.nn.HybridSequential()
+        net.add(mx.gluon.nn.Dense(32, activation="relu"), mx.gluon.nn.Dropout(0.5), mx.gluon.nn.Dense(10))
+        mx.random.seed(0)
+        net.initialize(mx.init.Xavier())
+        net(mx.nd.zeros((1, 1, 28, 28)))
+        return net
+
+    def arrays(**options: object) -> list[np.ndarray]:
+        net = network()
+        zoo.fit(net, mnist.train[:300], mnist.train[-50:], SMALL, **options)
+        return [parameter.data().asnumpy() for parameter in net.collect_params().values()]
+
+    expected = arrays()
+    interrupted_after(9)
+    with pytest.raises(zoo.TrainingInterrupted):
+        arrays(out=tmp_path)
+    for found, wanted in zip(arrays(out=tmp_path, resume=True), expected):
+        assert np.array_equal(found, wanted)
+
+
+def test_a_damaged_checkpoint_is_refused_and_kept(mnist, cut_off: Path):
+    path = cut_off / "checkpoint.params"
+    content = path.read_bytes()
+    path.write_bytes(content[:-100])
+    with pytest.raises(zoo.ZooError, match=r"checkpoint\.params is damaged"):
+        train("mlp", mnist.train[:350], SMALL, out=cut_off, resume=True)
+    assert path.read_bytes() == content[:-100]
+
+
+def test_nothing_to_resume(mnist, tmp_path: Path):
+    with pytest.raises(zoo.ZooError, match="resume needs out"):
+        train("mlp", mnist.train[:350], SMALL, resume=True)
+    expected, _ = train("mlp", mnist.train[:350], SMALL)
+    found, history = train("mlp", mnist.train[:350], SMALL, out=tmp_path, resume=True)  # begins
+    assert found == expected
+    again, same = train("mlp", mnist.train[:350], SMALL, out=tmp_path, resume=True)  # is complete
+    assert (again, same) == (expected, history)
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_leaves_nothing_in_the_way(mnist, tmp_path: Path):
+    begun = zoo.History(SMALL, "memory", ("cpu(0)",), 2)
+    (tmp_path / "history.json").write_text(json.dumps({**json.loads(begun.to_json())}))
+    _, history = train("mlp", mnist.train[:350], SMALL, out=tmp_path)
+    assert history.stopped == "finished"
+
+
+def test_a_run_of_the_api_says_how_it_goes_on(mnist, cut_off: Path, run_here):
+    with pytest.raises(zoo.ZooError, match=r"was interrupted, with 1 of 3 epochs complete: zoo\.fit\(…, resume=True\)"):
+        train("mlp", mnist.train[:350], SMALL, out=cut_off)
+    assert_refused(run_here("zoo", "train", "--resume", cut_off), "was not started by python -m zoo train")
+
+
+def test_a_file_system_without_locks_is_no_obstacle(mnist, tmp_path: Path, monkeypatch):
+    from zoo.io import locks
+
+    def unsupported(*_: object) -> None:
+        raise OSError(os.errno.ENOTSUP if hasattr(os, "errno") else 95, "not supported")
+
+    monkeypatch.setattr(locks.fcntl, "flock", unsupported)
+    _, history = train("mlp", mnist.train[:350], SMALL, out=tmp_path)
+    assert history.stopped == "finished"
