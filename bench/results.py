@@ -30,7 +30,7 @@ from typing import Any, TypeVar, overload
 from bench import settings
 from bench.cells import Ceiling, Cell, Latency, Measurement, Outcome, Profile
 from zoo.errors import DataError, ZooError
-from zoo.io import files
+from zoo.io import files, schema
 from zoo.io.schema import build
 
 Kind = TypeVar("Kind")
@@ -112,14 +112,15 @@ def load(path: Path, parse: Callable[[object], object] = parse) -> object:
 
     A different ``parse`` turns the JSON value into something else, and raises :class:`ZooError` if it cannot.
     """
+    content = files.read(path, DataError)
     try:
-        return parse(json.loads(Path(path).read_text(encoding="utf-8")))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        value = json.loads(content)
+        schema.check(value)
+        return parse(value)
     except json.JSONDecodeError as error:
         raise DataError(f"{path} is not a result file, or is incomplete: bad JSON at line {error.lineno}") from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{path} is not a result file: it is not valid JSON") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not a result file: it is not valid JSON ({error})") from error
     except ZooError as error:
         raise DataError(f"{path} is not a valid result file: {error}") from error
 

@@ -55,7 +55,5 @@ def label_names(graph: Graph) -> set[str]:
 def finite_state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
     """Return :func:`zoo.models.weights.state`; :class:`ZooError` names a weight with values that are not finite."""
     arrays = weights.state(net)
-    for name, array in arrays.items():
-        if not np.isfinite(weights.widened(array)).all():
-            raise ZooError(f"the network cannot be exported: {name.split(':')[1]} holds values that are not finite")
+    weights.check_finite(arrays, "the network cannot be exported")
     return arrays

@@ -17,6 +17,7 @@ from zoo.errors import WeightsError, ZooError
 from zoo.graph import lowering, shapes
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.ir import Graph
+from zoo.io import files
 from zoo.models import weights
 from zoo.runtime import mx
 
@@ -73,9 +74,7 @@ def load_symbol(
 def _read(path: Path) -> mx.sym.Symbol:
     """Read and check the symbol in ``path``."""
     try:
-        text = path.read_bytes().decode()
-    except OSError as error:
-        raise SymbolError(f"cannot read {path}: {error.strerror or error}") from None
+        text = files.read(path, SymbolError).decode()
     except UnicodeDecodeError:
         raise SymbolError(f"{path} is damaged or no symbol of MXNet's: it is not text") from None
     try:

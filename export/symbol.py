@@ -15,7 +15,7 @@ from zoo.graph import lowering
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.ir import Graph, symbol_of
 from zoo.io import files, temporary
-from zoo.models import weights
+from zoo.models import params
 from zoo.runtime import mx
 
 
@@ -52,7 +52,7 @@ def names(prefix: str | os.PathLike[str], epoch: int = 0) -> tuple[Path, Path]:
 
 def encode(net: mx.gluon.HybridBlock, input_shape: tuple[int, ...] = INPUT_SHAPE) -> tuple[bytes, bytes]:
     """Return the contents of the files that :func:`to_symbol` writes, after reading them back and comparing."""
-    content = weights.encode(inference.finite_state(net))
+    content = params.encode(inference.finite_state(net))
     symbol = symbol_of(net)
     headed = isinstance(net, mx.gluon.SymbolBlock) and _ends_in_logits(symbol)
     if headed:

@@ -14,7 +14,7 @@ from tabulate import tabulate
 from export.onnx.model import check, package
 from export.runtimes import RUNTIMES, Forward, Runtime
 from zoo.data import Dataset
-from zoo.errors import ZooError
+from zoo.io import files
 from zoo.runtime import mx
 
 TOLERANCE = 1e-4  # largest difference of an output, absolute, or relative to the largest output if that is above 1
@@ -126,10 +126,7 @@ class _Facts:
 
 def _facts(path: Path) -> _Facts:
     onnx = package()
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ZooError(f"cannot read {path}: {error.strerror or error}") from None
+    content = files.read(path)
     check(content, f"{path} is not valid ONNX")
     graph = onnx.load_from_string(content).graph
     tensor = graph.input[0].type.tensor_type

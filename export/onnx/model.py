@@ -19,7 +19,7 @@ from zoo import __version__
 from zoo.errors import ZooError
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.io import files
-from zoo.models import weights
+from zoo.models import params
 from zoo.runtime import mx
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def encode(
     if batch is not None and batch < 1:
         raise ZooError(f"the batch size must be at least 1, not {batch}")
     source, state = inference.graph_of(net), inference.finite_state(net)
-    arrays = {name.split(":", 1)[1]: weights.widened(value) for name, value in state.items()}
+    arrays = {name.split(":", 1)[1]: params.widened(value) for name, value in state.items()}
     size = sum(value.nbytes for value in arrays.values())
     if size > _LARGEST:
         raise ZooError(f"an ONNX file holds 2 GiB at most, and these weights are {size / 2**30:.1f} GiB")
@@ -85,7 +85,7 @@ def encode(
     if uint8:
         _scale(translation.graph)
     facts = {
-        "weights_sha256": files.hexdigest(weights.encode(state)),
+        "weights_sha256": files.hexdigest(params.encode(state)),
         "mxnet_version": mx.__version__,
         **(metadata or {}),
     }

@@ -14,7 +14,7 @@ from conftest import ROOT, assert_refused
 
 import export
 import zoo
-from zoo.models import weights
+from zoo.models import params
 from zoo.runtime import mx
 
 
@@ -122,24 +122,24 @@ def refused(folder: Path, tmp_path: Path, content: bytes, words: str) -> None:
 
 def test_damaged_or_foreign_parameters_get_one_sentence(folder: Path, tmp_path: Path):
     content = (folder / "cnn7-0000.params").read_bytes()
-    arrays = weights.decode(content, "it")
+    arrays = params.decode(content, "it")
     for length in (0, 7, 24, 1000, len(content) - 1):
         refused(folder, tmp_path, content[:length], "is damaged or no parameter file")
     refused(
         folder, tmp_path, (folder / "mlp-0000.params").read_bytes(), "belongs to another network .*fc3|lacks|not part"
     )
     less = {name: array for name, array in arrays.items() if name != "arg:conv3_weight"}
-    refused(folder, tmp_path, weights.encode(less), "it lacks conv3_weight")
+    refused(folder, tmp_path, params.encode(less), "it lacks conv3_weight")
     more = {**arrays, "arg:conv9_weight": arrays["arg:conv3_weight"]}
-    refused(folder, tmp_path, weights.encode(more), "not part of it are conv9_weight")
+    refused(folder, tmp_path, params.encode(more), "not part of it are conv9_weight")
     refused(
-        folder, tmp_path, weights.encode({**arrays, "arg:data": np.zeros(1, np.float32)}), "none is left for the data"
+        folder, tmp_path, params.encode({**arrays, "arg:data": np.zeros(1, np.float32)}), "none is left for the data"
     )
     for name in ("arg:conv3_weight", "arg:bn1_gamma", "aux:bn1_running_mean"):
-        refused(folder, tmp_path, weights.encode({**arrays, name: arrays[name][:-1]}), "do not go together: .*63|127")
+        refused(folder, tmp_path, params.encode({**arrays, name: arrays[name][:-1]}), "do not go together: .*63|127")
     for dtype in (np.float64, np.int32):
         changed = {**arrays, "arg:conv3_weight": arrays["arg:conv3_weight"].astype(dtype)}
-        refused(folder, tmp_path, weights.encode(changed), "do not go together")
+        refused(folder, tmp_path, params.encode(changed), "do not go together")
 
 
 def test_another_input_shape_is_refused(folder: Path):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import assert_refused
 
 import zoo
-from zoo.models import weights
+from zoo.models import params, weights
 from zoo.models.architectures import MODELS
 from zoo.runtime import mx
 
@@ -69,27 +71,86 @@ def test_a_network_without_weights_is_refused():
 
 @pytest.fixture(scope="module")
 def content() -> bytes:
-    return weights.encode({"arg:a": np.arange(6, dtype=np.float32).reshape(2, 3), "aux:b": np.ones(2, np.int64)})
+    return params.encode({"arg:a": np.arange(6, dtype=np.float32).reshape(2, 3), "aux:b": np.ones(2, np.int64)})
 
 
 def test_every_truncation_is_noticed(content: bytes):
     for length in range(len(content)):
         with pytest.raises(zoo.WeightsError, match="x.params is damaged or no parameter file"):
-            weights.decode(content[:length], "x.params")
+            params.decode(content[:length], "x.params")
 
 
-def test_no_flipped_bit_crashes_or_asks_for_gigabytes(content: bytes):
-    intact = weights.decode(content, "x.params")
-    assert intact["arg:a"].tolist() == [[0, 1, 2], [3, 4, 5]]
+def flips(content: bytes) -> Iterator[bytes]:
+    """``content`` with each of its bits flipped."""
     for position in range(len(content)):
         for bit in range(8):
             damaged = bytearray(content)
             damaged[position] ^= 1 << bit
-            try:
-                arrays = weights.decode(bytes(damaged), "x.params")
-            except zoo.WeightsError:
-                continue
-            assert sum(array.nbytes for array in arrays.values()) <= len(content)
+            yield bytes(damaged)
+
+
+def test_every_flipped_bit_is_noticed(content: bytes):
+    assert params.decode(content, "x.params")["arg:a"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    for damaged in flips(content):
+        with pytest.raises(zoo.WeightsError, match="x.params is damaged or no parameter file"):
+            params.decode(damaged, "x.params")
+
+
+def test_files_without_a_seal_are_read_and_none_crashes_or_asks_for_gigabytes(content: bytes):
+    """As MXNet writes them."""
+    unsealed = content[:8] + bytes(8) + content[16:]
+    assert params.decode(unsealed, "x.params").keys() == params.decode(content, "x.params").keys()
+    for damaged in flips(unsealed):
+        try:
+            arrays = params.decode(damaged, "x.params")
+        except zoo.WeightsError:
+            continue
+        assert sum(array.nbytes for array in arrays.values()) <= len(content)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_refused_by_name(value: float, tmp_path: Path, run_here):
+    net = zoo.get_model("mlp", seed=1)
+    before = zoo.parameter_hash(net)
+    arrays = weights.state(net)
+    arrays["arg:fc2_weight"] = np.where(arrays["arg:fc2_weight"] > 0, np.float32(value), arrays["arg:fc2_weight"])
+    weights.save_state(arrays, tmp_path / "diverged.params")
+    with pytest.raises(zoo.WeightsError, match=r"diverged\.params cannot be used: fc2_weight holds values .* of 1,280"):
+        zoo.load_parameters(net, tmp_path / "diverged.params")
+    assert zoo.parameter_hash(net) == before
+    assert_refused(run_here("zoo", "evaluate", "mlp", "--params", tmp_path / "diverged.params"), "not finite")
+
+
+def test_safetensors_are_written_and_read(tmp_path: Path):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    path = tmp_path / "net.safetensors"
+    net, other = zoo.get_model("cnn7", seed=1), zoo.get_model("cnn7", seed=2)
+    assert zoo.save_parameters(net, path) == zoo.load_parameters(other, path)
+    assert zoo.parameter_hash(other) == zoo.parameter_hash(net)
+    arrays = safetensors.load_file(path)
+    assert set(arrays) == set(net.collect_params())
+    content = path.read_bytes()
+    for place in range(0, len(content), 4999):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        with pytest.raises(zoo.WeightsError, match=r"net\.safetensors is damaged"):
+            zoo.load_parameters(other, path)
+    path.write_bytes(content[:-1])
+    with pytest.raises(zoo.WeightsError, match=r"net\.safetensors is damaged"):
+        zoo.load_parameters(other, path)
+    safetensors.save_file({**arrays, "bn1_gamma": arrays["bn1_gamma"] * np.nan}, path)  # from elsewhere, unsealed
+    with pytest.raises(zoo.WeightsError, match=r"bn1_gamma holds .* \(64 of 64\)"):
+        zoo.load_parameters(other, path)
+    safetensors.save_file({**arrays, "bn1_gamma": arrays["bn1_gamma"][:-1]}, path)
+    with pytest.raises(zoo.WeightsError, match=r"bn1_gamma is float32 \(63,\) and should be float32 \(64,\)"):
+        zoo.load_parameters(other, path)
+    assert zoo.parameter_hash(other) == zoo.parameter_hash(net)
+
+
+def test_files_of_pytorch_are_refused_with_the_way_out(tmp_path: Path):
+    for name, content in (("new.pt", b"PK\3\4 a zip archive"), ("old.pth", b"\x80\2 a pickle")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(zoo.WeightsError, match=f"{name} is a file of PyTorch .* convert it to safetensors"):
+            zoo.load_parameters(zoo.get_model("mlp"), tmp_path / name)
 
 
 def test_weights_of_another_network_are_refused_and_change_nothing(tmp_path: Path):

@@ -14,6 +14,7 @@ from zoo.recipes import SCHEDULES
 from zoo.recipes.named import RECIPES
 from zoo.runtime import mx
 from zoo.training import TrainingSession
+from zoo.training.session import segment_seed
 
 SMALL = zoo.Recipe(epochs=2, batch_size=100, learning_rate=0.1, dtype="float32")
 
@@ -113,7 +114,6 @@ def test_the_result_is_the_moving_average(contexts: str, mnist):
     recipe = replace(SMALL, ema=0.9, momentum=0.9, epochs=2)
     part, placed = mnist.train[:600], zoo.runtime.contexts.check(contexts)
     plain = zoo.get_model("cnn7_relu", ctx=placed, seed=0)
-    mx.random.seed(recipe.seed)
     session = TrainingSession(plain, part, replace(recipe, ema=0.0), placed)
 
     def first() -> dict[str, np.ndarray]:
@@ -122,7 +122,8 @@ def test_the_result_is_the_moving_average(contexts: str, mnist):
 
     average, step = first(), 0
     random = np.random.default_rng(recipe.seed)
-    for _ in range(recipe.epochs):
+    for epoch in range(recipe.epochs):
+        mx.random.seed(segment_seed(recipe.seed, epoch, 0))
         order = random.permutation(600)
         for start in range(0, 600, 100):
             list(session.run(order[start : start + 100]))

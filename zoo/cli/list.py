@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from zoo.cli.options import path
 from zoo.errors import ZooError
-from zoo.io import schema
+from zoo.io import files, schema
 from zoo.models.architectures import MODELS
 from zoo.models.cards import Card, duration
 from zoo.models.lookup import get_card, list_models
@@ -87,10 +87,7 @@ def _speeds(file: Path) -> dict[str, float]:
     """Inference throughput by model, in images/s: the median of the fastest combination measured."""
     import statistics
 
-    try:
-        document = schema.parse(file.read_bytes(), str(file))
-    except OSError as error:
-        raise ZooError(f"cannot read {file}: {error.strerror or error}") from None
+    document = schema.parse(files.read(file), str(file))
     speeds: dict[str, float] = {}
     try:
         if not isinstance(document, dict):

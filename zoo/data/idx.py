@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -10,19 +12,27 @@ from pathlib import Path
 import numpy as np
 
 from zoo.errors import DataError
+from zoo.io import files
 
 _UINT8 = 0x08
+_LONGEST_HEADER = 16  # bytes: of images
 
 
 def read(path: Path) -> bytes:
     """The uncompressed content of a file that may be gzipped; raises :class:`DataError` if it cannot be read."""
+    content = files.read(path, DataError)
+    if content[:2] != b"\x1f\x8b":
+        return content
     try:
-        content = Path(path).read_bytes()
-        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+            start = file.read(_LONGEST_HEADER)
+            announced = min(_announced(start), files.MOST)
+            content = start + file.read(max(0, announced - len(start)) + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path} is a damaged gzip file ({error}): delete it and fetch it again") from None
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    if len(content) > max(announced, len(start)):
+        raise DataError(f"{path} is damaged: it unpacks to more than the {announced:,} bytes that belong to its header")
+    return content
 
 
 def decode(content: bytes, shape: tuple[int | None, ...], origin: str) -> np.ndarray:
@@ -47,6 +57,13 @@ def decode(content: bytes, shape: tuple[int | None, ...], origin: str) -> np.nda
     if len(content) != expected:
         raise DataError(f"{origin} has the wrong size: its header announces {expected} bytes and it has {len(content)}")
     return np.frombuffer(content, np.uint8, offset=header.size).reshape(extents)
+
+
+def _announced(start: bytes) -> int:
+    """The length of the file that begins like this; that of the beginning if it is no IDX file of bytes."""
+    if len(start) < 4 or start[:3] != struct.pack(">HB", 0, _UINT8) or len(start) < 4 + 4 * start[3]:
+        return len(start)
+    return 4 + 4 * start[3] + math.prod(struct.unpack_from(f">{start[3]}I", start, 4))
 
 
 def encode(array: np.ndarray) -> bytes:

@@ -21,12 +21,14 @@ from PIL import Image
 
 from zoo.data.images import first_line
 from zoo.errors import DataError
+from zoo.io import files
 
 _MAGIC = 0xCED7230A
 _FRAME = struct.Struct("<II")  # magic number; 3 bits for the kind of part of a record, 29 bits for its length
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)  # a record that contains the magic number is split there into parts
 _HEADER = struct.Struct("<IfQQ")  # number of labels before the image, or 0; the label if 0; id; id2
 _SEALED_LAST = 1 << 63
+_MOST = 1 << 34  # bytes of a file
 FORMATS = {"JPEG": ".jpg", "PNG": ".png"}
 
 
@@ -103,12 +105,7 @@ def _decode(record: Record, rec: Path) -> None:
 
 def read(path: Path) -> bytes:
     """The content of a file; raises :class:`DataError` if it cannot be read."""
-    if Path(path).exists() and not Path(path).is_file():
-        raise DataError(f"cannot read {path}: it is not a file")
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    return files.read(path, DataError, most=_MOST)
 
 
 def _bodies(content: bytes, rec: Path) -> Iterator[tuple[int, bytes]]:

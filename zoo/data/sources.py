@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import shutil
 import subprocess
 import tarfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Union
 
+from zoo.data import idx
+from zoo.errors import DataError
 from zoo.progress import progress_bar
 
 _TIMEOUT = 30  # seconds without an answer
@@ -125,11 +125,11 @@ def _member(package: tarfile.TarFile, name: str) -> bytes:
 
 
 def _decompress(compressed: Path, path: Path) -> None:
+    if not compressed.exists():
+        raise SourceFailed(f"it has no {compressed.name}")
     try:
-        path.write_bytes(gzip.decompress(compressed.read_bytes()))
-    except FileNotFoundError:
-        raise SourceFailed(f"it has no {compressed.name}") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error):
+        path.write_bytes(idx.read(compressed))
+    except DataError:
         raise SourceFailed(f"its {compressed.name} is damaged") from None
 
 

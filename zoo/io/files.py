@@ -1,9 +1,14 @@
-"""Atomic file writes: a reader finds the old content or the new, never a part of it."""
+"""Files that users name: read only if they are regular and of bounded size, and written atomically.
+
+A reader finds the old content or the new, never a part of it. A pipe does not make it wait, and a device does not fill
+the memory.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,6 +17,31 @@ from typing import IO
 
 from zoo.errors import ZooError
 from zoo.io import temporary
+
+MOST = 1 << 30  # bytes that are read of one file: more than MNIST's shapes can need
+
+
+def read(path: Path, error: type[ZooError] = ZooError, most: int = MOST) -> bytes:
+    """Return the content of a regular file; raises ``error`` if it is none, cannot be read, or exceeds ``most`` bytes.
+
+    Links are followed.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its writer
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise error(f"cannot read {path}: it is not a file")
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                content = file.read(most + 1)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as failure:  # ValueError: a zero byte in the name
+        if isinstance(failure, ZooError):
+            raise
+        raise error(f"cannot read {path}: {getattr(failure, 'strerror', None) or failure}") from None
+    if len(content) > most:
+        raise error(f"cannot read {path}: it has more than {most:,} bytes")
+    return content
 
 
 @contextmanager

@@ -15,15 +15,38 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Kind = TypeVar("Kind", bound="DataclassInstance")
+_MOST_BITS = 256  # of an integer; the states of random generators have 128
 _PLAIN: Mapping[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
 
 
 def parse(content: bytes | str, where: str) -> object:
     """Parse a JSON text; raises :class:`ZooError`, which names ``where``, if it is not valid JSON."""
     try:
-        return json.loads(content, parse_constant=_refuse)
+        value = json.loads(content, parse_constant=_refuse)
+        check(value)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise ZooError(f"{where} is damaged or not valid JSON: {error}") from None
+    return value
+
+
+def check(value: object) -> None:
+    """Raise :class:`ValueError` for what JSON can say and other code cannot take: huge numbers, broken characters."""
+    if isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
+            raise ValueError(f"the text {value[:60]!a} is not valid Unicode")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("a number is too large")
+    elif isinstance(value, int):
+        if value.bit_length() > _MOST_BITS:
+            raise ValueError(f"a number of {value.bit_length()} bits is too large")
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            check(key)
+            check(each)
+    elif isinstance(value, list):
+        for each in value:
+            check(each)
 
 
 def build(kind: type[Kind], value: object, where: str = "", place: str = "") -> Kind:

@@ -12,7 +12,7 @@ from zoo import models, training
 from zoo.data import MNIST
 from zoo.errors import ZooError
 from zoo.io import files
-from zoo.models import weights
+from zoo.models import params, weights
 from zoo.models.architectures import ensemble
 from zoo.models.pretrained.manifest import Pretrained
 from zoo.publishing.entries import TrainingRun, described, together, write
@@ -33,7 +33,7 @@ def combine(runs: Sequence[TrainingRun], mnist: MNIST, folder: Path) -> Pretrain
         for number, run in enumerate(runs, start=1)
         for kind, name, array in _parameters(run)
     })  # fmt: skip
-    content = weights.encode(weights.state(net))
+    content = params.encode(weights.state(net))
     first, held_out = runs[0], runs[0].command.validation_images
     errors = training.evaluate(net, mnist.test).errors
     entry = replace(

@@ -7,7 +7,6 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from zoo.errors import ZooError
 from zoo.io import files, schema
 from zoo.recipes import Recipe
 from zoo.training.evaluation import Evaluation
@@ -93,11 +92,7 @@ class History:
     @classmethod
     def read(cls, path: Path) -> History:
         """Read the history in the file ``path``; :class:`ZooError` says what is wrong with it."""
-        try:
-            content = Path(path).read_bytes()
-        except OSError as error:
-            raise ZooError(f"cannot read {path}: {error.strerror or error}") from None
-        return schema.build(cls, schema.parse(content, str(path)), str(path))
+        return schema.build(cls, schema.parse(files.read(path), str(path)), str(path))
 
     def write(self, path: Path) -> None:
         """Write the history to the file ``path`` atomically; raises :class:`ZooError` if it cannot be written."""

@@ -122,7 +122,7 @@ class TrainingSession:
         rates = self._rates[start.epochs % self.recipe.epochs * self._per_epoch :]
         for first in range(start.batches, self._per_epoch, SEGMENT):
             last = min(first + SEGMENT, self._per_epoch)
-            mx.random.seed(_seed(self.recipe.seed, start.epochs, first))
+            mx.random.seed(segment_seed(self.recipe.seed, start.epochs, first))
             images = slice(first * self.recipe.batch_size, last * self.recipe.batch_size)
             complete = last == self._per_epoch
             self._position = self._start(start.epochs + 1) if complete else replace(start, batches=last)
@@ -223,6 +223,6 @@ class TrainingSession:
             yield images, metrics
 
 
-def _seed(*place: int) -> int:
-    """Return the seed for MXNet's generators in the segment at ``place``."""
-    return int(np.random.SeedSequence(place).generate_state(1)[0] >> 1)
+def segment_seed(seed: int, epochs: int, batches: int) -> int:
+    """Return the seed for MXNet's generators in a segment, given the seed of the recipe and what was done before."""
+    return int(np.random.SeedSequence((seed, epochs, batches)).generate_state(1)[0] >> 1)
