@@ -11,12 +11,14 @@ import psutil
 
 from bench import settings
 from zoo import kernels
+from zoo.io import places
 from zoo.runtime import STATUS, cpus, gpus, isa, mx, provenance
 
 
 def capture() -> dict[str, Any]:
     """Return machine, software and settings as JSON values; compiles the kernels if that has not been done yet."""
     found = kernels.available()
+    reason = found.reason and places.told(found.reason)
     return {
         "date": provenance.now(),
         "processor": cpus.model_name(),
@@ -34,8 +36,8 @@ def capture() -> dict[str, Any]:
         "threads": STATUS.threads,
         "threads_from": STATUS.threads_from,
         "amx": STATUS.amx,
-        "amx_reason": STATUS.amx_reason,
-        "kernels": {"usable": found.usable, "convolution": found.convolution, "reason": found.reason},
+        "amx_reason": STATUS.amx_reason and places.told(STATUS.amx_reason),
+        "kernels": {"usable": found.usable, "convolution": found.convolution, "reason": reason},
         "settings": settings.told(os.environ),
         "revision": provenance.revision(),
     }

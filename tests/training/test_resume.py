@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import random
 import signal
@@ -211,15 +210,16 @@ def test_what_a_killed_run_leaves_is_told_apart_by_its_lock(run, tmp_path: Path,
         assert_refused(run("zoo", *command[4:]), f"{out} is in use by another training run")
         process.kill()
     left = zoo.History.read(out / "history.json")
-    assert left.stopped == "running" and len(left.records) >= 2 and left.command.model == "mlp"
+    assert left.stopped == "running" and len(left.records) >= 2
+    assert left.command.model == "mlp" and str(tmp_path) not in (out / "history.json").read_text()
     resume = f"python -m zoo train --resume '{out}'"
     assert_refused(run("zoo", *command[4:]), f"{out} holds a run that was killed, with ", f"{resume} goes on with it")
     for words, differs in (
         (("lenet5",), "has model mlp, not lenet5"),
-        (("--lr", "0.3"), "has learning rate None, not 0.3"),
+        (("--ema", "0.3"), "has ema 0.9, not 0.3"),
         (("--holdout", "100"), "has holdout None, not 100"),
     ):
-        assert_refused(run("zoo", "train", *words, "--resume", out), differs, "cannot be changed")
+        assert_refused(run("zoo", "train", *words, "--resume", out), differs, "cannot go on with another")
     done = run("zoo", "train", "--resume", out)
     assert done.returncode == 0, done.stderr
     assert f"going on with the run in {out}" in done.stdout and "epoch 1:" not in done.stdout
@@ -228,7 +228,7 @@ def test_what_a_killed_run_leaves_is_told_apart_by_its_lock(run, tmp_path: Path,
     net = zoo.get_model("mlp")
     assert zoo.load_parameters(net, out / "final.params") == history.command.sha256
     assert history.command.test.errors == zoo.evaluate(net, mnist.test).errors
-    assert_refused(run("zoo", "train", "--resume", out), "is complete")
+    assert_refused(run("zoo", "train", "--resume", out), "has finished: there is nothing to go on from")
     assert_refused(run("zoo", "train", "--resume", tmp_path), "cannot read", "history.json")
 
 
@@ -312,16 +312,18 @@ def test_nothing_to_resume(mnist, tmp_path: Path):
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_leaves_nothing_in_the_way(mnist, tmp_path: Path):
-    begun = zoo.History(SMALL, "memory", ("cpu(0)",), 2)
-    (tmp_path / "history.json").write_text(json.dumps({**json.loads(begun.to_json())}))
+    killed = victim("mlp", "sgd", 200, tmp_path, 3)  # the first checkpoint and the history are complete
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    assert {"checkpoint.params", "history.json"} <= {path.name for path in tmp_path.iterdir()}
     _, history = train("mlp", mnist.train[:350], SMALL, out=tmp_path)
-    assert history.stopped == "finished"
+    assert history.stopped == "finished" and len(list(tmp_path.iterdir())) == 3
 
 
 def test_a_run_of_the_api_says_how_it_goes_on(mnist, cut_off: Path, run_here):
     with pytest.raises(zoo.ZooError, match=r"was interrupted, with 1 of 3 epochs complete: zoo\.fit\(…, resume=True\)"):
         train("mlp", mnist.train[:350], SMALL, out=cut_off)
-    assert_refused(run_here("zoo", "train", "--resume", cut_off), "was not started by python -m zoo train")
+    assert_refused(run_here("zoo", "train", "--resume", cut_off), "is one of zoo.fit")
 
 
 def test_a_file_system_without_locks_is_no_obstacle(mnist, tmp_path: Path, monkeypatch):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from zoo.cli.options import add_images, add_model, augmentation, path
 from zoo.errors import ZooError
+from zoo.io import places
 from zoo.models.architectures import MODELS
 from zoo.progress import say
 from zoo.recipes import OPTIMIZERS, SCHEDULES, Recipe
@@ -80,8 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
     from zoo.graph.execution import Execution
     from zoo.models import weights
     from zoo.runtime import contexts, provenance
+    from zoo.training import run_folder
     from zoo.training.history import Command, Score
-    from zoo.training.run_folder import HISTORY
 
     resumed = None
     if arguments.resume is not None:
@@ -105,20 +106,18 @@ def run(arguments: argparse.Namespace) -> int:
     if resumed is not None:
         print(f"going on with the run in {arguments.out}", flush=True)
 
-    command = (
-        resumed.command
-        if resumed is not None and resumed.command is not None
-        else Command(
-            line=arguments.command_line,
-            date=provenance.now(),
-            model=arguments.model,
-            recipe=_recipe_name(recipe),
-            machine=provenance.machine(ctx),
-            software=provenance.software(),
-            revision=provenance.revision(),
-            training_images=len(train),
-            validation_images=len(validation or ()),
-        )
+    words = shlex.split(arguments.command_line)
+    command = Command(
+        line=shlex.join(map(places.argument, words)),
+        date=provenance.now(),
+        model=arguments.model,
+        recipe=_recipe_name(recipe),
+        machine=provenance.machine(ctx),
+        software=provenance.software(),
+        revision=provenance.revision(),
+        training_images=len(train),
+        validation_images=len(validation or ()),
+        arguments=tuple(words[len("python -m zoo train".split()) :]),
     )
 
     def show(record: training.EpochRecord) -> None:
@@ -133,6 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
     except training.TrainingInterrupted as interrupted:
         print(_kept(interrupted.history, arguments.out), flush=True)
         raise
+    command = history.command or command  # of a run that goes on: the one that began it
     if history.stopped == "target":
         print(f"stopped: validation reached {recipe.stop_at:.2%}")
     seconds = time.perf_counter() - start
@@ -148,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
         begin = "the start of training" if resumed is None else "where it went on"
         print(f"test, at the final epoch: {tested}\ntime: {seconds:.1f} s from {begin} to this score")
     if arguments.out is not None:
-        replace(history, command=command).write(arguments.out / HISTORY)
+        run_folder.complete(arguments.out, replace(history, command=command))
     return 0
 
 
@@ -164,29 +164,29 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
 
 def _resumed(arguments: argparse.Namespace) -> tuple[argparse.Namespace, History]:
     """The options of the run in ``--resume``, with the places given anew, and its history."""
+    from zoo.training.checkpoint import Checkpoint
     from zoo.training.history import History
-    from zoo.training.run_folder import HISTORY
+    from zoo.training.run_folder import CHECKPOINT, HISTORY
 
     folder = arguments.resume
-    history = History.read(folder / HISTORY)
+    if not (folder / CHECKPOINT).exists():
+        history = History.read(folder / HISTORY)
+        raise ZooError(f"the run in {folder} has {history.stopped}: there is nothing to go on from")
+    history = Checkpoint.read(folder / CHECKPOINT)[0].history
     if history.command is None:
-        raise ZooError(
-            f"the run in {folder} was not started by python -m zoo train: zoo.fit(…, resume=True) goes on with it"
-        )
-    if history.command.sha256 is not None:
-        raise ZooError(f"the run in {folder} is complete: there is nothing to go on with")
+        raise ZooError(f"the run in {folder} is one of zoo.fit, and goes on by zoo.fit(…, resume=True)")
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    began = parser.parse_args(shlex.split(history.command.line)[len("python -m zoo train".split()) :])
+    began = parser.parse_args(history.command.arguments)
     for name, value in vars(began).items():
-        given = getattr(arguments, name)
-        if name in _PLACES and given not in (None, parser.get_default(name)):
+        given, default = getattr(arguments, name), parser.get_default(name)
+        if name in _PLACES and given != default:
             setattr(began, name, given)
-        elif given not in (None, parser.get_default(name), value):
+        elif given not in (default, value):
             raise ZooError(
-                f"the run in {folder} has {name.replace('_', ' ')} {value}, not {given}: it cannot be changed"
+                f"the run in {folder} has {name.replace('_', ' ')} {value}, not {given}, and cannot go on with another"
             )
-    began.out = folder
+    began.out, began.command_line = folder, arguments.command_line
     return began, history
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from zoo.data import fetch, idx
 from zoo.data.catalogue import DATASETS, PublishedDataset
 from zoo.errors import DataError
+from zoo.io import places
 from zoo.io.files import hexdigest
 
 
@@ -116,7 +117,7 @@ def _load(dataset: PublishedDataset, root: str | os.PathLike[str] | None) -> MNI
         found = {name: (path, idx.read(path)) for name, path in locate(dataset, root).items()}
         canonical = all(hexdigest(content) == dataset.sha256[name] for name, (_, content) in found.items())
     train_images, train_labels, test_images, test_labels = dataset.sha256
-    source = str(folder) if canonical else f"{folder} (not the canonical {dataset.title} files)"
+    source = places.name(folder) + ("" if canonical else f" (not the canonical {dataset.title} files)")
 
     def part(images: str, labels: str) -> Dataset:
         (images_path, images_content), (labels_path, labels_content) = found[images], found[labels]

@@ -13,7 +13,7 @@ from zoo.console import mxnet_reason
 from zoo.data import decoded, recordio
 from zoo.data.mnist import Dataset
 from zoo.errors import DataError, UnknownName, ZooError
-from zoo.io import files
+from zoo.io import files, places
 from zoo.registry import suggestion
 from zoo.runtime import STATUS, mx
 
@@ -67,7 +67,7 @@ def load_records(path: str | os.PathLike[str], num_parts: int = 1, part_index: i
         )
     part = slice(*(len(images) * number // num_parts for number in (part_index, part_index + 1)))
     name = f", part {part_index} of {num_parts}" if num_parts > 1 else ""
-    return Dataset(images[part], labels[part], f"{path}{name}")
+    return Dataset(images[part], labels[part], f"{places.name(path)}{name}")
 
 
 def _key(paths: Sequence[Path]) -> str:

@@ -61,6 +61,11 @@ class Checkpoint:
     held_epoch: int | None = None  # the one with the best weights so far
     held_accuracy: float = -1.0
 
+    @property
+    def has_progress(self) -> bool:
+        """Whether anything has been trained that would be lost."""
+        return self.position.epochs + self.position.batches > 0
+
     def write(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         """Write the checkpoint with its ``arrays`` to ``path`` atomically."""
         facts = np.frombuffer(json.dumps(asdict(self), allow_nan=False).encode(), np.uint8)

@@ -38,7 +38,8 @@ class Checkpointer:
         self._held_accuracy = -1.0
         self._held_epoch: int | None = None
         self._unwritten: dict[str, np.ndarray] | None = None  # to be written to best.params
-        self._saved = time.monotonic()
+        self._saved = time.monotonic()  # when the last checkpoint was written
+        self._has_progress = False  # whether it holds more than the beginning
         self.best_epoch: int | None = None
 
     @contextmanager
@@ -57,7 +58,9 @@ class Checkpointer:
                 run_folder.check_free(self._out)
             self._origin = origin()
             totals = self._resume(begun) if resume else Totals()
-            self._history.write(self._out / HISTORY)
+            if self._history.stopped == "running":
+                self._attempt(lambda: self._write_checkpoint(totals))
+                self._write_history()
             yield self._history, totals
 
     def _resume(self, begun: History) -> Totals:
@@ -71,19 +74,17 @@ class Checkpointer:
             best = [array for name, array in arrays.items() if name.startswith(_BEST)]
             self._held = dict(zip(weights.state(self._net), best)) if best else None
             self._held_accuracy, self._held_epoch = checkpoint.held_accuracy, checkpoint.held_epoch
-            self._history = replace(checkpoint.history, command=checkpoint.history.command or begun.command)
+            self._history = checkpoint.history
             if self._history.best_epoch is not None:
                 self._keep()
             return checkpoint.totals
         if (self._out / HISTORY).exists():
             history = History.read(self._out / HISTORY)
             check_recipe(history, begun, self._out)
-            if history.stopped in ("finished", "target"):
-                weights.load_parameters(self._net, self._out / FINAL)
-                self.best_epoch = history.best_epoch
-                self._history = history
-            elif history.records:
-                raise ZooError(f"the run in {self._out} cannot go on: it {history.stopped}, and left no {CHECKPOINT}")
+            if history.stopped not in ("finished", "target"):
+                raise ZooError(f"the run in {self._out} {history.stopped}, and left no {CHECKPOINT} to go on from")
+            weights.load_parameters(self._net, self._out / FINAL)
+            self._history, self.best_epoch = history, history.best_epoch
         return Totals()
 
     def within_epoch(self, totals: Totals) -> None:
@@ -108,7 +109,7 @@ class Checkpointer:
         self._history = replace(history, best_epoch=self.best_epoch)
         if self._out is not None:
             self._attempt(lambda: self._write_checkpoint(Totals()))
-            self._attempt(lambda: self._write_history())
+            self._attempt(self._write_history)
         return self._history
 
     def salvage(self) -> None:
@@ -122,9 +123,10 @@ class Checkpointer:
         self._history = replace(history, best_epoch=self.best_epoch)
         if self._out is None:
             return self._history
-        checkpoint = self._out / CHECKPOINT
-        if not history.records and not checkpoint.exists():  # nothing to keep: leave the directory to the next run
-            (self._out / HISTORY).unlink(missing_ok=True)
+        ended = history.stopped in ("finished", "target", "diverged")  # it would end there again
+        if not history.records and (ended or not self._has_progress):  # leave the directory to the next run
+            for name in (HISTORY, CHECKPOINT):
+                (self._out / name).unlink(missing_ok=True)
             return self._history
         failures = []
         for write in (self._write_best, self._write_final, self._write_history):
@@ -134,8 +136,8 @@ class Checkpointer:
                 failures.append(error)
         if failures:
             raise failures[0]
-        if history.stopped in ("finished", "target", "diverged"):  # it would end there again
-            checkpoint.unlink(missing_ok=True)
+        if ended and (history.command is None or history.stopped == "diverged"):  # a command has still to test
+            run_folder.complete(self._out, self._history)
         return self._history
 
     def _keep(self) -> None:
@@ -169,4 +171,4 @@ class Checkpointer:
             self._origin, self._history, self._session.position, totals, self._held_epoch, self._held_accuracy
         )
         checkpoint.write(self._out / CHECKPOINT, {**self._session.arrays(), **held})
-        self._saved = time.monotonic()
+        self._saved, self._has_progress = time.monotonic(), checkpoint.has_progress

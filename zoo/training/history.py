@@ -51,7 +51,7 @@ class Score:
 class Command:
     """What ``python -m zoo train`` adds to the record of a run."""
 
-    line: str  # as typed
+    line: str  # as typed, but for absolute paths
     date: str  # start of the run, UTC
     model: str
     recipe: str | None  # its name; None if settings other than seed and dtype were given
@@ -62,6 +62,7 @@ class Command:
     validation_images: int
     sha256: str | None = None  # of final.params; None if there is none
     test: Score | None = None
+    arguments: tuple[str, ...] = ()  # as typed, to resume with; they may tell paths, and are left out of history.json
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,10 @@ class History:
 
     def to_json(self) -> str:
         """Return the content of ``history.json``, from which :meth:`read` restores an equal history."""
-        return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
+        facts = asdict(self)
+        if self.command is not None:
+            del facts["command"]["arguments"]
+        return json.dumps(facts, indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> History:

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from zoo.errors import ZooError
+from zoo.training.checkpoint import Checkpoint
 from zoo.training.history import History
 
 HISTORY, CHECKPOINT, BEST, FINAL = "history.json", "checkpoint.params", "best.params", "final.params"
@@ -17,17 +18,24 @@ def check_free(folder: Path) -> None:
 
     The caller holds the folder's lock: a run that says it is running there has died.
     """
-    history = _history(folder)
-    resumable = (folder / CHECKPOINT).exists()
-    if history is not None and resumable and history.stopped in _ENDS:
+    if (folder / CHECKPOINT).exists():
+        checkpoint, _ = Checkpoint.read(folder / CHECKPOINT)
+        if not checkpoint.has_progress:
+            return
+        history = _last(folder, checkpoint.history)
         raise ZooError(
-            f"{folder} holds a run that {_ENDS[history.stopped]}, with {len(history.records)} of "
+            f"{folder} holds a run that {_ENDS.get(history.stopped, history.stopped)}, with {len(history.records)} of "
             f"{history.recipe.epochs} epochs complete: {resumption(history, folder)} goes on with it; or name another "
             "directory, or delete that one"
         )
-    began_only = history is not None and history.stopped == "running" and not history.records
-    if resumable or ((folder / HISTORY).exists() and not began_only):
+    if (folder / HISTORY).exists():
         raise ZooError(f"{folder} holds a run already ({HISTORY}): name another directory, or delete that one")
+
+
+def complete(folder: Path, history: History) -> None:
+    """Write the last that is to be said of a run, and remove what it could have been resumed from."""
+    history.write(folder / HISTORY)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def resumption(history: History, folder: Path) -> str:
@@ -37,9 +45,9 @@ def resumption(history: History, folder: Path) -> str:
     return shlex.join(["python", "-m", "zoo", "train", "--resume", str(folder)])
 
 
-def _history(folder: Path) -> History | None:
-    """The history in ``folder``, None if it is missing or damaged."""
+def _last(folder: Path, checkpointed: History) -> History:
+    """The history in ``folder``, which says how the run ended, or the one ``checkpointed`` if that is damaged."""
     try:
         return History.read(folder / HISTORY)
     except ZooError:
-        return None
+        return checkpointed
