@@ -54,11 +54,11 @@ def test_gzipped_files_are_the_same(folder: Path, mnist):
 
 
 def test_a_named_folder_comes_before_mnist_dir_and_that_before_the_cache(folder: Path, monkeypatch):
-    assert zoo.load_mnist(folder).source == f"…/{folder.name}"
+    assert zoo.load_mnist(folder).source == f".../{folder.name}"
     monkeypatch.setenv("MNIST_DIR", str(folder))
-    assert zoo.load_mnist().source == f"…/{folder.name}"
+    assert zoo.load_mnist().source == f".../{folder.name}"
     monkeypatch.setenv("MNIST_DIR", str(folder / "nowhere"))
-    assert zoo.load_mnist(folder).source == f"…/{folder.name}"
+    assert zoo.load_mnist(folder).source == f".../{folder.name}"
     with pytest.raises(zoo.DataError, match=r"nowhere \(MNIST_DIR\) lacks train-images-idx3-ubyte"):
         zoo.load_mnist()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,41 @@ def test_what_cannot_be_written_is_named(tmp_path: Path):
         files.output_file(tmp_path)
     with pytest.raises(zoo.ZooError, match="cannot write into /dev/null"):
         files.output_directory(Path("/dev/null/here"))
+
+
+@pytest.fixture
+def loop(tmp_path: Path) -> Path:
+    (tmp_path / "one").symlink_to("other")
+    (tmp_path / "other").symlink_to("one")
+    return tmp_path / "one"
+
+
+@pytest.mark.parametrize("use", [
+    lambda path: files.write_text(path, "x"),
+    lambda path: files.write_text(path / "x", "x"),
+    files.output_file,
+    files.output_directory,
+    files.read,
+])  # fmt: skip
+def test_a_link_that_leads_to_itself_is_one_sentence(use: Callable[[Path], object], loop: Path):
+    with pytest.raises(zoo.ZooError, match=f"cannot (read|write|write into) {loop}"):
+        use(loop)
+    assert loop.is_symlink() and sorted(path.name for path in loop.parent.iterdir()) == ["one", "other"]
+
+
+def test_only_regular_files_of_bounded_size_are_read(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to("file")
+    assert files.read(tmp_path / "link") == b"12345" == files.read(tmp_path / "file", most=5)
+    for path, words in (
+        (tmp_path / "pipe", "pipe: it is not a file"),  # without waiting for a writer
+        (Path("/dev/zero"), "/dev/zero: it is not a file"),
+        (tmp_path, "it is not a file"),
+        (tmp_path / "none", "none: No such file or directory"),
+        (tmp_path / "a\0b", "null byte"),
+    ):
+        with pytest.raises(zoo.DataError, match=words):
+            files.read(path, zoo.DataError)
+    with pytest.raises(zoo.ZooError, match="file: it has more than 4 bytes"):
+        files.read(tmp_path / "file", most=4)

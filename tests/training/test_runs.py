@@ -176,7 +176,7 @@ def test_the_history_says_what_was_run_and_what_came_of_it(run, mnist, tmp_path:
     assert run("zoo", *arguments).returncode == 0
     history = zoo.History.read(out / "history.json")
     command = history.command
-    assert command.line == "python -m zoo train mlp --epochs 1 --seed 3 --holdout 0 --out …/run"  # no absolute path
+    assert command.line == "python -m zoo train mlp --epochs 1 --seed 3 --holdout 0 --out .../run"  # no absolute path
     assert (command.model, command.recipe) == ("mlp", None)  # its own recipe has more epochs
     assert (command.training_images, command.validation_images) == (60_000, 0)
     net = zoo.get_model("mlp")

@@ -11,7 +11,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -52,7 +52,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     read-only disk) are raised as a :class:`ZooError` that names the path, and leave the old file at ``path`` in place.
     """
     try:
-        path = Path(path).resolve()
+        path = _followed(path)
         if path.exists() and not path.is_file():
             with path.open("wb") as file:
                 yield file
@@ -67,10 +67,6 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             part.replace(path)
     except OSError as error:
         raise ZooError(f"cannot write {path}: {error.strerror or error}") from error
-    except RuntimeError as error:  # of Path.resolve, before Python 3.13
-        if "Symlink loop" not in str(error):
-            raise
-        raise ZooError(f"cannot write {path}: it is a link that leads to itself") from None
 
 
 def user_cache() -> Path:
@@ -115,10 +111,21 @@ def output_directory(path: Path) -> Path:
 def output_file(path: Path) -> Path:
     """Return ``path`` as a writable file, or raise :class:`ZooError`; call before long work."""
     path = Path(path)
-    if path.is_dir():
+    try:
+        followed = _followed(path)
+    except OSError as error:
+        raise ZooError(f"cannot write {path}: {error.strerror or error}") from error
+    if followed.is_dir():
         raise ZooError(f"cannot write {path}: it is a directory")
-    output_directory(path.resolve().parent)
+    output_directory(followed.parent)
     return path
+
+
+def _followed(path: Path) -> Path:
+    """Return where the links at ``path`` lead; raises :class:`OSError` for one that leads to itself."""
+    with suppress(FileNotFoundError):
+        os.stat(path)  # noqa: PTH116  unlike Path.resolve, the same on every Python
+    return Path(os.path.realpath(path))
 
 
 def _umask() -> int:

@@ -9,11 +9,11 @@ import os
 import re
 from pathlib import Path
 
-_ABSOLUTE = re.compile(r"(?<![\w.~/…])/[^\s/\"'`,;:()<>|][^\s\"'`,;:()<>|]*")  # not: units such as images/s, and URLs
+_ABSOLUTE = re.compile(r"(?<![\w.~/])/[^\s/\"'`,;:()<>|][^\s\"'`,;:()<>|]*")  # not: units such as images/s, and URLs
 
 
 def name(path: str | os.PathLike[str]) -> str:
-    """Name ``path`` from the working directory or from home, if it is there, else by its last part: ``…/mnist``."""
+    """Name ``path`` from the working directory or from home, if it is there, else by its last part: ``.../mnist``."""
     path = Path(path)
     if not path.is_absolute():
         return str(path)
@@ -24,7 +24,7 @@ def name(path: str | os.PathLike[str]) -> str:
             continue
         if place().parent != place():  # not: the root of the file system
             return str(Path(sign, below))
-    return f"…/{path.name}" if path.name else "/"
+    return f".../{path.name}" if path.name else "/"
 
 
 def told(text: str) -> str:
