@@ -33,6 +33,7 @@ def run_command(module: str, prog: str, description: str, argv: Sequence[str] | 
     started = time.monotonic()
 
     def command() -> int:
+        _check_threads(8 + 2 * (os.cpu_count() or 1))  # OpenBLAS and OpenMP start one for each CPU, MXNet a few more
         loaded = import_module(module)
         parser = argparse.ArgumentParser(prog=prog, description=description)
         loaded.add_arguments(parser)
@@ -69,6 +70,26 @@ def guarded(command: Callable[[], int]) -> int:
             raise
         _drain(sys.modules["mxnet"])
         return _fail(f"MXNet: {mxnet_reason(error)}", FAILURE)
+
+
+def _check_threads(needed: int) -> None:
+    """Raise :class:`ZooError` unless the system starts ``needed`` threads: native libraries abort or hang without."""
+    end = threading.Event()
+    started: list[threading.Thread] = []
+    try:
+        while len(started) < needed:
+            thread = threading.Thread(target=end.wait)
+            thread.start()
+            started.append(thread)
+    except RuntimeError:
+        raise ZooError(
+            f"the system lets this process start {len(started)} threads, and MXNet and NumPy need {needed} here: raise "
+            "the limit (ulimit -u, or that of the container)"
+        ) from None
+    finally:
+        end.set()
+        for thread in started:
+            thread.join()
 
 
 @contextmanager

@@ -208,3 +208,17 @@ def test_contexts_are_parsed_and_checked():
     assert contexts.parse("cpu(0), cpu(1)") == [mx.cpu(0), mx.cpu(1)]
     assert contexts.check(None) == [mx.cpu(0)]
     assert mx.cpu(0) in contexts.usable()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user with a limit of their own")
+@pytest.mark.parametrize("processes", [1, 2, 4, 6, 8])
+def test_too_few_threads_are_one_sentence(processes: int):
+    """Native libraries would abort, hang, or send themselves Ctrl-C."""
+    code = (
+        "import os, resource, sys; from zoo.console import run_command\n"
+        f"resource.setrlimit(resource.RLIMIT_NPROC, ({processes}, {processes})); os.setuid(54321)\n"
+        "sys.exit(run_command('zoo.cli.evaluate', 'evaluate', '', ['mlp']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert f"error: the system lets this process start {processes - 1} threads, and MXNet and NumPy need" in done.stderr
