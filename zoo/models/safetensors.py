@@ -20,7 +20,7 @@ def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Encode ``arrays`` with a checksum; raises :class:`WeightsError` for a dtype that the package does not know."""
     plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     try:
-        return _package().save(plain, {_CHECKSUM: _checksum(plain), "format": "np"})
+        return _package().save(plain, {_CHECKSUM: _checksum(plain)})
     except (KeyError, TypeError, ValueError) as error:  # bfloat16, which NumPy does not have
         raise WeightsError(f"safetensors cannot hold these arrays: {error}") from None
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from zoo.errors import UnknownName, ZooError
-from zoo.io import schema
+from zoo.io import files, schema
 from zoo.recipes import Recipe
 
 FOLDER = Path(__file__).parent
@@ -94,10 +94,7 @@ def entries() -> Mapping[str, Pretrained]:
 def read(folder: Path) -> Mapping[str, Pretrained]:
     """Read the entries in ``folder`` by model; raises :class:`ZooError` if the manifest is missing or damaged."""
     path = folder / "manifest.json"
-    try:
-        raw = schema.parse(path.read_bytes(), str(path))
-    except OSError as error:
-        raise ZooError(f"cannot read {path}: {error.strerror or error}") from None
+    raw = schema.parse(files.read(path), str(path))
     if not isinstance(raw, dict):
         raise ZooError(f"{path} should be an object with an entry for each model")
     return {name: schema.build(Pretrained, each, f"{path}: {name}") for name, each in raw.items()}
