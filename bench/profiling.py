@@ -24,7 +24,7 @@ def profile(cell: Cell, dataset: Dataset) -> tuple[Profile, dict[str, Any]]:
     workload.run(1)  # compiles and allocates
     batches = max(1, min(_MOST_BATCHES, int(ROUND_SECONDS / workload.run(1).seconds)))
     workload.run(batches)
-    with temporary.folder("profile-") as folder:
+    with temporary.folder() as folder:
         file = folder / "trace.json"
         mx.profiler.set_config(
             filename=str(file),

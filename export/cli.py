@@ -133,7 +133,7 @@ def _verified_onnx(net: mx.gluon.HybridBlock, arguments: argparse.Namespace) -> 
     content = onnx_model.encode(
         net, arguments.input_shape, arguments.opset, arguments.batch, arguments.softmax, arguments.uint8, facts
     )
-    with temporary.folder("export-") as folder:
+    with temporary.folder() as folder:
         file = folder / "model.onnx"
         file.write_bytes(content)
         return content, verification.verify(file, net, data, arguments.seconds)

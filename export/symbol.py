@@ -80,7 +80,7 @@ def _verify(
     if headed:
         expected = expected.softmax()
         inputs["softmax_label"] = mx.nd.zeros(len(pixels), ctx=context)
-    with temporary.folder("export-") as folder:
+    with temporary.folder() as folder:
         symbol, parameters = names(folder / "net")
         symbol.write_bytes(graph)
         parameters.write_bytes(content)

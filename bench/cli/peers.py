@@ -128,7 +128,7 @@ def _measured(
     print(f"comparing {total} sides over {plan.rounds} rounds", file=sys.stderr, flush=True)
     failures: dict[str, str] = {}  # for models that could not be handed over
     shown = progress_bar(total=total * comparison.steps(plan), unit="turn", unit_scale=False)
-    with shown as bar, temporary.folder("bench-peers-") as root:
+    with shown as bar, temporary.folder() as root:
         for number, (work, configurations) in enumerate(sides.items(), start=1):
             folder = root / work.model
             if not folder.exists():

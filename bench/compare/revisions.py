@@ -57,7 +57,7 @@ def has_changes() -> bool:
 @contextmanager
 def checked_out(revision: Revision) -> Iterator[Path]:
     """Provide a temporary folder with that revision's ``zoo`` and the current ``bench``, to start Python in."""
-    with temporary.folder("bench-compare-") as root:
+    with temporary.folder() as root:
         archive, tree, folder = root / "archive.tar", root / "tree", root / "packages"
         try:  # not as a worktree, which git would remember if this process were killed
             _git("-C", _top(), "archive", f"--output={archive}", revision.sha, "zoo")

@@ -177,11 +177,11 @@ def test_temporary_folders_are_private_or_refused(tmp_path: Path, monkeypatch):
     import tempfile
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with private.folder("kernels-") as folder:
+    with private.folder() as folder:
         assert folder.parent == tmp_path and folder.stat().st_mode & 0o777 == 0o700
     tmp_path.chmod(0o777)
     try:
-        with private.folder("kernels-") as folder:
+        with private.folder() as folder:
             assert folder.parent == Path("/dev/shm")
     except ZooError as error:
         assert "other users can write" in str(error)

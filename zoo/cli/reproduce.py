@@ -79,7 +79,7 @@ def _folder(out: Path | None) -> Iterator[Path]:
     if out is not None:
         yield files.output_directory(out)
         return
-    with temporary.folder("reproduce-") as folder:
+    with temporary.folder() as folder:
         yield folder
 
 

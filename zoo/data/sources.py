@@ -13,6 +13,7 @@ from typing import Union
 
 from zoo.data import idx
 from zoo.errors import DataError
+from zoo.io import children
 from zoo.progress import progress_bar
 
 _TIMEOUT = 30  # seconds without an answer
@@ -140,17 +141,13 @@ def _run(command: list[str], folder: Path) -> None:
     if path is None:
         raise SourceFailed(f"{program} is not installed")
     try:
-        run = subprocess.run(
-            [path, *command[1:]],
-            cwd=folder, env={**os.environ, "LC_ALL": "C"}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            errors="replace", timeout=_PACKAGE_TIMEOUT, check=False,
-        )  # fmt: skip
+        children.run([path, *command[1:]], timeout=_PACKAGE_TIMEOUT, cwd=folder, env={**os.environ, "LC_ALL": "C"})
     except subprocess.TimeoutExpired:
         raise SourceFailed(f"{program} did not finish in {_PACKAGE_TIMEOUT} s") from None
     except OSError as error:
         raise SourceFailed(f"{program} cannot be started: {error.strerror}") from None
-    if run.returncode != 0:
-        raise SourceFailed(f"{program}: {_complaint(run.stderr) or f'exit code {run.returncode}'}")
+    except subprocess.CalledProcessError as error:
+        raise SourceFailed(f"{program}: {_complaint(error.stderr) or f'exit code {error.returncode}'}") from None
 
 
 def _complaint(text: str) -> str:

@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 from zoo.errors import ZooError
-from zoo.io import files, temporary
+from zoo.io import children, files, temporary
 from zoo.progress import is_watched
 from zoo.runtime import gpus, libraries
 
@@ -68,7 +68,7 @@ def install(extra: str) -> bool:
     wheel = ("--no-deps", f"{name}=={VERSION}")
     _pip("install", *needs)
     if present is not None:
-        with temporary.folder("zoo-setup-") as elsewhere:  # if this fails, without a network say, nothing is lost
+        with temporary.folder() as elsewhere:  # if this fails, without a network say, nothing is lost
             _pip("install", *wheel, "--target", str(elsewhere))
         _pip("uninstall", "--yes", present.split()[0])
     _pip("install", *wheel)
@@ -133,9 +133,11 @@ def _pip(*arguments: str) -> None:
     else:
         raise ZooError(f"this environment has no pip: make one with python3 -m venv, or {sys.executable} -m ensurepip")
     quiet = [] if is_watched() else ["--quiet"]
-    done = subprocess.run([*command, *quiet], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode != 0:
-        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    try:
+        children.run([*command, *quiet], stdout=None)
+    except subprocess.CalledProcessError as error:
+        said = [line.strip() for line in error.stderr.splitlines() if line.strip()]
         errors = [line.partition(":")[2].strip() for line in said if line.lower().startswith("error:")] or said
-        hint = "; it found no version at all: is there a network?" if "(from versions: none)" in done.stderr else ""
-        raise ZooError(f"pip {arguments[0]} failed: {errors[-1] if errors else f'exit code {done.returncode}'}{hint}")
+        hint = "; it found no version at all: is there a network?" if "(from versions: none)" in error.stderr else ""
+        reason = errors[-1] if errors else f"exit code {error.returncode}"
+        raise ZooError(f"pip {arguments[0]} failed: {reason}{hint}") from None

@@ -39,13 +39,13 @@ def cache(name: str) -> Path:
 
 
 @contextmanager
-def folder(prefix: str) -> Iterator[Path]:
+def folder() -> Iterator[Path]:
     """Yield a temporary folder that nobody else can enter or move away; raises :class:`ZooError` if there is none."""
     with ExitStack() as stack:
         refusals = []
         for place in (None, Path("/dev/shm")):  # a container's /tmp may lack the sticky bit
             try:
-                found = stack.enter_context(temporary.folder(prefix, place))
+                found = stack.enter_context(temporary.folder(parent=place))
                 check(found)
             except ZooError as error:
                 refusals.append(error)

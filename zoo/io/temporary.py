@@ -45,7 +45,7 @@ def file(path: Path) -> Iterator[tuple[int, Path]]:
 
 
 @contextmanager
-def folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+def folder(prefix: str = "mxnet-mnist-zoo-", parent: Path | None = None) -> Iterator[Path]:
     """Yield an empty folder in ``parent`` (None: where the system keeps temporary ones), private to this user.
 
     It is removed with its contents when the block ends. Raises :class:`ZooError` if it cannot be made.
@@ -77,11 +77,12 @@ def _lowest(name: Callable[[int], Path], is_folder: bool) -> tuple[int, Path]:
         for each in found.iterdir():
             _remove(each)
     for later in names:
-        left = _locked(later, is_folder, make=False)
-        if left is None:
+        if not os.path.lexists(later):
             break
-        _remove(later)
-        os.close(left)
+        left = _locked(later, is_folder, make=False)
+        if left is not None:
+            _remove(later)
+            os.close(left)
     return descriptor, found
 
 

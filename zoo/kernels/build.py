@@ -13,13 +13,12 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.errors import ZooError
-from zoo.io import private
+from zoo.io import children, private
 from zoo.progress import is_watched
 from zoo.runtime import cpus, isa
 
@@ -95,7 +94,7 @@ def _compiled(compiler: list[str], name: str, kept: Path | None, objection: str 
         often = "once" if kept is not None else f"for this process alone{_because(objection)}"
         print(f"compiling kernels for this processor, {often}", file=sys.stderr)
     with ExitStack() as stack:
-        folder = stack.enter_context(private.folder("kernels-"))
+        folder = stack.enter_context(private.folder())
         content = _compile(compiler, folder)
         if kept is not None:
             try:
@@ -118,19 +117,14 @@ def _compile(compiler: list[str], folder: Path) -> bytes:
     zig = folder / "zig"
     environment = {"ZIG_GLOBAL_CACHE_DIR": str(zig), **os.environ, "TMPDIR": str(folder)}
 
-    def run(*arguments: str) -> None:
-        subprocess.run(
-            [*compiler, *_flags(), *arguments], env=environment,
-            capture_output=True, check=True, timeout=_LIMIT, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-
+    command = [*compiler, *_flags()]
     built = folder / "built.so"
-    objects = [str(folder / f"{source.stem}.o") for source in _SOURCES]
-    with ThreadPoolExecutor() as threads:  # one compiler for each source
-        list(threads.map(lambda source, output: run("-c", str(source), "-o", output), _SOURCES, objects))
-    run("-shared", *objects, "-o", str(built), "-ldl")
+    objects = {str(source): str(folder / f"{source.stem}.o") for source in _SOURCES}
+    compilations = [[*command, "-c", source, "-o", output] for source, output in objects.items()]
+    children.run(*compilations, timeout=_LIMIT, env=environment)
+    children.run([*command, "-shared", *objects.values(), "-o", str(built), "-ldl"], timeout=_LIMIT, env=environment)
     content = built.read_bytes()
-    for path in (built, *map(Path, objects)):
+    for path in (built, *map(Path, objects.values())):
         path.unlink()
     shutil.rmtree(zig, ignore_errors=True)
     return content

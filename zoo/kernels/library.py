@@ -51,7 +51,7 @@ def available() -> Kernels:
     try:
         built = obtain(compiler)
     except subprocess.CalledProcessError as error:
-        said = (error.stderr or b"").decode(errors="replace").splitlines() or [f"exit code {error.returncode}"]
+        said = (error.stderr or "").splitlines() or [f"exit code {error.returncode}"]
         return _none("they could not be compiled", next((line for line in said if "error" in line), said[-1]))
     except (OSError, ZooError, subprocess.SubprocessError) as error:
         return _none("they could not be compiled", str(error).splitlines()[0])
