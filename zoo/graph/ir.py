@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import ctypes
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,13 @@ def symbol_of(net: mx.gluon.HybridBlock) -> mx.sym.Symbol:
     with mx.name.NameManager():  # number unnamed operators from 0
         outputs = net(mx.sym.var("data"))
     return outputs if isinstance(outputs, mx.sym.Symbol) else mx.sym.Group(list(outputs))
+
+
+def _without_casts(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
+    """Return ``symbol`` without the casts of AMP; ``Symbol.tojson`` would make the same one and never free it."""
+    handle = mx.base.SymbolHandle()
+    mx.base.check_call(mx.base._LIB.MXSymbolRemoveAmpCast(symbol.handle, ctypes.byref(handle)))
+    return mx.sym.Symbol(handle)
 
 
 @dataclass(eq=False)
@@ -55,7 +63,8 @@ class Graph:
     @classmethod
     def of(cls, symbol: mx.sym.Symbol, casts: bool = True) -> Graph:
         """Return the graph of ``symbol``; without ``casts``, those of AMP are omitted, as in MXNet's own exports."""
-        raw = json.loads(symbol.tojson(remove_amp_cast=not casts))
+        kept = symbol if casts else _without_casts(symbol)
+        raw = json.loads(kept.tojson(remove_amp_cast=False))
         nodes: list[Node] = []
         for each in raw["nodes"]:
             inputs = [(nodes[index], output) for index, output, *_ in each["inputs"]]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +38,7 @@ def quantize(net: mx.gluon.HybridBlock, calibration: np.ndarray, scale: float = 
     values, states = _copies(net, symbol.list_arguments()), _copies(net, symbol.list_auxiliary_states())
     pixels = calibration[:, None].astype(np.float32) * np.float32(scale)
     try:
-        with _quiet():
+        with _quiet(), _freeing_outputs(quantization._LayerOutputMinMaxCollector):
             quantized, arguments, states = quantization.quantize_model(
                 symbol.optimize_for("MKLDNN"),
                 values,
@@ -113,6 +115,24 @@ def _takes_unsigned(node: Node) -> bool:
     while "min_calib_range" not in source.attributes and source.inputs:  # pooling and the like keep the range
         source = source.inputs[0][0]
     return source.operator == "_contrib_quantize_v2" and float(source.attributes.get("min_calib_range", -1)) >= 0
+
+
+@contextlib.contextmanager
+def _freeing_outputs(collector: type[Any]) -> Iterator[None]:
+    """Free the outputs of layers that MXNet's collector of ranges is given and ignores, megabytes for each network."""
+    collect = collector.collect
+
+    def freeing(self: Any, name: bytes, array: object) -> None:  # noqa: ANN401
+        if mx.base.py_str(name) in self.include_layer:
+            collect(self, name, array)
+        else:
+            mx.nd.NDArray(ctypes.cast(array, mx.base.NDArrayHandle), writable=False)  # type: ignore[arg-type]
+
+    collector.collect = freeing
+    try:
+        yield
+    finally:
+        collector.collect = collect
 
 
 @contextlib.contextmanager

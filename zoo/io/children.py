@@ -43,10 +43,12 @@ def started(
     """
     if shutil.which(command[0]) is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
+    # Python itself may be out of reach of a user that this process has become.
+    guard = [sys.executable, "-I", "-S", "-c", _GUARD] if os.access(sys.executable, os.X_OK) else []
     end, held = os.pipe()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _GUARD, *command], start_new_session=True, stdin=end, stdout=stdout,
+            [*guard, *command], start_new_session=True, stdin=end if guard else subprocess.DEVNULL, stdout=stdout,
             stderr=subprocess.PIPE, env=env, cwd=cwd, text=True, errors="replace",
         )  # fmt: skip
     except BaseException:

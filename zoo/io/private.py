@@ -12,6 +12,7 @@ there. Every command runs this code before MXNet is imported, so this module imp
 
 from __future__ import annotations
 
+import atexit
 import errno
 import hashlib
 import os
@@ -53,6 +54,19 @@ def folder() -> Iterator[Path]:
                 yield found
                 return
         raise refusals[0]
+
+
+def lasting_folder() -> Path:
+    """Make such a folder that stays until this process ends."""
+    stack, owner = ExitStack(), os.getpid()
+    found = stack.enter_context(folder())
+
+    def remove() -> None:
+        if os.getpid() == owner:  # and not in a fork
+            stack.close()
+
+    atexit.register(remove)
+    return found
 
 
 def make(folder: Path) -> None:

@@ -7,13 +7,12 @@ processes that it starts read too and which goes when it ends.
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +39,6 @@ class Built:
     """A compiled library, and what became of it."""
 
     content: bytes  # of a shared library
-    path: Path | None  # where it lies too, if anywhere
     origin: str  # where it is kept, or why it was compiled for this process alone
 
 
@@ -57,7 +55,7 @@ def obtain(compiler: list[str]) -> Built:
     except ZooError as error:
         objection = str(error)
     if content is not None:
-        return Built(content, kept, f"kept in {kept}")
+        return Built(content, f"kept in {kept}")
     return _handed_down(name, objection) or _compiled(compiler, name, kept, objection)
 
 
@@ -84,7 +82,7 @@ def _handed_down(name: str, objection: str | None) -> Built | None:
         content = private.read(path)
         if content is not None:
             objection = objection or "the cache cannot be written"
-            return Built(content, path, f"compiled by the process that started this one{_because(objection)}")
+            return Built(content, f"compiled by the process that started this one{_because(objection)}")
     return None
 
 
@@ -93,22 +91,18 @@ def _compiled(compiler: list[str], name: str, kept: Path | None, objection: str 
     if is_watched():
         often = "once" if kept is not None else f"for this process alone{_because(objection)}"
         print(f"compiling kernels for this processor, {often}", file=sys.stderr)
-    with ExitStack() as stack:
-        folder = stack.enter_context(private.folder())
+    with private.folder() as folder:
         content = _compile(compiler, folder)
-        if kept is not None:
-            try:
-                private.write(kept, content)
-                anew = f", compiled anew{_because(objection)}" if objection else ""
-                return Built(content, kept, f"kept in {kept}{anew}")
-            except ZooError as error:
-                objection = str(error)
-        path = None
-        with suppress(ZooError):  # a full disk
-            private.write(folder / name, content)
-            path = folder / name
-            _hand_down(folder, stack.pop_all())
-        return Built(content, path, f"compiled for this process alone{_because(objection)}")
+    if kept is not None:
+        try:
+            private.write(kept, content)
+            anew = f", compiled anew{_because(objection)}" if objection else ""
+            return Built(content, f"kept in {kept}{anew}")
+        except ZooError as error:
+            objection = str(error)
+    with suppress(ZooError):  # a full disk
+        _hand_down(name, content)
+    return Built(content, f"compiled for this process alone{_because(objection)}")
 
 
 def _compile(compiler: list[str], folder: Path) -> bytes:
@@ -130,15 +124,10 @@ def _compile(compiler: list[str], folder: Path) -> bytes:
     return content
 
 
-def _hand_down(folder: Path, removal: ExitStack) -> None:
-    """Keep ``folder`` until this process ends, for those that it starts."""
-    owner = os.getpid()
-
-    def remove() -> None:
-        if os.getpid() == owner:  # and not in a fork
-            removal.close()
-
-    atexit.register(remove)
+def _hand_down(name: str, content: bytes) -> None:
+    """Keep ``content`` until this process ends, for those that it starts."""
+    folder = private.lasting_folder()
+    private.write(folder / name, content)
     os.environ[_HANDED_DOWN] = str(folder)
 
 
