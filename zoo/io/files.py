@@ -63,7 +63,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
                 file.flush()
                 os.fsync(file.fileno())
             # Temporary files are private: restore the mode of the old file, or set that of any new file.
-            part.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+            part.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~umask())
             part.replace(path)
     except OSError as error:
         raise ZooError(f"cannot write {path}: {error.strerror or error}") from error
@@ -128,7 +128,8 @@ def _followed(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The permissions that this process takes away from new files."""
     current = os.umask(0)
     os.umask(current)
     return current

@@ -118,6 +118,7 @@ def write(path: Path, content: bytes) -> None:
         with temporary.file(path) as (descriptor, part):
             with os.fdopen(os.dup(descriptor), "wb") as file:
                 file.write(content + hashlib.sha256(content).digest())
+            part.chmod(0o644 & ~files.umask())
             part.replace(path)
     except OSError as error:
         raise ZooError(f"cannot write {path}: {error.strerror or error}") from error
