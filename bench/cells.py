@@ -17,6 +17,12 @@ ON_CPUS = ("float32", "bfloat16", "int8")  # dtypes with ceilings on CPUs
 INFERENCE_ONLY = ("int8",)
 MEMORY = ("read", "copied")
 ARITHMETIC = "arithmetic units"  # the best value of Ceiling.how
+LEAST, MOST = 1e-12, 1e12
+
+
+def are_plausible(*numbers: float) -> bool:
+    """Whether these can be times, counts, rates or ratios: computing with them cannot exceed what floats hold."""
+    return all(LEAST <= each <= MOST for each in numbers)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.cells import MEMORY, Ceiling, highest
+from bench.cells import MEMORY, Ceiling, are_plausible, highest
 from bench.contention import BUSY
 from bench.results import is_date
 from bench.sides.environment import TUNING
@@ -59,8 +59,10 @@ def keep(ceilings: Sequence[Ceiling], date: str) -> None:
     if found != old:
         try:
             files.output_directory(path.parent)
+            if not path.is_file():  # but perhaps a pipe or a device, which writing would not replace
+                path.unlink(missing_ok=True)
             files.write_text(path, json.dumps(asdict(_File(found)), indent=1) + "\n")
-        except ZooError:
+        except (OSError, ZooError):
             return
 
 
@@ -99,10 +101,10 @@ def _read(path: Path | None) -> tuple[Ceiling, ...]:
     if path is None:
         return ()
     try:
-        found = schema.build(_File, schema.parse(path.read_bytes(), str(path))).ceilings
-    except (OSError, ZooError):
+        found = schema.build(_File, schema.parse(files.read(path), str(path))).ceilings
+    except ZooError:
         return ()
-    return highest(each for each in found if is_date(each.cached) and (each.rate or 0) > 0)
+    return highest(each for each in found if is_date(each.cached) and are_plausible(each.rate or 0))
 
 
 def _is_sound(ceiling: Ceiling) -> bool:

@@ -22,13 +22,13 @@ import datetime
 import itertools
 import json
 import warnings
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from bench import settings
-from bench.cells import Ceiling, Cell, Latency, Measurement, Outcome, Profile
+from bench.cells import LEAST, MOST, Ceiling, Cell, Latency, Measurement, Outcome, Profile, are_plausible
 from zoo.errors import DataError, ZooError
 from zoo.io import files, schema
 from zoo.io.schema import build
@@ -36,7 +36,33 @@ from zoo.io.schema import build
 Kind = TypeVar("Kind")
 
 SCHEMA = 4
-_SAID = ("date", "processor", "threads", "cpus_usable", "gpus", "mxnet", "python", "numpy")  # in every table
+_LONGEST = 500  # characters of what is said about a damaged file
+
+
+@dataclass(frozen=True)
+class Host:
+    """What every reader of figures needs to know of the environment that they come from."""
+
+    date: str
+    processor: str
+    threads: int
+    cpus_usable: int
+    gpus: tuple[str, ...]
+    mxnet: str
+    python: str
+    numpy: str
+    revision: str | None
+    amx: bool | None = None
+    kernels: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Check what types do not express."""
+        if not is_date(self.date):
+            raise _wrong_date(self.date)
+        if self.threads < 1:
+            raise ZooError(f"threads should be at least 1, not {self.threads}")
+        if self.revision is not None and not self.revision.rstrip("+").isalnum():
+            raise ZooError(f"its revision should be one of git, not {self.revision!r}")
 
 
 @dataclass(frozen=True)
@@ -98,9 +124,21 @@ def discreet(environment: dict[str, Any]) -> dict[str, Any]:
     return {**environment, "settings": settings.told(held if isinstance(held, dict) else {})}
 
 
+def check_environment(environment: Mapping[str, object]) -> None:
+    """Raise :class:`ZooError` unless ``environment`` has the facts of a :class:`Host`."""
+    names = {field.name for field in fields(Host)}
+    build(Host, {name: value for name, value in environment.items() if name in names}, place="its environment")
+
+
 def save(path: Path, run: Run) -> None:
     """Write ``run`` to ``path`` in this schema, replacing an existing file atomically."""
-    files.write_text(path, json.dumps(document(run), indent=1) + "\n")
+    files.write_text(path, as_json(document(run)) + "\n")
+
+
+def as_json(document: Mapping[str, object]) -> str:
+    """Return ``document`` as JSON that other programs can read: "?" stands for bytes of paths that are no text."""
+    readable = json.dumps(document, ensure_ascii=False).encode(errors="replace")
+    return json.dumps(json.loads(readable), indent=1)
 
 
 @overload
@@ -114,15 +152,15 @@ def load(path: Path, parse: Callable[[object], object] = parse) -> object:
     """
     content = files.read(path, DataError)
     try:
-        value = json.loads(content)
-        schema.check(value)
-        return parse(value)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path} is not a result file, or is incomplete: bad JSON at line {error.lineno}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not a result file: it is not valid JSON ({error})") from error
+        return parse(schema.parse(content, "it"))
     except ZooError as error:
-        raise DataError(f"{path} is not a valid result file: {error}") from error
+        raise DataError(f"{path} is not a valid result file: {one_line(str(error), _LONGEST)}") from None
+
+
+def one_line(text: str, most: int) -> str:
+    """Return ``text`` without line breaks and other control characters, cut to ``most`` characters."""
+    shown = "".join(each if each.isprintable() else " " for each in text[: most + 1])
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
 def add_to_history(folder: Path, run: Run, entry: Path | None = None) -> Path:
@@ -165,15 +203,12 @@ def is_date(text: object) -> bool:
 
 def _check(run: Run) -> None:
     """Check what types do not express."""
-    for name in (*_SAID, "revision"):
-        if name not in run.environment:
-            raise ZooError(f"its environment lacks {name!r}")
-    revision = run.environment["revision"]
-    for date in (run.environment["date"], *(each.cached for each in run.ceilings if each.cached is not None)):
-        if not is_date(date):
-            raise ZooError(f"its date should be like 2026-11-22T11:39:29+00:00, not {date!r}")
-    if revision is not None and not (isinstance(revision, str) and revision.rstrip("+").isalnum()):
-        raise ZooError(f"its revision should be one of git, not {revision!r}")
+    check_environment(run.environment)
+    for ceiling in run.ceilings:
+        if ceiling.cached is not None and not is_date(ceiling.cached):
+            raise _wrong_date(ceiling.cached)
+        if ceiling.rate is not None and not are_plausible(ceiling.rate):
+            raise ZooError(f"its ceiling of {ceiling.of} should be {LEAST:g} to {MOST:g}, not {ceiling.rate:g}")
     for outcome in run.results:
         measurement = outcome.measurement
         if (measurement is None) == (outcome.error is None):
@@ -184,13 +219,15 @@ def _check(run: Run) -> None:
             continue
         if not measurement.rounds or not measurement.batch_seconds:
             raise ZooError(f"{outcome.cell} has no samples")
-        times = (
-            *(each.seconds for each in measurement.rounds),
-            *measurement.batch_seconds,
-            *measurement.reference_seconds,
-        )
-        if min(times) <= 0 or min(each.images for each in measurement.rounds) < 1:
-            raise ZooError(f"{outcome.cell} has samples that are not positive")
+        rounds = [number for each in measurement.rounds for number in (each.images, each.seconds)]
+        if not are_plausible(*rounds, *measurement.batch_seconds, *measurement.reference_seconds):
+            raise ZooError(f"{outcome.cell} has samples that are not {LEAST:g} to {MOST:g}")
+        if measurement.flops_per_image < 0:
+            raise ZooError(f"{outcome.cell} has {measurement.flops_per_image} operations for an image")
+
+
+def _wrong_date(date: str) -> ZooError:
+    return ZooError(f"its date should be like 2026-11-22T11:39:29+00:00, not {date!r}")
 
 
 def _with_ceilings(raw: dict[str, Any]) -> dict[str, Any]:

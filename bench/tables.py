@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Container, Sequence
 from itertools import compress
 from typing import Any
@@ -14,7 +13,7 @@ from tabulate import tabulate, tabulate_formats
 from bench.cells import ARITHMETIC, MEMORY, Ceiling, Latency, Measurement, Outcome, Profile, peak
 from bench.contention import BUSY
 from bench.environment import summary
-from bench.results import Run, document
+from bench.results import Run, as_json, document
 
 FORMATS = sorted({*tabulate_formats, "csv", "json"})
 BARE = {style for style in FORMATS if style in ("html", "unsafehtml", "tsv") or style.startswith("latex")}
@@ -44,7 +43,7 @@ def render(
     if style == "json":
         held = (tuple(ceilings), tuple(outcomes), tuple(latencies), tuple(profiles), tuple(left_out))
         run = Run(environment, *held)
-        return json.dumps(document(run), indent=1)
+        return as_json(document(run))
     columns = (*COLUMNS, "peak GFLOP/s", "data", "error") if style == "csv" else COLUMNS
     asked_for = any(outcome.measurement and outcome.measurement.wanted is not None for outcome in outcomes)
     kept = [asked_for or column != "95% interval" for column in columns]

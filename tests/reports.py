@@ -25,9 +25,9 @@ NASTY = "<script>alert(1)</script> & \"Xeon\" 'n'"
 
 
 def environment(**facts: object) -> dict:
-    names = ("cpus_usable", "mxnet", "python", "numpy")
+    names = ("mxnet", "python", "numpy")
     date, revision = "2026-11-22T11:39:29+00:00", "fc4006323376"
-    known = {"processor": "A Processor", "threads": 2, "gpus": [], "date": date, "revision": revision}
+    known = {"processor": "A Processor", "threads": 2, "cpus_usable": 2, "gpus": [], "date": date, "revision": revision}
     return {**dict.fromkeys(names, "x"), **known, **facts}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from bench.peers import comparison, tables, works
 from bench.peers.comparison import Rounds
 from bench.peers.results import Result, TargetRow, judge
 from bench.peers.works import Configuration, Target, Work
+from bench.results import as_json
 from bench.sides.wire import SideFailed
 from zoo import models
 from zoo.cli.options import add_data, path
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         for work, result in _measured(_sides(targets, arguments), plan, arguments.data):
             results[work] = result
             if arguments.json:  # after each piece of work, so that what was measured survives
-                files.write_text(arguments.json, json.dumps(tables.document(*found()), indent=1) + "\n")
+                files.write_text(arguments.json, as_json(tables.document(*found())) + "\n")
     except KeyboardInterrupt:
         interrupted = True
     if results:

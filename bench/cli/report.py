@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from zoo.cli.options import path
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     page.check()
     out = files.output_file(arguments.out)
-    if out.resolve() in (each.resolve() for each in arguments.files):
+    if os.path.realpath(out) in map(os.path.realpath, arguments.files):
         raise ZooError(f"{out} is one of the files to read: name another with --out")
     if arguments.plots:
         files.output_directory(arguments.plots)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.report.parts import Plot
 from bench.report.themes import Theme
+from bench.results import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +20,7 @@ _MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼")
 _DASHES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 _PLAIN = "{x:,.12g}"
 _GAP = 0.25  # inches between labels, vertically
+_LONGEST = 40  # characters of a text in a plot: matplotlib takes seconds for long ones
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def png(plot: Plot, theme: Theme) -> bytes:
     with matplotlib.rc_context(_settings(theme)):
         figure = Figure(figsize=plot.size, layout="constrained")
         axis = figure.add_subplot()
-        axis.set_title(plot.title, loc="left", fontweight="bold")
+        axis.set_title(one_line(plot.title, _LONGEST), loc="left", fontweight="bold")
         plot.draw(axis, theme)
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png", dpi=_DPI)
@@ -109,7 +111,7 @@ def _label(axis: Axes, drawn: Sequence[Line], theme: Theme) -> None:
     heights = _apart([y for _, y, _ in ends], _GAP / axis.figure.get_figheight())
     for (x, y, line), height in zip(ends, heights):
         axis.annotate(
-            f"{_MARKERS[line.style % len(_MARKERS)][1]} {line.label}", (x, y), (1.03, height),
+            f"{_MARKERS[line.style % len(_MARKERS)][1]} {one_line(line.label, _LONGEST)}", (x, y), (1.03, height),
             xycoords="axes fraction", textcoords="axes fraction", color=color_of(line.style, theme), va="center",
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": theme.soft, "linewidth": 0.5, "relpos": (0, 0.5), "shrinkB": 4},
@@ -146,6 +148,7 @@ def _settings(theme: Theme) -> dict[str, object]:
         "grid.color": theme.grid,
         "grid.linewidth": 0.8,
         "text.color": theme.ink,
+        "text.parse_math": False,  # "$" begins no formula
         "xtick.color": theme.soft,
         "ytick.color": theme.soft,
         "xtick.labelcolor": theme.ink,

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from bench import results
+from bench.cells import LEAST, MOST, are_plausible
 from bench.peers.results import Result
 from bench.peers.works import Work
 from bench.results import Run
 from zoo.errors import DataError, ZooError
+from zoo.io import places
 from zoo.io.schema import build
 from zoo.training.history import History
 
 HISTORY = "history.json"  # in the folder of a training run
-
-
-@dataclass(frozen=True)
-class Host:
-    """What the page needs to know of an environment."""
-
-    date: str
-    processor: str
-    threads: int
-    gpus: tuple[str, ...]
-    amx: bool | None = None
-    kernels: dict[str, Any] | None = None
+_MOST_TARGETS = 300  # several times as many as all models have; matplotlib cannot draw thousands
 
 
 @dataclass(frozen=True)
@@ -59,7 +51,7 @@ class Peers:
 
     schema: int
     environment: dict[str, Any]
-    packages: dict[str, Any]
+    packages: dict[str, str]
     data: str
     plan: dict[str, Any]
     targets: tuple[SavedTarget, ...]
@@ -83,9 +75,6 @@ class Inputs:
     trainings: tuple[Training, ...] = ()
 
 
-Held = TypeVar("Held", Run, Peers)
-
-
 def read(paths: Iterable[Path]) -> Inputs:
     """Read result files, training histories, and folders of either; :class:`DataError` names what cannot be read."""
     found: list[Any] = []
@@ -98,7 +87,7 @@ def read(paths: Iterable[Path]) -> Inputs:
             held = results.load_history(path)
             if not held:
                 raise DataError(f"{path} holds neither results of python -m bench nor a {HISTORY}")
-            found += map(_checked, held)
+            found += held
     return Inputs(
         tuple(sorted((each for each in found if isinstance(each, Run)), key=lambda run: run.date)),
         tuple(each for each in found if isinstance(each, Peers)),
@@ -111,39 +100,41 @@ def _file(path: Path) -> Run | Peers | Training:
         if isinstance(raw, dict) and "works" in raw:
             return _peers(raw)
         if isinstance(raw, dict) and "records" in raw:
-            return _training(raw, path.resolve().parent.name)
-        return _checked(results.parse(raw))
+            return _training(raw, places.readable(Path(os.path.realpath(path)).parent.name))
+        return results.parse(raw)
 
     return results.load(path, parse)
 
 
-def _checked(held: Held) -> Held:
-    """Return ``held`` if its environment has the facts that tell figures apart; raises :class:`ZooError` if not."""
-    names = [field.name for field in fields(Host)]
-    build(Host, {name: value for name, value in held.environment.items() if name in names}, place="its environment")
-    return held
-
-
 def _peers(raw: dict[str, Any]) -> Peers:
     peers = build(Peers, raw)
+    results.check_environment(peers.environment)
+    if len(peers.targets) > _MOST_TARGETS:
+        raise ZooError(f"it has {len(peers.targets):,} targets, of which a page shows at most {_MOST_TARGETS}")
     for aim in peers.targets:
-        interval = aim.interval or ()
-        if aim.ratio is not None and not (aim.ratio > 0 and len(interval) == 2 and min(interval) > 0):
-            raise ZooError(f"{aim.work} against {aim.against} has a ratio without an interval above 0")
+        name, interval = f"{aim.work} against {aim.against}", aim.interval or ()
+        compared = aim.ratio is not None or aim.interval is not None
+        if compared and not (len(interval) == 2 and are_plausible(*interval)):
+            raise ZooError(f"{name} has a ratio without an interval above 0")
+        if not are_plausible(*(each for each in (aim.ratio, aim.at_least, aim.stretch) if each is not None)):
+            raise ZooError(f"{name} has a ratio or a target that is not {LEAST:g} to {MOST:g}")
     for group in peers.works:
+        if group.work.batch_size < 1:
+            raise ZooError(f"{group.work} should have a batch of at least 1")
         for side in group.sides:
-            if any(min(each.images, each.seconds) <= 0 for each in side.rounds) or not (side.rounds or side.error):
+            rounds_are_good = all(are_plausible(each.images, each.seconds) for each in side.rounds)
+            if not rounds_are_good or not (side.rounds or side.error):
                 raise ZooError(f"{side.configuration.name} has neither rounds above 0 nor an error")
             if side.error is None and (
                 side.check is None or (side.check.loss is None) != (not side.check.reference_loss)
             ):
                 raise ZooError(f"{side.configuration.name} has no complete check")
-    return _checked(replace(peers, environment=results.discreet(peers.environment)))
+    return replace(peers, environment=results.discreet(peers.environment))
 
 
 def _training(raw: dict[str, Any], name: str) -> Training:
     history = build(History, raw)
     for record in history.records:
-        if record.seconds <= 0 or not 0 <= (record.validation_accuracy or 0) <= 1:
+        if not are_plausible(record.seconds) or not 0 <= (record.validation_accuracy or 0) <= 1:
             raise ZooError(f"epoch {record.epoch} should take more than 0 s, with an accuracy between 0 and 1")
     return Training(name, history)

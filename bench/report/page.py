@@ -13,6 +13,7 @@ from bench.report.parts import Plot, Section
 from bench.report.themes import DARK, LIGHT
 from zoo.errors import ZooError
 
+_LONGEST = 60  # characters of a file's name, which systems limit to 255 bytes
 _ROOMS = (throughput, roofline, scaling, peers, accuracy, revisions, machines)
 
 
@@ -32,12 +33,14 @@ def sections(inputs: Inputs) -> list[Section]:
 
 def pictures(shown: Sequence[Section]) -> dict[Plot, tuple[str, bytes, bytes]]:
     """Draw each plot; returns its file name without suffix, and its PNG files in light and dark."""
-    found = {}
+    found: dict[Plot, tuple[str, bytes, bytes]] = {}
     for section in shown:
         for number, group in enumerate(section.groups, 1):
             for plot in group.plots:
                 words = [section.name, *([str(number)] if len(section.groups) > 1 else []), plot.title]
-                name = re.sub(r"\W+", "-", " ".join(words).lower())
+                name = re.sub(r"\W+", "-", " ".join(words).lower())[:_LONGEST]
+                if name in (taken for taken, _, _ in found.values()):
+                    name = f"{name}-{len(found) + 1}"
                 found[plot] = name, png(plot, LIGHT), png(plot, DARK)
     return found
 

@@ -10,6 +10,7 @@ from bench.report import drawing, selection
 from bench.report.inputs import Inputs, Peers, SavedTarget
 from bench.report.parts import Group, Plot, Section, Table, value
 from bench.report.themes import Theme
+from bench.results import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +51,7 @@ def _plot(compared: Sequence[tuple[SavedTarget, float]]) -> Plot:
                 if aimed is not None:
                     axis.plot(aimed, place, marker, color=theme.ink, markersize=size, markerfacecolor=theme.paper)
             verdict = f": {aim.verdict}" if aim.verdict else ""
-            name = textwrap.fill(f"{aim.work} against {aim.against}{verdict}", _WIDTH)
+            name = textwrap.fill(one_line(f"{aim.work} against {aim.against}{verdict}", 2 * _WIDTH), _WIDTH)
             axis.annotate(name, (0, place - 0.2), xycoords=("axes fraction", "data"), va="bottom", fontsize=8.5,
                           bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1})  # fmt: skip
             axis.annotate(f"{ratio:.2f}×", (1.02, place), xycoords=("axes fraction", "data"), va="center", color=color)

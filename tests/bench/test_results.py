@@ -19,8 +19,9 @@ CELL = Cell("mlp", "cpu(0)", "float32", 100, "train")
 
 
 def a_run(date: str = "2026-11-22T11:39:29+00:00", revision: str | None = "fc4006323376") -> Run:
-    names = ("processor", "threads", "cpus_usable", "mxnet", "python", "numpy")
+    names = ("processor", "mxnet", "python", "numpy")
     environment = {**dict.fromkeys(names, "x"), "gpus": [], "date": date, "revision": revision}
+    environment |= {"threads": 2, "cpus_usable": 2}
     rounds = tuple(Round(1000, 0.5 + number / 10, 0.9) for number in range(5))
     measurement = Measurement(rounds, (0.05,) * 5, None, 60_000, 321.0, 10**7, 3, True, "here", (0.02,) * 5)
     outcomes = (Outcome(CELL, measurement), Outcome(replace(CELL, batch_size=512), error="out of memory"))
@@ -69,8 +70,8 @@ def _measurement(**values):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("", "bad JSON at line 1"),
-        (_with(lambda raw: None)[:-200], "or is incomplete"),
+        ("", "line 1"),
+        (_with(lambda raw: None)[:-200], "not valid JSON: Unterminated string"),
         ("[1, 2]", "no results"),
         ('{"benchmarks": []}', "no results"),
         (_with(lambda raw: raw.pop("results")), "no results"),
@@ -80,7 +81,7 @@ def _measurement(**values):
         (_with(lambda raw: raw.update(schema=2, results=[{"measurement": 7}])), "not what schema 2 describes"),
         (_with(lambda raw: raw.update(results={})), "results should be a list"),
         (_with(lambda raw: raw.update(extra=1)), "unknown field extra"),
-        (_with(lambda raw: raw["environment"].pop("revision")), "lacks 'revision'"),
+        (_with(lambda raw: raw["environment"].pop("revision")), "lacks revision"),
         (_with(lambda raw: raw["environment"].update(date="yesterday")), "not 'yesterday'"),
         (_with(lambda raw: raw["ceilings"][2].update(cached="last week")), "not 'last week'"),
         (_with(lambda raw: raw["environment"].update(revision="../x")), "not '../x'"),
@@ -89,7 +90,7 @@ def _measurement(**values):
         (_with(_measurement(rounds=[])), "has no samples"),
         (_with(_measurement(steady=1)), "should be bool, not 1"),
         (_with(_measurement(memory_mib=float("nan"))), "not a finite number"),
-        (_with(_measurement(batch_seconds=[0.0])), "not positive"),
+        (_with(_measurement(batch_seconds=[0.0])), "samples that are not 1e-12 to 1e+12"),
         (_with(lambda raw: raw["results"][0]["measurement"].pop("data")), "lacks data"),
     ],
 )  # fmt: skip

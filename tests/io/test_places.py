@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def test_paths_within_text_are_named_likewise(home: Path):
 def test_arguments_may_hold_any_path(before: str, home: Path):
     assert places.argument(f"{before}/data/of mine/a b") == f"{before}.../a b"
     assert places.argument(f"{before}runs/a") == f"{before}runs/a"
+
+
+def test_bytes_that_are_no_text_are_replaced(home: Path):
+    assert places.name(os.fsdecode(bytes(home) + b"/work/idx\xff")) == "idx\ufffd"
+    assert places.name(os.fsdecode(b"caf\xc3\xa9/\xff")) == "café/\ufffd"
+    assert places.told(os.fsdecode(b"cannot read /data/\xff: \xfe")) == "cannot read …/\ufffd: \ufffd"
+    assert places.argument("--data=\udcff") == "--data=\ufffd"
+    assert places.readable("\ud800 é \N{SNAKE}") == "\ufffd é \N{SNAKE}"
 
 
 def test_without_a_home_or_a_working_directory(monkeypatch, tmp_path: Path):

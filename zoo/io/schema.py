@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind", bound="DataclassInstance")
 _MOST_BITS = 256  # of an integer; the states of random generators have 128
+_WIDEST = 63  # bits of an integer that is a field by itself, as NumPy takes them
+_MOST_DEEP = 64  # objects and lists inside each other
 _PLAIN: Mapping[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
 
 
@@ -29,8 +31,13 @@ def parse(content: bytes | str, where: str) -> object:
     return value
 
 
-def check(value: object) -> None:
-    """Raise :class:`ValueError` for what JSON can say and other code cannot take: huge numbers, broken characters."""
+def check(value: object, deep: int = 0) -> None:
+    """Raise :class:`ValueError` for what JSON can say and other code cannot take.
+
+    These are huge numbers, broken characters, and objects or lists inside each other that recursion would not survive.
+    """
+    if deep > _MOST_DEEP:
+        raise ValueError(f"more than {_MOST_DEEP} objects or lists lie inside each other")
     if isinstance(value, str):
         if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
             raise ValueError(f"the text {value[:60]!a} is not valid Unicode")
@@ -43,10 +50,10 @@ def check(value: object) -> None:
     elif isinstance(value, Mapping):
         for key, each in value.items():
             check(key)
-            check(each)
+            check(each, deep + 1)
     elif isinstance(value, list):
         for each in value:
-            check(each)
+            check(each, deep + 1)
 
 
 def build(kind: type[Kind], value: object, where: str = "", place: str = "") -> Kind:
@@ -97,6 +104,8 @@ def _convert(annotation: str, value: object, where: str, place: str, scope: Mapp
     wanted = _PLAIN.get(annotation) or scope[annotation]
     if is_dataclass(wanted):
         return build(wanted, value, where, place)
+    if type(value) is int and value.bit_length() > _WIDEST:
+        raise ZooError(f"{said} should be a number of at most {_WIDEST} bits, not of {value.bit_length()}")
     if wanted is float and type(value) is int:
         return float(value)
     if type(value) is not wanted:
