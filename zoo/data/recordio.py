@@ -17,8 +17,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+from zoo.data import png
 from zoo.data.images import first_line
 from zoo.errors import DataError
 from zoo.io import files
@@ -48,8 +49,10 @@ def encode(index: int, label: float, image: bytes, place: int, is_last: bool) ->
     return _HEADER.pack(0, label, index, seal | (_SEALED_LAST if is_last else 0)) + image
 
 
-def check(rec: Path, idx: Path | None = None, lst: Path | None = None) -> list[Record]:
+def check(rec: Path, idx: Path | None = None, lst: Path | None = None, label_width: int | None = None) -> list[Record]:
     """Return the records of a ``.rec`` file after checking them, and the index and the list if given.
+
+    Each image must have ``label_width`` labels, which the list has in place of the records.
 
     Raises :class:`DataError`, which names the file and the first thing wrong with it.
     """
@@ -60,12 +63,23 @@ def check(rec: Path, idx: Path | None = None, lst: Path | None = None) -> list[R
     records = [_record(offset, body, rec) for offset, body in bodies]
     if not _is_sealed([body for _, body in bodies], rec):
         for record in records:
-            _decode(record, rec)
+            decode(record, rec)
     if idx is not None:
         _check_index(idx, rec, [record.offset for record in records])
     if lst is not None:
-        _check_list(lst, rec, records)
+        _check_list(lst, rec, records, label_width)
+    elif label_width is not None:
+        for record in records:
+            if len(record.labels) != label_width:
+                raise DataError(
+                    f"{where(record, rec)} has {len(record.labels)} labels, and label_width is {label_width}"
+                )
     return records
+
+
+def where(record: Record, rec: Path) -> str:
+    """How a message names the record."""
+    return f"{rec}: record {record.index} (at byte {record.offset})"
 
 
 def format_and_size(record: Record, rec: Path) -> tuple[str, tuple[int, int]]:
@@ -80,7 +94,7 @@ def format_and_size(record: Record, rec: Path) -> tuple[str, tuple[int, int]]:
         head = image[:33] + b"\0\0\0\0IDAT"
     found = _probe(head) or _probe.__wrapped__(image)
     if found is None:
-        raise DataError(f"{rec}: record {record.index} (at byte {record.offset}) is not a JPEG or PNG image")
+        raise DataError(f"{where(record, rec)} is not a JPEG or PNG image")
     return found
 
 
@@ -93,14 +107,21 @@ def _probe(image: bytes) -> tuple[str, tuple[int, int]] | None:
     return str(opened.format), opened.size
 
 
-def _decode(record: Record, rec: Path) -> None:
+def decode(record: Record, rec: Path) -> None:
+    """Raise :class:`DataError` unless the image can be decoded, by Pillow and by what MXNet decodes with."""
     try:
-        Image.open(io.BytesIO(record.image), formats=list(FORMATS)).load()
-    except Exception as error:
+        with Image.open(io.BytesIO(record.image), formats=list(FORMATS)) as image:
+            fault = png.fault(record.image) if image.format == "PNG" else None
+            image.load()
+    except UnidentifiedImageError:
+        fault = "it is neither a JPEG nor a PNG image"
+    except Exception as error:  # Pillow raises many kinds
+        fault = first_line(error)
+    if fault is not None:
         raise DataError(
             f"{rec} is damaged: record {record.index} (at byte {record.offset}) holds no image that can be decoded "
-            f"({first_line(error)})"
-        ) from None
+            f"({fault})"
+        )
 
 
 def read(path: Path) -> bytes:
@@ -189,7 +210,7 @@ def _check_index(idx: Path, rec: Path, offsets: list[int]) -> None:
         )
 
 
-def _check_list(lst: Path, rec: Path, records: Sequence[Record]) -> None:
+def _check_list(lst: Path, rec: Path, records: Sequence[Record], label_width: int | None) -> None:
     indices = set()
     for number, line in _lines(lst):
         index, *labels = line.split("\t")[:-1] or [""]
@@ -200,6 +221,8 @@ def _check_list(lst: Path, rec: Path, records: Sequence[Record]) -> None:
             raise DataError(
                 f"{lst} is damaged: line {number} is not a unique index, a label and a path, separated by tabs"
             ) from None
+        if label_width not in (None, len(labels)):
+            raise DataError(f"{lst}: line {number} has {len(labels)} labels, and label_width is {label_width}")
         indices.add(int(index))
     missing = {record.index for record in records} - indices
     if missing:

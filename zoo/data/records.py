@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from zoo.console import mxnet_reason
-from zoo.data import decoded, recordio
+from zoo.data import decoded, record_options, recordio
 from zoo.data.mnist import Dataset
-from zoo.errors import DataError, UnknownName, ZooError
+from zoo.data.recordio import Record
+from zoo.errors import DataError, ZooError
 from zoo.io import files, places
-from zoo.registry import suggestion
 from zoo.runtime import STATUS, mx
 
 _BATCH = 1000  # images decoded at a time
@@ -32,15 +32,19 @@ def image_record_iter(
     a damaged ``.rec`` file, or a ``path_imgidx`` or ``path_imglist`` that does not match it. Pixels are float32 from 0
     to 255 unless ``scale`` or ``dtype`` say otherwise.
     """
-    known = re.findall(r"^(\w+) : ", mx.io.ImageRecordIter.__doc__, re.MULTILINE)
-    for name in options:
-        if name not in known:
-            raise UnknownName(f"ImageRecordIter has no option {name!r}: {suggestion(name, known)}")
-    companions = (options.get(name) for name in ("path_imgidx", "path_imglist"))
-    records = recordio.check(Path(path_imgrec), *(Path(str(path)) if path else None for path in companions))
-    if batch_size > len(records):
-        raise ZooError(f"the batch size {batch_size} is larger than the {len(records)} images in {path_imgrec}")
-    return _iterator(path_imgrec, batch_size, data_shape, options)
+    given = {"path_imgrec": path_imgrec, "batch_size": batch_size, "data_shape": data_shape, **options}
+    settings = record_options.checked(given)
+    path = Path(settings["path_imgrec"])
+    idx, lst = (Path(settings[name]) if settings[name] else None for name in ("path_imgidx", "path_imglist"))
+    records = recordio.check(path, idx, lst, settings["label_width"])
+    record_options.check_together(settings, (recordio.format_and_size(record, path)[1] for record in records))
+    images = _images(settings, records, path)
+    if images == 0:
+        part = f"part {settings['part_index']} of {settings['num_parts']}"
+        raise DataError(f"{path}, {part}, holds no images: take fewer parts")
+    if settings["batch_size"] > images:
+        raise ZooError(f"the batch size {batch_size} is larger than the {images} images in {path_imgrec}")
+    return _Batches({name: settings[name] for name in given if settings[name] is not None}, records, images)
 
 
 def load_records(path: str | os.PathLike[str], num_parts: int = 1, part_index: int = 0) -> Dataset:
@@ -81,37 +85,127 @@ def _decode(path: Path, idx: Path | None = None) -> tuple[np.ndarray, np.ndarray
     records = recordio.check(path, idx)
     for record in records:
         _, size = recordio.format_and_size(record, path)
-        where = f"{path}: record {record.index} (at byte {record.offset})"
+        where = recordio.where(record, path)
         if size != (28, 28):
             raise DataError(f"{where} is {size[0]}×{size[1]} pixels, and MNIST's models take 28×28")
         if len(record.labels) != 1 or record.labels[0] not in range(10):
             raise DataError(f"{where} has the label {record.labels[0]:g}, and digits have 0 to 9")
-    batch_size = min(_BATCH, len(records))
+    settings = {"path_imgrec": path, "batch_size": min(_BATCH, len(records)), "data_shape": (1, 28, 28)}
     images, labels = [], []
-    try:
-        for batch in _iterator(path, batch_size, (1, 28, 28), {"dtype": "uint8"}):
-            images.append(batch.data[0].asnumpy()[: batch_size - batch.pad, 0])
-            labels.append(batch.label[0].asnumpy()[: batch_size - batch.pad])
-    except mx.base.MXNetError as error:
-        raise DataError(f"MXNet cannot read {path}: {mxnet_reason(error)}") from None
+    for batch in _Batches({**settings, "dtype": "uint8"}, records, len(records)):
+        whole = settings["batch_size"] - batch.pad
+        images.append(batch.data[0].asnumpy()[:whole, 0])
+        labels.append(batch.label[0].asnumpy()[:whole])
     return np.concatenate(images), np.concatenate(labels).astype(np.uint8)
 
 
-def _iterator(
-    path: str | os.PathLike[str], batch_size: int, data_shape: Sequence[int], options: Mapping[str, object]
-) -> mx.io.DataIter:
-    for each in (path, *(options.get(name, "") for name in ("path_imgidx", "path_imglist"))):
-        if set("#?;") & set(str(each)):
-            raise ZooError(f"MXNet treats #, ? and ; in paths as special: rename or move {each}")
-    settings = {
+def _images(settings: Mapping[str, Any], records: Sequence[Record], path: Path) -> int:
+    """How many of ``records`` are in the part that the settings name; without an index, MXNet splits by bytes."""
+    parts, number = settings["num_parts"], settings["part_index"]
+    if settings["path_imgidx"]:
+        places = list(range(len(records)))
+        step = -(-len(records) // parts)
+    else:
+        places = [record.offset for record in records]
+        step = -(-path.stat().st_size // parts)
+        step = -(-step // 4) * 4  # records begin at multiples of 4 bytes
+    return sum(step * number <= place < step * (number + 1) for place in places)
+
+
+class _Batches(mx.io.DataIter):
+    """The batches of ``ImageRecordIter``, whose errors name the file, and whose pads are right.
+
+    Every batch is a copy, since MXNet uses its memory again for a later batch.
+
+    MXNet's own pad is 0 for a last batch that is not rounded, where the memory of an earlier batch shows through, and
+    may be that of an earlier epoch otherwise. Here, the last batch repeats its own images instead. MXNet's own reset
+    within an epoch starts at the first image or not, depending on how far it has read ahead; here, it always does.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], records: Sequence[Record], images: int) -> None:
+        super().__init__(settings["batch_size"])
+        self._settings, self._records, self._images = settings, records, images
+        self._is_rounded = settings.get("round_batch", True)
+        self._batch: Any = None
+        self._left = images
+        self._native = self._made()
+
+    @property
+    def provide_data(self) -> list[mx.io.DataDesc]:
+        """The name, shape and type of a batch's images."""
+        return self._native.provide_data
+
+    @property
+    def provide_label(self) -> list[mx.io.DataDesc]:
+        """The name, shape and type of a batch's labels."""
+        return self._native.provide_label
+
+    def reset(self) -> None:
+        """Begin the next epoch; after a rounded batch, it begins behind the images that this batch has borrowed."""
+        if self._batch is None:
+            return
+        borrowed = 0
+        if self._left > 0:
+            self._native = self._made()
+        else:
+            self._native.reset()
+            borrowed = -self._left if self._is_rounded else 0
+        self._batch, self._left = None, self._images - borrowed
+
+    def iter_next(self) -> bool:
+        """Read the next batch; False ends the epoch."""
+        if self._left <= 0:
+            return False
+        try:
+            self._batch = batch = self._native.next()
+        except mx.base.MXNetError as error:
+            raise self._refused(error) from None
+        self._left -= self.batch_size
+        batch.pad = max(0, -self._left)
+        own = self.batch_size if self._is_rounded else self.batch_size - batch.pad
+        places = mx.nd.arange(self.batch_size) % own
+        batch.data, batch.label = ([each[0].take(places)] for each in (batch.data, batch.label))
+        for each in (*batch.data, *batch.label):
+            each.wait_to_read()
+        return True
+
+    def getdata(self) -> list[mx.nd.NDArray]:
+        """The images of the batch."""
+        return self._batch.data
+
+    def getlabel(self) -> list[mx.nd.NDArray]:
+        """The labels of the batch."""
+        return self._batch.label
+
+    def getpad(self) -> int:
+        """How many images at the end of the batch are not of this epoch."""
+        return self._batch.pad
+
+    def getindex(self) -> np.ndarray:
+        """What MXNet says, which is zeros."""
+        return self._batch.index
+
+    def _made(self) -> mx.io.DataIter:
+        try:
+            return _native(self._settings)
+        except mx.base.MXNetError as error:
+            raise self._refused(error) from None
+
+    def _refused(self, error: Exception) -> DataError:
+        """What is wrong, which may also be raised."""
+        path = Path(self._settings["path_imgrec"])
+        for record in self._records:
+            recordio.decode(record, path)  # a sealed one, whose image nobody has looked at
+        return DataError(f"MXNet cannot read {path} with these options: {mxnet_reason(error)}")
+
+
+def _native(settings: Mapping[str, Any]) -> mx.io.DataIter:
+    for name in ("path_imgrec", "path_imgidx", "path_imglist"):
+        if set("#?;") & set(str(settings.get(name, ""))):
+            raise ZooError(f"MXNet treats #, ? and ; in paths as special: rename or move {settings[name]}")
+    defaults = {
         "preprocess_threads": STATUS.threads,
         "verbose": False,
         "device_id": -1,  # in plain memory, which works in a build for GPUs without a GPU too
-        **options,
     }
-    shape = tuple(data_shape)
-    try:
-        return mx.io.ImageRecordIter(path_imgrec=str(path), batch_size=batch_size, data_shape=shape, **settings)
-    except StopIteration:  # MXNet splits by bytes, at record boundaries
-        part, parts = (settings.get(name) for name in ("part_index", "num_parts"))
-        raise DataError(f"{path}, part {part} of {parts}, holds no images: take fewer parts") from None
+    return mx.io.ImageRecordIter(**{**defaults, **settings})
