@@ -40,3 +40,7 @@ if not TYPE_CHECKING:  # a type checker would accept any name
             raise AttributeError(f"module 'export' has no attribute {name!r}")
         value = globals()[name] = getattr(import_module(_HOMES[name]), name)
         return value
+
+
+def __dir__() -> list[str]:  # what help() shows
+    return __all__

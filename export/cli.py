@@ -13,7 +13,7 @@ from zoo.cli.options import add_data, add_params, load_network, model, path
 from zoo.console import FAILURE
 from zoo.errors import ZooError
 from zoo.graph.cost import INPUT_SHAPE
-from zoo.io import files, temporary
+from zoo.io import files
 
 if TYPE_CHECKING:
     from export import verification
@@ -55,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     if (arguments.model is None) == (arguments.symbol is None):
         raise ZooError("name a model of the zoo, or a file with --symbol: one of the two")
     if arguments.symbol is not None and arguments.params is None:
+        if arguments.symbol.suffix == ".onnx":
+            raise ZooError(f"{arguments.symbol} is an ONNX file, and no symbol of MXNet's: there is nothing to export")
         raise ZooError(f"{arguments.symbol} has no weights in it: name their file with --params")
     from export import symbol
 
@@ -80,10 +82,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _shape(text: str) -> tuple[int, ...]:
-    shape = tuple(int(part) for part in text.split(","))
-    if min(shape) < 1:
-        raise argparse.ArgumentTypeError(f"{text} has a size below 1")
-    return shape
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no shape such as 1,28,28")
+    return tuple(map(int, parts))
 
 
 def _formats(arguments: argparse.Namespace) -> tuple[str, ...]:
@@ -113,6 +115,7 @@ def _verified_onnx(net: mx.gluon.HybridBlock, arguments: argparse.Namespace) -> 
 
     from export import verification
     from export.onnx import model as onnx_model
+    from export.onnx import reading
     from zoo import models
     from zoo.data.named import load_data
 
@@ -133,7 +136,4 @@ def _verified_onnx(net: mx.gluon.HybridBlock, arguments: argparse.Namespace) -> 
     content = onnx_model.encode(
         net, arguments.input_shape, arguments.opset, arguments.batch, arguments.softmax, arguments.uint8, facts
     )
-    with temporary.folder() as folder:
-        file = folder / "model.onnx"
-        file.write_bytes(content)
-        return content, verification.verify(file, net, data, arguments.seconds)
+    return content, verification.compare(reading.decode(content, "the file"), net, data, arguments.seconds)

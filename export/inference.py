@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Mapping
+from math import prod
+from operator import index
+
 import numpy as np
 
+from zoo.console import mxnet_reason
 from zoo.errors import ZooError
-from zoo.graph.ir import Graph, Node, symbol_of
+from zoo.graph import ir, shapes
+from zoo.graph.ir import Graph, Node
 from zoo.models import weights
 from zoo.runtime import mx
 
 INPUT = "data"
+_OTHER_FLOATS = (np.dtype(np.float16), np.dtype(np.float64))
+_MOST_ELEMENTS = 2**31  # of an array in MXNet 1.9.1 as distributed
+_MOST_DIMENSIONS = 32  # of an array in NumPy 1
 # Training heads: operators that exist for their gradients, and what they compute at inference.
 _HEADS = {
     "LinearRegressionOutput": "_copy",
@@ -22,11 +33,65 @@ _HEADS = {
 
 def graph_of(net: mx.gluon.HybridBlock) -> Graph:
     """Return the graph of ``net`` from the variable "data", with training heads replaced by what they compute."""
+    return without_heads(Graph.of(symbol_of(net), casts=False))
+
+
+def symbol_of(net: mx.gluon.HybridBlock) -> mx.sym.Symbol:
+    """Return all outputs of ``net`` as a symbol of the variable "data"; :class:`ZooError` if it has no such symbol."""
+    if not isinstance(net, mx.gluon.HybridBlock):
+        raise ZooError(f"the network must be a HybridBlock of Gluon's, and is of the type {type(net).__name__}")
     try:
-        symbol = symbol_of(net)
-    except (TypeError, ValueError, AssertionError) as error:
-        raise ZooError(f"the network must take one input, the data, and cannot be called with one ({error})") from None
-    return without_heads(Graph.of(symbol, casts=False))
+        return ir.symbol_of(net)
+    except Exception as error:  # the network's own code runs here
+        raise ZooError(
+            f"the network must take one input, the data, and cannot be called with one ({mxnet_reason(error)})"
+        ) from None
+
+
+def context_of(net: mx.gluon.HybridBlock) -> mx.Context:
+    """Return the first context of the parameters of ``net``; that of a network without parameters is the CPU."""
+    return next((each.list_ctx()[0] for each in net.collect_params().values()), mx.cpu())
+
+
+def item_shape(shape: object) -> tuple[int, ...]:
+    """Return ``shape``, that of one input without the batch, as a tuple; raises :class:`ZooError` if it is none."""
+    try:
+        sizes = tuple(map(index, shape))  # type: ignore[call-overload]
+    except TypeError:
+        sizes = (0,)
+    if min(sizes, default=1) < 1 or prod(sizes) >= _MOST_ELEMENTS or len(sizes) >= _MOST_DIMENSIONS:
+        raise ZooError(f"the input shape is that of one item, such as (1, 28, 28), and cannot be {str(shape)[:60]}")
+    return sizes
+
+
+def check_fit(graph: Graph, arrays: Mapping[str, np.ndarray], input_shape: tuple[int, ...]) -> None:
+    """Raise :class:`ZooError` unless ``graph`` can compute with ``arrays`` from float32 data of this shape."""
+    shapes.infer(graph, {INPUT: (1, *input_shape), **{name: array.shape for name, array in arrays.items()}})
+    dtypes(graph.symbol(), arrays)
+
+
+def check_takes(net: mx.gluon.HybridBlock, state: Mapping[str, np.ndarray], input_shape: tuple[int, ...]) -> None:
+    """Raise :class:`ZooError` unless ``net``, whose :func:`~zoo.models.weights.state` this is, takes such data."""
+    arrays = {name.split(":", 1)[1]: array for name, array in state.items()}
+    try:
+        check_fit(Graph.of(symbol_of(net)), arrays, input_shape)
+    except ZooError as error:
+        raise ZooError(f"the network does not take float32 data of the shape {input_shape}: {error}") from None
+
+
+def dtypes(symbol: mx.sym.Symbol, arrays: Mapping[str, np.ndarray]) -> list[np.dtype]:
+    """Return the dtypes of the outputs of ``symbol`` for float32 data and the weights ``arrays``."""
+    given = {name: arrays[name].dtype for name in symbol.list_arguments() if name in arrays}
+    try:
+        with contextlib.redirect_stdout(None), warnings.catch_warnings():  # MXNet prints the arguments it refuses
+            warnings.simplefilter("ignore")
+            _, found, _ = symbol.infer_type(**{INPUT: np.float32}, **given)
+    except mx.base.MXNetError as error:
+        other = (f"{name} is {each} and should be float32" for name, each in given.items() if each in _OTHER_FLOATS)
+        raise ZooError(next(other, mxnet_reason(error))) from None
+    if found is None:
+        raise ZooError("the dtypes do not follow from float32 data")
+    return [np.dtype(each) for each in found]
 
 
 def without_heads(graph: Graph) -> Graph:
@@ -52,8 +117,14 @@ def label_names(graph: Graph) -> set[str]:
     return labels - others
 
 
+def state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
+    """Return :func:`zoo.models.weights.state` of what :func:`symbol_of` accepts."""
+    symbol_of(net)
+    return weights.state(net)
+
+
 def finite_state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
     """Return :func:`zoo.models.weights.state`; :class:`ZooError` names a weight with values that are not finite."""
-    arrays = weights.state(net)
+    arrays = state(net)
     weights.check_finite(arrays, "the network cannot be exported")
     return arrays

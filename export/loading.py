@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from export import inference
+from export.symbol import names
 from zoo.console import mxnet_reason
 from zoo.errors import WeightsError, ZooError
-from zoo.graph import lowering, shapes
+from zoo.graph import lowering
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.ir import Graph
 from zoo.io import files
@@ -50,9 +51,14 @@ def load_symbol(
     ``input_shape`` is the shape of the network's input without the batch; all shapes are checked with it. Raises
     :class:`SymbolError` or :class:`zoo.errors.WeightsError` for files that are damaged or do not belong together.
     """
-    prefix = str(symbol)[: -len(_ENDING)] if str(symbol).endswith(_ENDING) else str(symbol)
-    path = Path(symbol) if str(symbol).endswith(".json") else Path(prefix + _ENDING)
-    origin = Path(params) if params is not None else Path(f"{prefix}-{epoch:04d}.params")
+    input_shape = inference.item_shape(input_shape)
+    prefix = os.fspath(symbol).removesuffix(_ENDING)
+    path, own = names(prefix, epoch)
+    if str(symbol).endswith(".json"):
+        path = Path(symbol)
+    elif Path(symbol).exists() and not Path(symbol).is_dir() and not path.exists():
+        raise SymbolError(f"{symbol} is no symbol of MXNet's: name a file that ends in {_ENDING}")
+    origin = Path(params) if params is not None else own
     loaded = _read(path)
     arrays = weights.read(origin)
     graph = Graph.of(loaded)
@@ -205,18 +211,11 @@ def _some(names: list[str]) -> str:
 
 def _fit(graph: Graph, arrays: dict[str, np.ndarray], input_shape: tuple[int, ...], path: Path, origin: Path) -> None:
     """Check that shapes and dtypes of parameters and data fit together in the graph."""
-    graph.name_uniquely()
-    known = {name.split(":", 1)[-1]: array for name, array in arrays.items()}
-    symbol = graph.symbol()
-    dtypes = {name: known[name].dtype for name in symbol.list_arguments() if name in known}
     try:
-        given = {name: array.shape for name, array in known.items()}
-        shapes.infer(graph, {inference.INPUT: (1, *input_shape), **given})
-        symbol.infer_type(**{inference.INPUT: np.float32}, **dtypes)
-    except (ZooError, mx.base.MXNetError, TypeError) as error:
-        reason = mxnet_reason(error)
+        inference.check_fit(graph, {name.split(":", 1)[-1]: array for name, array in arrays.items()}, input_shape)
+    except ZooError as error:
         raise WeightsError(
-            f"{path}, {origin} and data of the shape {tuple(input_shape)} do not go together: {reason}"
+            f"{path}, {origin} and data of the shape {input_shape} do not go together: {error}"
         ) from None
 
 

@@ -87,7 +87,7 @@ def _opencv(path: Path, batch: int) -> Forward:
     import onnx
 
     model = onnx.load(path)
-    for value in (*model.graph.input, *model.graph.output):  # OpenCV supports no open batch size
+    for value in (*data_of(model.graph), *model.graph.output):  # OpenCV supports no open batch size
         value.type.tensor_type.shape.dim[0].dim_value = batch
     if any(map(_averages_padding, model.graph.node)):
         raise ValueError("it ignores count_include_pad in average pooling")
@@ -111,7 +111,14 @@ def _reference(path: Path, batch: int) -> Forward:
     from onnx.reference import ReferenceEvaluator
 
     evaluator = ReferenceEvaluator(str(path))
-    return lambda data: evaluator.run(None, {evaluator.input_names[0]: data})
+    (name,) = (each.name for each in data_of(evaluator.proto_.graph))
+    return lambda data: evaluator.run(None, {name: data})
+
+
+def data_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """Return the inputs of ``graph`` without its weights, which old files list as inputs as well."""
+    weights = {each.name for each in graph.initializer}
+    return [each for each in graph.input if each.name not in weights]
 
 
 RUNTIMES = (

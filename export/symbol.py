@@ -13,7 +13,7 @@ from export import inference
 from zoo.errors import ZooError
 from zoo.graph import lowering
 from zoo.graph.cost import INPUT_SHAPE
-from zoo.graph.ir import Graph, symbol_of
+from zoo.graph.ir import Graph
 from zoo.io import files, temporary
 from zoo.models import params
 from zoo.runtime import mx
@@ -44,16 +44,21 @@ def to_symbol(
 
 def names(prefix: str | os.PathLike[str], epoch: int = 0) -> tuple[Path, Path]:
     """Return the paths of a checkpoint's two files."""
-    if not 0 <= epoch <= 9999:
+    if not isinstance(epoch, (int, np.integer)) or not 0 <= epoch <= 9999:
         raise ZooError(f"the epoch in a checkpoint's name has four digits: 0 to 9999, not {epoch}")
     prefix = Path(prefix)
+    if not prefix.name:
+        raise ZooError(f"{str(prefix)!r} is no prefix: the names of a checkpoint's files begin with a word")
     return prefix.with_name(f"{prefix.name}-symbol.json"), prefix.with_name(f"{prefix.name}-{epoch:04d}.params")
 
 
 def encode(net: mx.gluon.HybridBlock, input_shape: tuple[int, ...] = INPUT_SHAPE) -> tuple[bytes, bytes]:
     """Return the contents of the files that :func:`to_symbol` writes, after reading them back and comparing."""
-    content = params.encode(inference.finite_state(net))
-    symbol = symbol_of(net)
+    input_shape = inference.item_shape(input_shape)
+    state = inference.finite_state(net)
+    inference.check_takes(net, state, input_shape)
+    content = params.encode(state)
+    symbol = inference.symbol_of(net)
     headed = isinstance(net, mx.gluon.SymbolBlock) and _ends_in_logits(symbol)
     if headed:
         symbol = mx.sym.SoftmaxOutput(symbol, name="softmax")
@@ -71,10 +76,10 @@ def _verify(
     net: mx.gluon.HybridBlock, graph: bytes, content: bytes, headed: bool, input_shape: tuple[int, ...]
 ) -> None:
     """Read the files back as another program would, and compare what they compute."""
-    context = next(iter(net.collect_params().values())).list_ctx()[0]
+    context = inference.context_of(net)
     pixels = mx.nd.array(np.random.default_rng(0).random((5, *input_shape), np.float32), ctx=context)
     # A network that is not hybridized runs one operator at a time, and may round differently.
-    plain = net if isinstance(net, mx.gluon.SymbolBlock) else lowering.block(symbol_of(net), net)
+    plain = net if isinstance(net, mx.gluon.SymbolBlock) else lowering.block(inference.symbol_of(net), net)
     expected = plain(pixels)
     inputs = {inference.INPUT: pixels}
     if headed:
@@ -98,4 +103,4 @@ def _difference(
     computed: mx.nd.NDArray | Sequence[mx.nd.NDArray], expected: mx.nd.NDArray | Sequence[mx.nd.NDArray]
 ) -> float:
     pairs = zip(*(each if isinstance(each, (list, tuple)) else [each] for each in (computed, expected)))
-    return max(float(np.abs(one.asnumpy() - other.asnumpy()).max()) for one, other in pairs)
+    return float(np.max([np.abs(one.asnumpy() - other.asnumpy()).max() for one, other in pairs]))  # nan if one is

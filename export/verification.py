@@ -11,15 +11,18 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from export.onnx.model import check, package
+from export import inference
+from export.onnx import reading
 from export.runtimes import RUNTIMES, Forward, Runtime
 from zoo.data import Dataset
-from zoo.io import files
+from zoo.errors import ZooError
+from zoo.io import files, temporary
 from zoo.runtime import mx
 
 TOLERANCE = 1e-4  # largest difference of an output, absolute, or relative to the largest output if that is above 1
 _TIE = 8 * 2.0**-23  # for outputs around 1: rounding alone decides between two classes this close
 _FIRST, _BATCH = (1, 7), 100  # batch sizes: a single item, an odd number, and the rest
+_LARGEST_BATCH = 1000  # of a file, if there are fewer items: they are repeated to fill it
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,15 @@ class Parity:
     ties: int  # items for which they do not, but MXNet's own outputs for the two classes differ by rounding only
     accuracy: float | None = None  # None without labels
     refusal: str | None = None  # why the runtime cannot run the file; the figures are then 0
+    shapes: str | None = None  # what is wrong with the shapes of its outputs; the difference is then infinite
 
     @property
     def failure(self) -> str | None:
         """What differs too much; None if nothing does."""
         if self.refusal is not None:
             return None
+        if self.shapes is not None:
+            return self.shapes
         if not self.difference <= self.limit:
             return f"differs by {self.difference:.1g}"
         other = self.items - self.same - self.ties
@@ -86,61 +92,80 @@ def verify(
     """Run ``data`` through ``net`` and through the ONNX file ``path`` in every installed runtime.
 
     ``data`` is a data set, or an array ``(n, *input_shape)`` as the file takes it: float32, or uint8 if it takes pixels
-    from 0 to 255. The file must pass ONNX's full checker. The first batch has one item, the second an odd number, and
-    the rest are large. A runtime stops after ``seconds``, so a slow one sees fewer items. Raises :class:`ZooError` for
-    a file that is not valid ONNX or does not take such data.
+    from 0 to 255. The file must pass ONNX's full checker, have one input, and hold its weights itself. The first batch
+    has one item, the second an odd number, and the rest are large. A runtime stops after ``seconds``, so a slow one
+    sees fewer items. Raises :class:`ZooError` for a file that is not like this, and for data that the file or the
+    network does not take.
     """
-    facts = _facts(Path(path))
+    return compare(reading.read(Path(path)), net, data, seconds)
+
+
+def compare(
+    model: reading.Model, net: mx.gluon.HybridBlock, data: Dataset | np.ndarray, seconds: float
+) -> Verification:
+    """Do what :func:`verify` does, with a file that has been read."""
+    if not seconds >= 0:
+        raise ZooError(f"the time for a runtime must be a number of seconds, at least 0, not {seconds}")
     labels = data.labels if isinstance(data, Dataset) else None
-    items = data.images[:, None] if isinstance(data, Dataset) else data
+    items = _items(data, model)
     expected = expected_outputs(net, items)
-    if facts.softmax:
-        expected = [mx.nd.array(expected[0]).softmax().asnumpy()]
-    items = items if facts.uint8 else _pixels(items)
-    parities = tuple(
-        _compare(runtime, Path(path), facts, items, expected, labels, seconds)
-        for runtime in RUNTIMES
-        if runtime.is_installed
-    )
+    if model.softmax:
+        expected[0] = mx.nd.array(expected[0]).softmax().asnumpy()
+    if not all(np.isfinite(each).all() for each in expected):
+        raise ZooError("the network's outputs for these data are not finite, so that nothing can be compared with them")
+    items = items if model.uint8 else _pixels(items)
+    with temporary.folder("verify-") as folder:  # what was checked, whatever becomes of the file that was read
+        path = folder / "model.onnx"
+        files.write_together({path: model.content})
+        parities = tuple(
+            _compare(runtime, path, model.batch, items, expected, labels, seconds)
+            for runtime in RUNTIMES
+            if runtime.is_installed
+        )
     return Verification(len(items), _accuracy(expected[0], labels), parities)
+
+
+def _items(data: Dataset | np.ndarray, model: reading.Model) -> np.ndarray:
+    """Return ``data`` as an array that ``model`` takes; raises :class:`ZooError` if it takes no such data."""
+    items = data.images[:, None] if isinstance(data, Dataset) else data
+    if not isinstance(items, np.ndarray) or items.dtype.kind not in "fiu":
+        kind = f"{items.dtype} values" if isinstance(items, np.ndarray) else f"of the type {type(data).__name__}"
+        raise ZooError(f"the data must be a Dataset or an array of numbers, and are {kind}")
+    wanted = zip(model.item, items.shape[1:])
+    if items.ndim != 1 + len(model.item) or any(size not in (None, given) for size, given in wanted):
+        shape = ", ".join(["n", *("any" if size is None else str(size) for size in model.item)])
+        raise ZooError(f"{model.origin} takes data of the shape ({shape}), and these have the shape {items.shape}")
+    if not items.size:
+        raise ZooError(f"there is nothing to compare: data of the shape {items.shape} hold no items")
+    if model.uint8 and items.dtype != np.uint8:
+        raise ZooError(f"{model.origin} takes uint8 pixels from 0 to 255, and these data are {items.dtype}")
+    if not np.isfinite(items).all():
+        raise ZooError("the data hold values that are not finite, with which nothing can be compared")
+    if model.batch is not None and model.batch > max(len(items), _LARGEST_BATCH):
+        raise ZooError(
+            f"{model.origin} takes batches of {model.batch:,} items, and here are {len(items):,}: verify it with as "
+            "many, or write it with a smaller or an open batch size"
+        )
+    return items
 
 
 def expected_outputs(net: mx.gluon.HybridBlock, items: np.ndarray) -> list[np.ndarray]:
     """Return the outputs of ``net`` for ``items``, computed in batches; uint8 pixels are scaled to [0, 1]."""
-    context = next(iter(net.collect_params().values())).list_ctx()[0]
+    inference.check_takes(net, inference.state(net), items.shape[1:])
+    context = inference.context_of(net)
     batches = []
     for start in range(0, len(items), _BATCH):
         outputs = net(mx.nd.array(_pixels(items[start : start + _BATCH]), ctx=context))
         batches.append([each.asnumpy() for each in (outputs if isinstance(outputs, (list, tuple)) else [outputs])])
+        if any(each.shape[0] != len(items[start : start + _BATCH]) for each in batches[-1]):
+            raise ZooError("the outputs of the network are not one for each item, so that no batches can be compared")
     return [np.concatenate(parts) for parts in zip(*batches)]
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """What the file states about itself."""
-
-    batch: int | None  # None if it is open
-    uint8: bool
-    softmax: bool
-
-
-def _facts(path: Path) -> _Facts:
-    onnx = package()
-    content = files.read(path)
-    check(content, f"{path} is not valid ONNX")
-    graph = onnx.load_from_string(content).graph
-    tensor = graph.input[0].type.tensor_type
-    return _Facts(
-        batch=tensor.shape.dim[0].dim_value or None,
-        uint8=tensor.elem_type == onnx.TensorProto.UINT8,
-        softmax=graph.output[0].name == "probabilities",
-    )
 
 
 def _compare(
     runtime: Runtime,
     path: Path,
-    facts: _Facts,
+    batch: int | None,
     items: np.ndarray,
     expected: list[np.ndarray],
     labels: np.ndarray | None,
@@ -148,22 +173,28 @@ def _compare(
 ) -> Parity:
     limit = TOLERANCE * max(1.0, *(float(np.abs(each).max()) for each in expected))
     try:
-        computed = _run(runtime, path, facts, items, seconds)
+        count, computed = _run(runtime, path, batch, items, seconds)
     except Exception as error:  # each runtime has its own exceptions
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         return Parity(runtime.name, runtime.version, 0, 0.0, limit, 0, 0, refusal=reason[:100])
-    count = len(computed[0])
-    differences = [np.abs(one - other[:count]).max() for one, other in zip(computed, expected)]
-    same, ties = _agreement(computed[0], expected[0][:count])
+    expected = [each[:count] for each in expected]
+    if [each.shape for each in computed] != [each.shape for each in expected]:
+        mine, theirs = (", ".join(str(each.shape) for each in outputs) for outputs in (expected, computed))
+        shapes = f"puts out {theirs} where MXNet puts out {mine}"
+        return Parity(runtime.name, runtime.version, count, float("inf"), limit, 0, 0, shapes=shapes)
+    differences = [np.abs(one - other).max() for one, other in zip(computed, expected)]
+    same, ties = _agreement(computed[0], expected[0])
     return Parity(
         runtime.name, runtime.version, count, float(np.max(differences)), limit, same, ties,
         _accuracy(computed[0], labels),
     )  # fmt: skip
 
 
-def _run(runtime: Runtime, path: Path, facts: _Facts, items: np.ndarray, seconds: float) -> list[np.ndarray]:
-    """Return the outputs for as many items as there is time for, at least a few."""
-    sizes = repeat(facts.batch) if facts.batch else chain(_FIRST, repeat(_BATCH))
+def _run(
+    runtime: Runtime, path: Path, batch: int | None, items: np.ndarray, seconds: float
+) -> tuple[int, list[np.ndarray]]:
+    """Run as many items as there is time for, at least a few; returns their number and the outputs."""
+    sizes = repeat(batch) if batch else chain(_FIRST, repeat(_BATCH))
     opened: dict[int, Forward] = {}
     batches: list[list[np.ndarray]] = []
     start, begin = 0, time.monotonic()
@@ -173,9 +204,9 @@ def _run(runtime: Runtime, path: Path, facts: _Facts, items: np.ndarray, seconds
             opened[size] = runtime.open(path, size)
         part = items[start : start + size]
         outputs = opened[size](np.resize(part, (size, *part.shape[1:])))  # its first items fill up the last batch
-        batches.append([each[: len(part)] for each in outputs])
+        batches.append([np.atleast_1d(each)[: len(part)].astype(np.float32) for each in outputs])
         start += len(part)
-    return [np.concatenate(parts) for parts in zip(*batches)]
+    return start, [np.concatenate(parts) for parts in zip(*batches)]
 
 
 def _agreement(computed: np.ndarray, expected: np.ndarray) -> tuple[int, int]:
@@ -189,7 +220,9 @@ def _agreement(computed: np.ndarray, expected: np.ndarray) -> tuple[int, int]:
 
 
 def _accuracy(outputs: np.ndarray, labels: np.ndarray | None) -> float | None:
-    return None if labels is None else float((outputs.argmax(axis=1) == labels[: len(outputs)]).mean())
+    if labels is None or outputs.ndim != 2:  # what is no row of classes for each item has no accuracy
+        return None
+    return float((outputs.argmax(axis=1) == labels[: len(outputs)]).mean())
 
 
 def _pixels(items: np.ndarray) -> np.ndarray:

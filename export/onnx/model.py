@@ -72,14 +72,19 @@ def encode(
     newest = min(OPSETS[-1], onnx.defs.onnx_opset_version())
     if opset not in range(OPSETS[0], newest + 1):
         raise ZooError(f"an ONNX file is written with an opset from {OPSETS[0]} to {newest}, not {opset}")
-    if batch is not None and batch < 1:
-        raise ZooError(f"the batch size must be at least 1, not {batch}")
+    if batch is not None and (not isinstance(batch, (int, np.integer)) or not 1 <= batch < 2**31):
+        raise ZooError(f"the batch size must be at least 1 and below 2**31, not {batch}")
+    metadata = {} if metadata is None else metadata
+    pairs = metadata.items() if isinstance(metadata, Mapping) else [(metadata, None)]
+    if not all(isinstance(each, str) for pair in pairs for each in pair):
+        raise ZooError("the metadata of an ONNX file must be strings")
+    input_shape = inference.item_shape(input_shape)
     source, state = inference.graph_of(net), inference.finite_state(net)
     arrays = {name.split(":", 1)[1]: params.widened(value) for name, value in state.items()}
     size = sum(value.nbytes for value in arrays.values())
     if size > _LARGEST:
         raise ZooError(f"an ONNX file holds 2 GiB at most, and these weights are {size / 2**30:.1f} GiB")
-    translation = translate(source, arrays, tuple(input_shape), batch, opset)
+    translation = translate(source, arrays, input_shape, batch, opset)
     outputs = _finish(translation, softmax)
     pixels = np.dtype(np.uint8 if uint8 else np.float32)
     if uint8:
@@ -87,7 +92,7 @@ def encode(
     facts = {
         "weights_sha256": files.hexdigest(params.encode(state)),
         "mxnet_version": mx.__version__,
-        **(metadata or {}),
+        **metadata,
     }
     model = _model(translation.graph, Tensor(INPUT, (batch or BATCH, *input_shape), pixels), outputs, net.name, facts)
     content = model.SerializeToString()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from export import inference
 from export.inference import INPUT
 from export.onnx.graph import BATCH, Call, OnnxGraph, Shape, Tensor
 from export.onnx.operators import OPERATORS
@@ -72,12 +73,9 @@ def _infer(
             found.append(list(shapes.infer(source, {INPUT: data, **known}).values()))
         except ZooError as error:
             raise ZooError(f"the network does not take data of the shape {data}: {error}") from None
-    internals = source.symbol().get_internals()
-    dtypes = {name: weights[name].dtype for name in internals.list_arguments() if name in weights}
-    _, types, _ = internals.infer_type(**{INPUT: np.float32, **dtypes})
-    remaining = iter(types)
+    remaining = iter(inference.dtypes(source.symbol().get_internals(), weights))
     return [
-        [(first if batch else _merged(first, others[-1]), np.dtype(next(remaining))) for first, *others in zip(*node)]
+        [(first if batch else _merged(first, others[-1]), next(remaining)) for first, *others in zip(*node)]
         for node in zip(*found)
     ]
 

@@ -78,7 +78,7 @@ def test_parts_are_equal_and_decoded_together(rec: Path, cache: Path, decodings:
         assert np.array_equal(np.concatenate([part.images for part in parts]), expected[0])
         assert np.array_equal(np.concatenate([part.labels for part in parts]), expected[1])
         assert {len(part) for part in parts} <= {50 // ways, 50 // ways + 1}
-        assert parts[1].source == f"…/x.rec, part 1 of {ways}"
+        assert parts[1].source == f".../x.rec, part 1 of {ways}"
     assert len(decodings) == 1
     with pytest.raises(zoo.ZooError, match="at most 50, the images in .*: there is no part 0 of 51"):
         zoo.load_records(rec, 51)
@@ -89,7 +89,7 @@ def test_parts_are_equal_and_decoded_together(rec: Path, cache: Path, decodings:
 def test_the_content_decides_and_not_the_name(rec: Path, mnist, cache: Path, decodings: list[str], tmp_path: Path):
     first = zoo.load_records(rec)
     moved = zoo.load_records(rec.rename(tmp_path / "moved.rec"))
-    assert moved.source == "…/moved.rec" and (moved.images == first.images).all()
+    assert moved.source == ".../moved.rec" and (moved.images == first.images).all()
     zoo.pack(tmp_path / "x", mnist.train[50:100])  # with the same name, and perhaps in the same clock tick
     assert same(zoo.load_records(rec), by_mxnet(rec)) and decodings == ["x.rec", "moved.rec", "x.rec", "x.rec"]
 

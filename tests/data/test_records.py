@@ -239,7 +239,7 @@ def test_train_and_evaluate_from_records(packed: Path, tmp_path: Path, capsys):
     accuracy = out.split("test, at the final epoch: ")[1].split(",")[0]
     assert float(accuracy.strip("%")) > 40
     saved = json.loads((tmp_path / "run" / "history.json").read_text())
-    assert saved["data"] == "…/small_train.rec, pixels from 0 to 255"
+    assert saved["data"] == ".../small_train.rec, pixels from 0 to 255"
     evaluate = ("evaluate", "mlp", "--params", str(tmp_path / "run" / "final.params"), "--data", test)
     out = run(*evaluate, "--pixels", "raw")
     assert f"test: {accuracy}" in out and "small_test.rec, pixels from 0 to 255" in out
