@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from reports import CELL, a_run, history, outcome, peers
 
 from bench import cli as bench_cli
+from bench import results
 from bench.cells import Ceiling, Cell, Outcome
 from bench.report import page
 from bench.results import Run, document
@@ -49,7 +51,7 @@ VALUES = {
     "list": "[1]",
     "list of lists": '[["x"], {"a": null}]',
     "empty object": "{}",
-    "object": '{"a": [1], "": {}}',
+    "object": '{"a\\n": [1], "": {}}',
     "deep lists": "[" * DEEP + "]" * DEEP,
     "deep objects": '{"a":' * DEEP + "0" + "}" * DEEP,
     "deep enough": '{"a":' * 50 + "0" + "}" * 50,
@@ -158,3 +160,72 @@ def test_every_field_survives_a_few_hostile_values(tmp_path: Path, capsys, monke
 def test_every_field_survives_every_hostile_value(name: str, tmp_path: Path, capsys, monkeypatch):
     monkeypatch.setattr(page, "png", lambda plot, theme: b"")
     survive([case for case in ALL if case[2] == name], tmp_path, capsys)
+
+
+@pytest.mark.parametrize("name", ["formula", "long text", "control characters"])
+def test_plots_take_any_text(name: str, tmp_path: Path, capsys):
+    """Drawn for real: titles, labels and names of rows."""
+    result, compared = a_result(), peers()
+    text = json.loads(VALUES[name])
+    for each in result["results"]:
+        each["cell"]["model"] = each["cell"]["dtype"] = text
+    compared["targets"][0].update(work=text, verdict=text)
+    for stem, content in (("a", result), ("b", compared)):
+        (tmp_path / f"{stem}.json").write_text(json.dumps(content))
+    arguments = [
+        tmp_path / "a.json",
+        tmp_path / "b.json",
+        "--out",
+        tmp_path / "page.html",
+        "--plots",
+        tmp_path / "plots",
+    ]
+    assert bench_cli.main(["report", *map(str, arguments)]) == 0
+    assert "collapsed" not in capsys.readouterr().err  # of axes, beside long names
+    assert len(list((tmp_path / "plots").iterdir())) == 4  # of throughput and peers, in two themes
+
+
+def test_plots_of_the_same_name_are_all_written(tmp_path: Path):
+    cells = [Cell(model, "cpu(0)", "float32", size, "train") for model in ("a b", "a-b") for size in (1, 2)]
+    (tmp_path / "a.json").write_text(json.dumps(document(a_run(dict.fromkeys(cells, 9.0), ceilings=()))))
+    arguments = [tmp_path / "a.json", "--out", tmp_path / "page.html", "--plots", tmp_path / "plots"]
+    assert bench_cli.main(["report", *map(str, arguments)]) == 0
+    assert len(list((tmp_path / "plots").iterdir())) == 4
+
+
+def test_more_rows_than_a_plot_can_have_are_refused(tmp_path: Path, capsys):
+    compared = peers()
+    compared["targets"] *= 5_000
+    (tmp_path / "a.json").write_text(json.dumps(compared))
+    check(["bench", "report", tmp_path / "a.json", "--out", tmp_path / "page.html"], tmp_path / "a.json", capsys)
+    assert not (tmp_path / "page.html").exists()
+
+
+IRREGULAR = {
+    "pipe": os.mkfifo,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "loop": lambda path: path.symlink_to(path),
+}
+
+
+@pytest.mark.parametrize("make", IRREGULAR.values(), ids=IRREGULAR)
+def test_what_is_no_file_is_not_waited_for(make: Callable[[Path], object], tmp_path: Path, capsys):
+    path = tmp_path / "a.json"
+    make(path)
+    check(["bench", "report", path, "--out", tmp_path / "page.html"], path, capsys)
+    check(["zoo", "list", "--bench", path], path, capsys)
+    with pytest.warns(UserWarning, match="left out: cannot read .*a.json"):
+        assert results.load_history(tmp_path) == []
+
+
+def test_what_is_written_can_be_read_again_whatever_paths_are_called(tmp_path: Path, capsys):
+    name = os.fsdecode(b"caf\xc3\xa9 \xff")
+    whole = results.parse(a_result())
+    failed = Outcome(CELL, error=f"cannot read {name}: no such file")
+    results.save(tmp_path / "a.json", replace(whole, results=(*whole.results[1:], failed)))
+    assert results.load(tmp_path / "a.json").results[-1].error == "cannot read café ?: no such file"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "history.json").write_text(json.dumps(a_history()))
+    page_of_both = tmp_path / "page.html"
+    assert bench_cli.main(["report", *map(str, (tmp_path / "a.json", tmp_path / name, "--out", page_of_both))]) == 0
+    assert "café \N{REPLACEMENT CHARACTER}" in page_of_both.read_text()

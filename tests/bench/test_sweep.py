@@ -227,6 +227,16 @@ def test_a_damaged_cache_is_measured_again(change, machine: Machine, tmp_path: P
     assert json.loads(path.read_text())["ceilings"][0]["rate"] == 50.0
 
 
+def test_a_pipe_in_the_cache_is_replaced(cache: Path):
+    kept.keep([QUIET], ENVIRONMENT["date"])
+    (path,) = (cache / "ceilings").iterdir()
+    path.unlink()
+    os.mkfifo(path)
+    assert kept.load(["float32"]) == ()
+    kept.keep([QUIET], ENVIRONMENT["date"])
+    assert path.is_file() and len(kept.load(["float32"])) == 1
+
+
 def test_a_cache_that_cannot_be_written_is_no_obstacle(machine: Machine, tmp_path: Path):
     (tmp_path / "ceilings").write_text("a file where the folder should be")
     assert len(swept(Plan((MLP,)))[-1].run.ceilings) == 3
