@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo.data import Dataset
     from zoo.runtime import mx
 
+_ORDER = (".params", ".onnx", ".json")
 _RANDOM_ITEMS = 50  # inputs for verifying a network that is not the zoo's
 _PREPROCESSING = {False: "pixels from 0 (background) to 255 (ink), divided by 255", True: "none: pixels from 0 to 255"}
 
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     contents: dict[Path, bytes] = {}
     if "symbol" in formats:
         paths = symbol.names(arguments.out / name, arguments.epoch)
-        contents.update(zip(paths, symbol.encode(net, arguments.input_shape)))
+        contents.update(zip(paths, symbol.encode(net, arguments.input_shape, arguments.epoch)))
         print("MXNet reads the symbol and its parameters back and computes the same", flush=True)
     if "onnx" in formats:
         contents[arguments.out / f"{name}.onnx"], verified = _verified_onnx(net, arguments)
@@ -75,7 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
             return FAILURE
     for target in contents:
         files.output_file(target)
-    files.write_together(contents)
+    # The last is renamed first: a new symbol beside old parameters tells load_symbol that the others may be old too.
+    order = sorted(contents, key=lambda target: _ORDER.index(target.suffix))
+    files.write_together({target: contents[target] for target in order})
     for target, content in contents.items():
         print(f"{target}: {len(content):,} bytes, SHA-256 {files.hexdigest(content)}")
     return 0

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from export import inference
-from export.symbol import names
+from export.symbol import EPOCH, WEIGHTS, names
 from zoo.console import mxnet_reason
 from zoo.errors import WeightsError, ZooError
 from zoo.graph import lowering
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.ir import Graph
 from zoo.io import files
+from zoo.models import params as parameter_files
 from zoo.models import weights
 from zoo.runtime import mx
 
@@ -49,7 +50,8 @@ def load_symbol(
     ``symbol`` is the path of the first file or just the prefix; ``params`` names another file of parameters. A training
     head such as ``SoftmaxOutput`` is replaced by what it computes at inference, so that no labels are needed.
     ``input_shape`` is the shape of the network's input without the batch; all shapes are checked with it. Raises
-    :class:`SymbolError` or :class:`zoo.errors.WeightsError` for files that are damaged or do not belong together.
+    :class:`SymbolError` or :class:`zoo.errors.WeightsError` for files that are damaged or do not belong together, as
+    when :func:`~export.to_symbol` was killed after it had replaced the first of two files.
     """
     input_shape = inference.item_shape(input_shape)
     prefix = os.fspath(symbol).removesuffix(_ENDING)
@@ -59,8 +61,9 @@ def load_symbol(
     elif Path(symbol).exists() and not Path(symbol).is_dir() and not path.exists():
         raise SymbolError(f"{symbol} is no symbol of MXNet's: name a file that ends in {_ENDING}")
     origin = Path(params) if params is not None else own
-    loaded = _read(path)
+    loaded, notes = _read(path)
     arrays = weights.read(origin)
+    _check_pair(notes, arrays, prefix, path, origin)
     graph = Graph.of(loaded)
     labels = inference.label_names(graph)
     arrays = {name: array for name, array in arrays.items() if name.split(":", 1)[-1] not in labels}
@@ -77,17 +80,18 @@ def load_symbol(
     return block
 
 
-def _read(path: Path) -> mx.sym.Symbol:
-    """Read and check the symbol in ``path``."""
+def _read(path: Path) -> tuple[mx.sym.Symbol, dict[str, list[object]]]:
+    """Read and check the symbol in ``path``; returns it with the notes that MXNet calls the graph's attributes."""
     try:
         text = files.read(path, SymbolError).decode()
     except UnicodeDecodeError:
         raise SymbolError(f"{path} is damaged or no symbol of MXNet's: it is not text") from None
     try:
-        _check(json.loads(text))
+        raw = json.loads(text)
+        _check(raw)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return mx.sym.load_json(text)
+            return mx.sym.load_json(text), raw.get("attrs", {})
     except RecursionError:
         reason = "it is nested too deeply"
     except _Damage as error:
@@ -184,6 +188,23 @@ def _signature(operator: str, attributes: dict[str, str], label: str) -> tuple[i
         return len(alone.list_inputs()), len(alone)
     except MXNetError as error:
         raise _Damage(f"{label}: {mxnet_reason(error)}") from None
+
+
+def _check_pair(
+    notes: dict[str, list[object]], arrays: dict[str, np.ndarray], prefix: str, path: Path, origin: Path
+) -> None:
+    """Refuse other weights than those the symbol was written with, in the very file that was written with it.
+
+    Other files, of other epochs too, may hold any weights.
+    """
+    (_, epoch), (_, digest) = notes.get(EPOCH, (None, None)), notes.get(WEIGHTS, (None, None))
+    if not isinstance(epoch, int) or origin.resolve() != names(prefix, epoch)[1].resolve():
+        return
+    if files.hexdigest(parameter_files.encode(arrays)) != digest:
+        raise WeightsError(
+            f"{origin} does not hold the weights that {path} was written with: write both again, or rename this file "
+            "and name it as the parameters"
+        )
 
 
 def _only_input(

@@ -18,6 +18,10 @@ from zoo.io import files, temporary
 from zoo.models import params
 from zoo.runtime import mx
 
+# Notes in the symbol's file, which MXNet ignores: its files are replaced one after the other, and whoever reads them
+# sees by these whether both were.
+EPOCH, WEIGHTS = "zoo_epoch", "zoo_weights_sha256"
+
 
 def to_symbol(
     net: mx.gluon.HybridBlock,
@@ -35,7 +39,7 @@ def to_symbol(
     finite, or if the files cannot be written.
     """
     paths = names(prefix, epoch)
-    contents = encode(net, input_shape)
+    contents = encode(net, input_shape, epoch)
     for path in paths:
         files.output_file(path)
     files.write_together(dict(zip(paths, contents)))
@@ -52,7 +56,9 @@ def names(prefix: str | os.PathLike[str], epoch: int = 0) -> tuple[Path, Path]:
     return prefix.with_name(f"{prefix.name}-symbol.json"), prefix.with_name(f"{prefix.name}-{epoch:04d}.params")
 
 
-def encode(net: mx.gluon.HybridBlock, input_shape: tuple[int, ...] = INPUT_SHAPE) -> tuple[bytes, bytes]:
+def encode(
+    net: mx.gluon.HybridBlock, input_shape: tuple[int, ...] = INPUT_SHAPE, epoch: int = 0
+) -> tuple[bytes, bytes]:
     """Return the contents of the files that :func:`to_symbol` writes, after reading them back and comparing."""
     input_shape = inference.item_shape(input_shape)
     state = inference.finite_state(net)
@@ -62,7 +68,9 @@ def encode(net: mx.gluon.HybridBlock, input_shape: tuple[int, ...] = INPUT_SHAPE
     headed = isinstance(net, mx.gluon.SymbolBlock) and _ends_in_logits(symbol)
     if headed:
         symbol = mx.sym.SoftmaxOutput(symbol, name="softmax")
-    graph = symbol.tojson(remove_amp_cast=False).encode()
+    nodes, key, notes = symbol.tojson(remove_amp_cast=False).rpartition('"attrs": {')  # the graph's own come last
+    notes = f'"{EPOCH}": ["int", {epoch:d}], "{WEIGHTS}": ["str", "{files.hexdigest(content)}"], {notes}'
+    graph = f"{nodes}{key}{notes}".encode()
     _verify(net, graph, content, headed, input_shape)
     return graph, content
 

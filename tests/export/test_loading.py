@@ -142,6 +142,28 @@ def test_damaged_or_foreign_parameters_get_one_sentence(folder: Path, tmp_path: 
         refused(folder, tmp_path, params.encode(changed), "do not go together")
 
 
+@pytest.mark.parametrize("newer", ["net-symbol.json", "net-0000.params"])
+def test_files_of_two_exports_are_noticed(newer: str, folder: Path, tmp_path: Path):
+    """As when an export is killed after it has replaced one of its files."""
+    export.to_symbol(zoo.get_model("cnn7", seed=4), tmp_path / "net")
+    content = (folder / newer.replace("net", "cnn7")).read_bytes()
+    (tmp_path / newer).write_bytes(content)
+    with pytest.raises(zoo.WeightsError, match="net-0000.params does not hold the weights that .*net-symbol.json was"):
+        export.load_symbol(tmp_path / "net")
+
+
+def test_a_symbol_is_for_other_weights_too(folder: Path, tmp_path: Path, pixels):
+    nets = [zoo.get_model("cnn7", seed=seed) for seed in (3, 4)]
+    for epoch, net in enumerate(nets):
+        export.to_symbol(net, tmp_path / "net", epoch)
+    for epoch, net in enumerate(nets):
+        loaded = export.load_symbol(tmp_path / "net", epoch=epoch)
+        assert np.abs(loaded(pixels).asnumpy() - net(pixels).asnumpy()).max() < 1e-6
+    mx.nd.save(str(tmp_path / "net-0001.params"), mx.nd.load(str(tmp_path / "net-0001.params")))  # without the seal
+    export.load_symbol(tmp_path / "net", epoch=1)
+    export.load_symbol(tmp_path / "net", folder / "cnn7-0000.params", epoch=1)
+
+
 def test_another_input_shape_is_refused(folder: Path):
     with pytest.raises(zoo.WeightsError, match=r"data of the shape \(3, 32, 32\) do not go together"):
         export.load_symbol(folder / "cnn7", input_shape=(3, 32, 32))

@@ -128,6 +128,29 @@ def test_a_disagreement_writes_nothing(params: Path, tmp_path: Path, monkeypatch
     assert not (tmp_path / "files").exists()
 
 
+@pytest.mark.parametrize("renamed", [1, 2])
+def test_an_export_that_is_killed_between_its_files_is_noticed(renamed: int, params: Path, tmp_path: Path, monkeypatch):
+    from export import cli
+
+    export.to_symbol(zoo.get_model("mlp", seed=1), tmp_path / "mlp")
+    export.to_onnx(zoo.get_model("mlp", seed=1), tmp_path / "mlp.onnx")
+    parser, replace, done = argparse.ArgumentParser(), Path.replace, []
+    cli.add_arguments(parser)
+
+    def killed(path: Path, target: Path) -> Path:
+        if target.parent == tmp_path:
+            done.append(target.name)
+            if len(done) > renamed:
+                raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        cli.run(parser.parse_args(["mlp", "--params", str(params), "--out", str(tmp_path), "--seconds", "0"]))
+    with pytest.raises(zoo.WeightsError, match="mlp-0000.params does not hold the weights that .*mlp-symbol.json was"):
+        export.load_symbol(tmp_path / "mlp")
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
