@@ -41,16 +41,24 @@ def symbol_of(net: mx.gluon.HybridBlock) -> mx.sym.Symbol:
     if not isinstance(net, mx.gluon.HybridBlock):
         raise ZooError(f"the network must be a HybridBlock of Gluon's, and is of the type {type(net).__name__}")
     try:
-        return ir.symbol_of(net)
+        symbol = ir.symbol_of(net)
     except Exception as error:  # the network's own code runs here
         raise ZooError(
             f"the network must take one input, the data, and cannot be called with one ({mxnet_reason(error)})"
         ) from None
+    if INPUT not in symbol.list_inputs():
+        raise ZooError("the network must compute something from its data, and its outputs do not depend on them")
+    return symbol
 
 
 def context_of(net: mx.gluon.HybridBlock) -> mx.Context:
     """Return the first context of the parameters of ``net``; that of a network without parameters is the CPU."""
     return next((each.list_ctx()[0] for each in net.collect_params().values()), mx.cpu())
+
+
+def is_whole(value: object) -> bool:
+    """Whether ``value`` is an integer of Python's or NumPy's, and no Boolean."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def item_shape(shape: object) -> tuple[int, ...]:

@@ -48,7 +48,7 @@ def to_symbol(
 
 def names(prefix: str | os.PathLike[str], epoch: int = 0) -> tuple[Path, Path]:
     """Return the paths of a checkpoint's two files."""
-    if not isinstance(epoch, (int, np.integer)) or not 0 <= epoch <= 9999:
+    if not inference.is_whole(epoch) or not 0 <= epoch <= 9999:
         raise ZooError(f"the epoch in a checkpoint's name has four digits: 0 to 9999, not {epoch}")
     prefix = Path(prefix)
     if not prefix.name:

@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 from itertools import chain, repeat
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,7 @@ def compare(
     model: reading.Model, net: mx.gluon.HybridBlock, data: Dataset | np.ndarray, seconds: float
 ) -> Verification:
     """Do what :func:`verify` does, with a file that has been read."""
-    if not seconds >= 0:
+    if not isinstance(seconds, Real) or not seconds >= 0:
         raise ZooError(f"the time for a runtime must be a number of seconds, at least 0, not {seconds}")
     labels = data.labels if isinstance(data, Dataset) else None
     items = _items(data, model)

@@ -70,14 +70,15 @@ def encode(
     """Return the content of the file that :func:`to_onnx` writes, after ONNX's checker and shape inference passed."""
     onnx = package()
     newest = min(OPSETS[-1], onnx.defs.onnx_opset_version())
-    if opset not in range(OPSETS[0], newest + 1):
+    if not inference.is_whole(opset) or opset not in range(OPSETS[0], newest + 1):
         raise ZooError(f"an ONNX file is written with an opset from {OPSETS[0]} to {newest}, not {opset}")
-    if batch is not None and (not isinstance(batch, (int, np.integer)) or not 1 <= batch < 2**31):
+    if batch is not None and not (inference.is_whole(batch) and 1 <= batch < 2**31):
         raise ZooError(f"the batch size must be at least 1 and below 2**31, not {batch}")
+    batch = batch if batch is None else int(batch)  # onnx takes no integer of NumPy's
     metadata = {} if metadata is None else metadata
     pairs = metadata.items() if isinstance(metadata, Mapping) else [(metadata, None)]
-    if not all(isinstance(each, str) for pair in pairs for each in pair):
-        raise ZooError("the metadata of an ONNX file must be strings")
+    if not all(isinstance(each, str) and _is_utf8(each) for pair in pairs for each in pair):
+        raise ZooError("the metadata of an ONNX file must map strings to strings, and all must have a form in UTF-8")
     input_shape = inference.item_shape(input_shape)
     source, state = inference.graph_of(net), inference.finite_state(net)
     arrays = {name.split(":", 1)[1]: params.widened(value) for name, value in state.items()}
@@ -98,6 +99,10 @@ def encode(
     content = model.SerializeToString()
     check(content, "the network cannot be written as valid ONNX")
     return content
+
+
+def _is_utf8(text: str) -> bool:
+    return text.encode(errors="replace").decode() == text
 
 
 def check(content: bytes, claim: str) -> None:

@@ -138,7 +138,7 @@ def test_other_opsets_are_refused(opset: int, tmp_path: Path):
 
 def test_softmax_and_raw_pixels_and_a_fixed_batch(tmp_path: Path, mnist):
     net = networks.unsettled("lenet5", seed=0)
-    path = export.to_onnx(net, tmp_path / "model.onnx", softmax=True, uint8=True, batch=3)
+    path = export.to_onnx(net, tmp_path / "model.onnx", softmax=True, uint8=True, batch=np.int64(3))
     raw = mnist.test_images[:3, None]
     (probabilities,) = run(path, raw)
     expected = net(mx.nd.array(raw * np.float32(1 / 255))).softmax().asnumpy()

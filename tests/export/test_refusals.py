@@ -165,7 +165,7 @@ def test_data_that_the_file_does_not_take(wrong: object, words: str, net, path: 
     one_sentence(words, export.verify, path, net, wrong)
 
 
-@pytest.mark.parametrize("seconds", [float("nan"), -1])
+@pytest.mark.parametrize("seconds", [float("nan"), -1, None, "1"])
 def test_no_time_at_all(seconds: float, net, path: Path, data):
     one_sentence("number of seconds", export.verify, path, net, data, seconds)
 
@@ -186,6 +186,11 @@ class OwnError(mx.gluon.HybridBlock):
         return data.asnumpy()
 
 
+class Constant(mx.gluon.HybridBlock):
+    def hybrid_forward(self, F, data):
+        return F.ones((8, 10))
+
+
 class OverTheBatch(mx.gluon.HybridBlock):
     def hybrid_forward(self, F, data):
         return F.mean(data, axis=0)
@@ -196,6 +201,7 @@ NETWORKS = {
     "float64": (lambda: cast("float64"), "is float64 and should be float32"),
     "two inputs": (TwoInputs, "must take one input"),
     "an error of its own": (OwnError, "must take one input"),
+    "without its data": (Constant, "do not depend on them"),
     "not initialized": (lambda: mx.gluon.nn.Dense(10, in_units=784), "no weights yet"),
     "never run": (lambda: mx.gluon.nn.Dense(10), "no weights yet"),
     "a name": (lambda: "mlp", "must be a HybridBlock"),
@@ -244,8 +250,11 @@ def test_shapes_that_are_none(shape: object, net, tmp_path: Path):
     [
         ({"batch": 2.5}, "at least 1"),
         ({"batch": 10**30}, "below 2**31"),
-        ({"metadata": {"images": 10}}, "must be strings"),
-        ({"metadata": ["images"]}, "must be strings"),
+        ({"batch": True}, "at least 1"),
+        ({"opset": 17.0}, "from 13 to"),
+        ({"metadata": {"images": 10}}, "strings to strings"),
+        ({"metadata": {"images": "\udc80"}}, "UTF-8"),
+        ({"metadata": ["images"]}, "strings to strings"),
     ],
     ids=str,
 )
