@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     if any(name != f"{label:g}" for name, label in packed.classes):
         print(f"labels: {', '.join(f'{name} is {label:g}' for name, label in packed.classes)}")
     for rec, images in packed.parts:
-        print(f"{rec}: {images:,} images{', decoded into the cache' if _decodes(rec) else ''}", flush=True)
+        print(f"{rec}: {images:,} images{_decoded(rec)}", flush=True)
     if packed.ignored:
         print(f"other files, not called {', '.join(EXTENSIONS)}: {packed.ignored:,}")
     for name, reason in packed.unreadable:
@@ -74,15 +74,15 @@ def run(arguments: argparse.Namespace) -> int:
     return FAILURE if packed.unreadable else 0
 
 
-def _decodes(rec: Path) -> bool:
-    """Decode ``rec`` into the cache, to save the first training run the wait; returns False if it holds no digits."""
-    from zoo.data.records import load_records
+def _decoded(rec: Path) -> str:
+    """Decode ``rec`` into the cache, to save the first training run the wait; says so, if it holds digits."""
+    from zoo.data.records import decode_ahead
 
     try:
-        load_records(rec)
+        is_kept = decode_ahead(rec)
     except DataError:  # not 28×28 digits with labels from 0 to 9
-        return False
-    return True
+        return ""
+    return ", decoded into the cache" if is_kept else ", which the cache cannot keep decoded"
 
 
 def _mnist(arguments: argparse.Namespace) -> Dataset:

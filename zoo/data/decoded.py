@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 from itertools import accumulate
 from pathlib import Path
 
@@ -27,7 +29,8 @@ def find(key: str) -> tuple[np.ndarray, np.ndarray] | None:
     try:
         path = folder() / f"{key}.npz"
         private.check(path.parent)
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # its members carry a CRC-32
+        content = io.BytesIO(files.read(path))  # a pipe in its place does not make this wait
+        with np.load(content, allow_pickle=False) as arrays:  # its members carry a CRC-32
             found = arrays["images"], arrays["labels"]
     except Exception:  # NumPy and zipfile raise many kinds
         return None
@@ -36,17 +39,24 @@ def find(key: str) -> tuple[np.ndarray, np.ndarray] | None:
     return found
 
 
-def keep(key: str, images: np.ndarray, labels: np.ndarray) -> None:
-    """Keep the images and labels under ``key`` if possible; if not, the next run decodes them again."""
+def keep(key: str, images: np.ndarray, labels: np.ndarray) -> bool:
+    """Keep the images and labels under ``key`` if possible; returns False if not: the next run decodes them again."""
     if images.nbytes > _LIMIT // 2:
-        return
-    with contextlib.suppress(ZooError, OSError):
+        return False
+    try:
         place = folder()
         private.make(place)
         private.check(place)
-        with files.atomic(place / f"{key}.npz") as file:
+        path = place / f"{key}.npz"
+        if os.path.lexists(path) and not path.is_file():  # a pipe or a device would be written to
+            path.unlink()
+        with files.atomic(path) as file:
             np.savez(file, images=images, labels=labels)
+    except (ZooError, OSError):
+        return False
+    with contextlib.suppress(OSError):  # another process may make room at the same time
         kept = sorted(place.glob("*.npz"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
         for total, path in zip(accumulate(path.stat().st_size for path in kept), kept):
             if total > _LIMIT:
                 path.unlink()
+    return True

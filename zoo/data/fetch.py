@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,7 +64,7 @@ def load(dataset: PublishedDataset, folder: Path) -> dict[str, tuple[Path, bytes
     same can leave a wrong file behind. Raises :class:`DataError`, which lists all that was tried, if no source
     delivers.
     """
-    folder = Path(folder).resolve()
+    folder = Path(os.path.realpath(folder))
     found = {name: _checked(dataset, folder, name) for name in dataset.sha256}
     missing = {name for name, checked in found.items() if checked is None}
     tried = []
@@ -91,6 +92,8 @@ def _accept(downloaded: Path, path: Path, sha256: str) -> tuple[Path, bytes]:
     content = downloaded.read_bytes()
     if files.hexdigest(content) != sha256:
         raise SourceFailed(f"its {path.name} is not the canonical one: {len(content)} bytes with another SHA-256")
+    if os.path.lexists(path) and not path.is_file():  # a pipe would wait for its reader
+        path.unlink()
     with files.atomic(path) as file:
         file.write(content)
     return path, content

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
-import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,17 +16,18 @@ from pathlib import Path
 
 from zoo.console import mxnet_reason
 from zoo.data import listing, recordio
-from zoo.data.images import MODES, QUALITIES, encode
+from zoo.data.images import MODES, QUALITIES, encode, prepare_process
 from zoo.data.listing import Entry
 from zoo.data.mnist import Dataset
 from zoo.errors import DataError, ZooError
-from zoo.io import files, temporary
+from zoo.io import files, locks, temporary
 from zoo.progress import progress_bar
 from zoo.runtime import STATUS, mx
 
 _DEFAULT_QUALITIES = {".jpg": 95, ".png": 6}
 _WINDOW = 1000  # images in flight at a time
 _PROCESSES = 4  # encode as fast as one can write
+_MOST_PROCESSES = 256
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,7 @@ def pack(
     invalid options and for files that cannot be written.
     """
     quality = _checked(train_ratio, test_ratio, color, quality, encoding, threads)
-    prefix = Path(prefix)
-    files.output_file(prefix.with_name(f"{prefix.name}.rec"))
+    prefix = _writable(Path(prefix))
     listed = listing.of_dataset(source, encoding) if isinstance(source, Dataset) else listing.of_folder(Path(source))
     entries = list(listed.entries)
     if seed is not None:
@@ -95,7 +96,7 @@ def pack(
                     else:
                         unreadable.append((entry.path, image))
 
-        with _workshop(prefix.parent) as folder:
+        with _workshop(prefix.parent) as folder, locks.held(prefix.parent, "another pack"):
             for suffix, part in listing.split(entries, train_ratio, test_ratio):
                 packed = _write(folder / f"{prefix.name}{suffix}", readable(part))
                 if packed:
@@ -113,11 +114,11 @@ def unpack(rec: Path, out: Path, progress: bool | None = None) -> int:
 
     ``out`` must be missing or empty, and appears once it is complete.
     """
-    out = Path(out)
+    out = Path(os.path.realpath(out))  # a folder cannot take the place of a link
     records = recordio.check(Path(rec))
     if len({record.index for record in records}) < len(records):
         raise DataError(f"{rec} has several records with the same index, which would be files of the same name")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if os.path.lexists(out) and (not out.is_dir() or any(out.iterdir())):
         raise ZooError(f"{out} is not an empty folder: name another one")
     total = len(records)
     with _workshop(out.parent) as folder, progress_bar(progress, total=total, desc="unpacking", unit="img") as bar:
@@ -148,9 +149,16 @@ def _checked(train: float, test: float, color: int, quality: int | None, encodin
     quality = _DEFAULT_QUALITIES[encoding] if quality is None else quality
     if quality not in QUALITIES[encoding]:
         raise ZooError(f"quality must be 1 to {QUALITIES[encoding][-1]} for {encoding}, not {quality}")
-    if threads is not None and threads < 1:
-        raise ZooError(f"threads must be at least 1, not {threads}")
+    if threads is not None and not 1 <= threads <= _MOST_PROCESSES:
+        raise ZooError(f"threads must be at least 1 and at most {_MOST_PROCESSES}, not {threads}")
     return quality
+
+
+def _writable(prefix: Path) -> Path:
+    if prefix.with_name(f"{prefix.name}.rec").is_dir():
+        raise ZooError(f"cannot write {prefix}.rec: it is a directory")
+    files.output_directory(prefix.parent)
+    return prefix
 
 
 def _write(path: Path, images: Iterator[tuple[Entry, bytes]]) -> int:
@@ -195,12 +203,32 @@ def _mapping(threads: int) -> Iterator[Callable[..., Iterator[bytes | str]]]:
     if threads == 1:
         yield map
         return
-    ignore_ctrl_c = (signal.SIGINT, signal.SIG_IGN)  # reaches all processes; the main one handles it
+    _check_limit(threads + 3)  # the pool has two threads and a process of its own
     try:
-        with ProcessPoolExecutor(threads, get_context("spawn"), signal.signal, ignore_ctrl_c) as pool:
+        with ProcessPoolExecutor(threads, get_context("spawn"), prepare_process, (os.getpid(),)) as pool:
             yield partial(pool.map, chunksize=max(1, _WINDOW // (4 * threads)))
     except BrokenProcessPool:
         raise ZooError(
             "a process that encodes images did not start or was ended: try fewer threads, and in a script of your own "
             'pack under `if __name__ == "__main__":`'
         ) from None
+
+
+def _check_limit(needed: int) -> None:
+    """Raise :class:`ZooError` unless that many threads can be started; the pool would wait for the missing for ever."""
+    end = threading.Event()
+    started: list[threading.Thread] = []
+    try:
+        for _ in range(needed):
+            thread = threading.Thread(target=end.wait)
+            thread.start()
+            started.append(thread)
+    except RuntimeError:
+        raise ZooError(
+            f"the system does not let this user start {needed} more processes and threads: pack with one thread "
+            "(--threads 1), or raise the limit (ulimit -u)"
+        ) from None
+    finally:
+        end.set()
+        for thread in started:
+            thread.join()

@@ -55,15 +55,7 @@ def load_records(path: str | os.PathLike[str], num_parts: int = 1, part_index: i
     images that are not 28×28 digits with a label from 0 to 9.
     """
     path = Path(path)
-    idx = path.parent / f"{path.stem}.idx"
-    paths = [path, idx] if idx.exists() else [path]
-    key = _key(paths)
-    found = decoded.find(key)
-    if found is None:
-        found = _decode(*paths)
-        if _key(paths) == key:  # the files have not changed meanwhile
-            decoded.keep(key, *found)
-    images, labels = found
+    images, labels, _ = _decoded(path)
     if not 0 <= part_index < num_parts <= len(images):
         raise ZooError(
             f"part_index must be below num_parts, and num_parts at most {len(images)}, the images in {path}: "
@@ -72,6 +64,24 @@ def load_records(path: str | os.PathLike[str], num_parts: int = 1, part_index: i
     part = slice(*(len(images) * number // num_parts for number in (part_index, part_index + 1)))
     name = f", part {part_index} of {num_parts}" if num_parts > 1 else ""
     return Dataset(images[part], labels[part], f"{places.name(path)}{name}")
+
+
+def decode_ahead(path: Path) -> bool:
+    """Decode a ``.rec`` file as :func:`load_records` does; returns whether the cache holds the pixels now."""
+    return _decoded(path)[2]
+
+
+def _decoded(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
+    """The images and labels of a ``.rec`` file, and whether the cache holds them."""
+    idx = path.parent / f"{path.stem}.idx"
+    paths = [path, idx] if idx.exists() else [path]
+    key = _key(paths)
+    found = decoded.find(key)
+    if found is not None:
+        return *found, True
+    found = _decode(*paths)
+    is_kept = _key(paths) == key and decoded.keep(key, *found)  # unless the files have changed meanwhile
+    return *found, is_kept
 
 
 def _key(paths: Sequence[Path]) -> str:
