@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -81,6 +83,20 @@ def test_no_more_processes_than_the_system_allows(digits: Path, tmp_path: Path, 
         assert "does not let this user start 5 more processes and threads" in sentence
         assert main(["pack", str(tmp_path / "x"), str(digits), "--threads", "1"]) == 0
     assert "at least 1 and at most 256, not 257" in refusal(capsys, "pack", tmp_path / "x", digits, "--threads", "257")
+
+
+@pytest.mark.parametrize("moment", ["semaphore", "process"])
+def test_a_process_that_cannot_be_started_gets_a_sentence(
+    moment: str, digits: Path, tmp_path: Path, capsys, monkeypatch
+):
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    context = multiprocessing.get_context("spawn")
+    owner, name = (type(context), "Lock") if moment == "semaphore" else (context.Process, "start")
+    monkeypatch.setattr(owner, name, refuse)
+    assert "did not start or was ended" in refusal(capsys, "pack", tmp_path / "x", digits, "--threads", "2")
+    assert {path.name for path in tmp_path.iterdir()} == {"digits"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends processes with their parent")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from zoo.console import mxnet_reason
 from zoo.data import listing, recordio
@@ -204,14 +205,30 @@ def _mapping(threads: int) -> Iterator[Callable[..., Iterator[bytes | str]]]:
         yield map
         return
     _check_limit(threads + 3)  # the pool has two threads and a process of its own
+    chunk = max(1, _WINDOW // (4 * threads))
+
+    def mapped(*arguments: Any) -> Iterator[bytes | str]:  # noqa: ANN401  those of map
+        try:
+            return pool.map(*arguments, chunksize=chunk)
+        except OSError as error:  # it starts processes only now
+            raise _not_started() from error
+
     try:
-        with ProcessPoolExecutor(threads, get_context("spawn"), prepare_process, (os.getpid(),)) as pool:
-            yield partial(pool.map, chunksize=max(1, _WINDOW // (4 * threads)))
+        pool = ProcessPoolExecutor(threads, get_context("spawn"), prepare_process, (os.getpid(),))
+    except OSError as error:
+        raise _not_started() from error
+    try:
+        with pool:
+            yield mapped
     except BrokenProcessPool:
-        raise ZooError(
-            "a process that encodes images did not start or was ended: try fewer threads, and in a script of your own "
-            'pack under `if __name__ == "__main__":`'
-        ) from None
+        raise _not_started() from None
+
+
+def _not_started() -> ZooError:
+    return ZooError(
+        "a process that encodes images did not start or was ended: try fewer threads, and in a script of your own "
+        'pack under `if __name__ == "__main__":`'
+    )
 
 
 def _check_limit(needed: int) -> None:
