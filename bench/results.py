@@ -154,7 +154,7 @@ def load(path: Path, parse: Callable[[object], object] = parse) -> object:
     try:
         return parse(schema.parse(content, "it"))
     except ZooError as error:
-        raise DataError(f"{path} is not a valid result file: {one_line(str(error), _LONGEST)}") from None
+        raise DataError(f"{path} is not a result file, or is damaged: {one_line(str(error), _LONGEST)}") from None
 
 
 def one_line(text: str, most: int) -> str:

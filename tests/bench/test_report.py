@@ -236,7 +236,7 @@ def test_half_a_file_gets_one_sentence(run, tmp_path: Path):
     (path,) = write(tmp_path, half=a_run({CELL: 1}))
     path.write_text(path.read_text()[:200])
     assert_refused(
-        run("bench", "report", path, "--out", tmp_path / "page.html"), "half.json is not a valid result file"
+        run("bench", "report", path, "--out", tmp_path / "page.html"), "half.json is not a result file, or is damaged"
     )
 
 

@@ -123,7 +123,7 @@ def output_file(path: Path) -> Path:
 
 def _followed(path: Path) -> Path:
     """Return where the links at ``path`` lead; raises :class:`OSError` for one that leads to itself."""
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, NotADirectoryError):
         os.stat(path)  # noqa: PTH116  unlike Path.resolve, the same on every Python
     return Path(os.path.realpath(path))
 
