@@ -11,6 +11,7 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +24,7 @@ from bench.results import is_date
 from bench.sides.environment import TUNING
 from zoo import kernels
 from zoo.errors import ZooError
-from zoo.io import files, schema
+from zoo.io import files, private, schema
 from zoo.runtime import STATUS, cpus, isa, mx
 
 # Part of the key, as it chooses threads, instructions and operators.
@@ -57,13 +58,8 @@ def keep(ceilings: Sequence[Ceiling], date: str) -> None:
     old = _read(path)
     found = highest((*old, *new))
     if found != old:
-        try:
-            files.output_directory(path.parent)
-            if not path.is_file():  # but perhaps a pipe or a device, which writing would not replace
-                path.unlink(missing_ok=True)
-            files.write_text(path, json.dumps(asdict(_File(found)), indent=1) + "\n")
-        except (OSError, ZooError):
-            return
+        with suppress(ZooError):
+            private.write(path, json.dumps(asdict(_File(found)), indent=1).encode())
 
 
 def missing(of: Iterable[str], ceilings: Sequence[Ceiling]) -> list[str]:
@@ -73,9 +69,9 @@ def missing(of: Iterable[str], ceilings: Sequence[Ceiling]) -> list[str]:
 
 
 def _path() -> Path | None:
-    """Return the file for this setup; None if there is no directory for caches."""
+    """Return the file for this setup; None if there is no directory for caches that is private to this user."""
     try:
-        return files.user_cache() / "ceilings" / f"{_key()}.json"
+        return private.cache("ceilings") / f"{_key()}.json"
     except ZooError:
         return None
 
@@ -101,7 +97,7 @@ def _read(path: Path | None) -> tuple[Ceiling, ...]:
     if path is None:
         return ()
     try:
-        found = schema.build(_File, schema.parse(files.read(path), str(path))).ceilings
+        found = schema.build(_File, schema.parse(private.read(path) or b"", str(path))).ceilings
     except ZooError:
         return ()
     return highest(each for each in found if is_date(each.cached) and are_plausible(each.rate or 0))

@@ -76,6 +76,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict) -> None:
+    machine_info["node"] = ""  # the host's name, which files tell nobody
     captured = environment.capture()
     machine_info["environment"] = {name: fact for name, fact in captured.items() if name not in _OF_ITS_RUN}
 

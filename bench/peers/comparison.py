@@ -19,6 +19,7 @@ from bench.peers.works import Configuration, Work
 from bench.sides.checks import Check
 from bench.sides.environment import untuned_environment
 from bench.sides.wire import LIMIT, Side, SideFailed, batches_for
+from zoo.io import children
 from zoo.runtime import cpus, isa
 
 MISSING = "not installed: pip install '.[peers]'"
@@ -55,10 +56,7 @@ def hand_over(model: str, data: str | None, folder: Path) -> None:
     """Fill ``folder`` with what all sides start from; raises :class:`SideFailed` if that fails."""
     command = [sys.executable, "-m", "bench.sides.handover", model, data or "", str(folder)]
     try:
-        subprocess.run(
-            command, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT,
-            env=untuned_environment(), start_new_session=True,
-        )  # fmt: skip
+        children.run(command, timeout=LIMIT, env=untuned_environment())
     except subprocess.CalledProcessError as error:
         said = [line.strip() for line in error.stderr.splitlines() if line.strip()] or ["it said nothing"]
         raise SideFailed(f"{model} could not be prepared: {said[-1]}") from None

@@ -18,6 +18,8 @@ from typing import Any
 
 from zoo.console import mxnet_reason
 from zoo.errors import ZooError
+from zoo.io import places
+from zoo.io.parent import die_with_parent
 
 LIMIT = 240  # seconds for any one answer
 
@@ -52,7 +54,11 @@ def serve(prepare: Callable[[dict[str, Any]], Prepared]) -> None:
 
 
 def reply(answers: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]) -> None:
-    """Read the request and print the answers that ``answers`` yields; what it raises becomes the last answer."""
+    """Read the request and print the answers that ``answers`` yields; what it raises becomes the last answer.
+
+    Ends this process when the harness ends, whatever it is doing.
+    """
+    die_with_parent()
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print must not mix with the answers
     try:
@@ -66,7 +72,7 @@ def _problem(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "out of memory"
     named = isinstance(error, ZooError) or any(kind.__name__ == "MXNetError" for kind in type(error).__mro__)
-    return ("" if named else f"{type(error).__name__}: ") + mxnet_reason(error)
+    return ("" if named else f"{type(error).__name__}: ") + places.told(mxnet_reason(error))
 
 
 class Side:

@@ -89,7 +89,7 @@ def _measurement(**values):
         (_with(lambda raw: raw["ceilings"][0].update(rate=1e-320)), "its ceiling of float32 should be 1e-12 to 1e+12"),
         (_with(lambda raw: raw["results"][0]["cell"].update(batch_size=2**63)), "at most 63 bits, not of 64"),
         (_with(_measurement(flops_per_image=-1)), "has -1 operations for an image"),
-        (_with(_measurement(data=json.loads("[" * 80 + "]" * 80))), "more than 64 objects or lists lie inside each other"),
+        (_with(_measurement(data=json.loads("[" * 80 + "]" * 80))), "more than 64 objects or lists lie inside"),
         (_with(lambda raw: raw["results"][1]["cell"].update(model="a\nb", batch_size=0)), "a b on cpu(0)"),
         (_with(lambda raw: raw.update({"x" * 9999: 1})), "xxx…"),
         (_with(lambda raw: raw["ceilings"][2].update(cached="last week")), "not 'last week'"),

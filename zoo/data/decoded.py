@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from itertools import accumulate
 from pathlib import Path
 
@@ -24,16 +23,18 @@ def folder() -> Path:
 def find(key: str) -> tuple[np.ndarray, np.ndarray] | None:
     """The images and labels kept under ``key``; None if there are none or they are damaged.
 
-    A folder that other users could put images into is ignored.
+    Images that other users could have put there do not count.
     """
     try:
         path = folder() / f"{key}.npz"
         private.check(path.parent)
-        content = io.BytesIO(files.read(path))  # a pipe in its place does not make this wait
-        with np.load(content, allow_pickle=False) as arrays:  # its members carry a CRC-32
-            found = arrays["images"], arrays["labels"]
-    except Exception:  # NumPy and zipfile raise many kinds
+        content = private.read(path)
+    except ZooError:
         return None
+    if content is None:
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        found = arrays["images"], arrays["labels"]
     with contextlib.suppress(OSError):
         path.touch()
     return found
@@ -43,15 +44,13 @@ def keep(key: str, images: np.ndarray, labels: np.ndarray) -> bool:
     """Keep the images and labels under ``key`` if possible; returns False if not: the next run decodes them again."""
     if images.nbytes > _LIMIT // 2:
         return False
+    content = io.BytesIO()
+    np.savez(content, images=images, labels=labels)
     try:
         place = folder()
         private.make(place)
         private.check(place)
-        path = place / f"{key}.npz"
-        if os.path.lexists(path) and not path.is_file():  # a pipe or a device would be written to
-            path.unlink()
-        with files.atomic(path) as file:
-            np.savez(file, images=images, labels=labels)
+        private.write(place / f"{key}.npz", content.getvalue())
     except (ZooError, OSError):
         return False
     with contextlib.suppress(OSError):  # another process may make room at the same time
