@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT
 
 import zoo
+from zoo.runtime import mx
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +131,18 @@ def test_a_pipe_as_mean_image_does_not_hang(rec: Path, tmp_path: Path):
     code = f"import zoo; zoo.image_record_iter({str(rec)!r}, 64, mean_img={str(tmp_path / 'mean')!r})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert "ZooError: mean_img is not supported" in done.stderr
+
+
+def test_module_predicts_every_image_once_in_every_epoch(rec: Path, mnist):
+    module = mx.mod.Module(zoo.get_symbol("mlp"))
+    train = zoo.image_record_iter(rec, 50, shuffle=True)
+    validation = zoo.image_record_iter(rec, 64, round_batch=False)
+    module.fit(train, validation, num_epoch=2, optimizer_params={"learning_rate": 0.001}, initializer=mx.init.Xavier())
+    predicted = module.predict(validation).asnumpy().argmax(axis=1)
+    assert predicted.shape == (200,)
+    assert (module.predict(validation).asnumpy().argmax(axis=1) == predicted).all()
+    labels = mnist.train_labels[:200].astype(np.float32)
+    images = mx.io.NDArrayIter(
+        mnist.train_images[:200, None].astype(np.float32), labels, 50, label_name="softmax_label"
+    )
+    assert (module.predict(images).asnumpy().argmax(axis=1) == predicted).all()
