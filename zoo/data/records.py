@@ -44,7 +44,7 @@ def image_record_iter(
         raise DataError(f"{path}, {part}, holds no images: take fewer parts")
     if settings["batch_size"] > images:
         raise ZooError(f"the batch size {batch_size} is larger than the {images} images in {path_imgrec}")
-    return _Batches({name: settings[name] for name in given if settings[name] is not None}, records, images)
+    return _Batches({name: settings[name] for name in given if settings[name] is not None}, images)
 
 
 def load_records(path: str | os.PathLike[str], num_parts: int = 1, part_index: int = 0) -> Dataset:
@@ -102,7 +102,7 @@ def _decode(path: Path, idx: Path | None = None) -> tuple[np.ndarray, np.ndarray
             raise DataError(f"{where} has the label {record.labels[0]:g}, and digits have 0 to 9")
     settings = {"path_imgrec": path, "batch_size": min(_BATCH, len(records)), "data_shape": (1, 28, 28)}
     images, labels = [], []
-    for batch in _Batches({**settings, "dtype": "uint8"}, records, len(records)):
+    for batch in _Batches({**settings, "dtype": "uint8"}, len(records)):
         whole = settings["batch_size"] - batch.pad
         images.append(batch.data[0].asnumpy()[:whole, 0])
         labels.append(batch.label[0].asnumpy()[:whole])
@@ -132,9 +132,9 @@ class _Batches(mx.io.DataIter):
     within an epoch starts at the first image or not, depending on how far it has read ahead; here, it always does.
     """
 
-    def __init__(self, settings: Mapping[str, Any], records: Sequence[Record], images: int) -> None:
+    def __init__(self, settings: Mapping[str, Any], images: int) -> None:
         super().__init__(settings["batch_size"])
-        self._settings, self._records, self._images = settings, records, images
+        self._settings, self._images = settings, images
         self._is_rounded = settings.get("round_batch", True)
         self._batch: Any = None
         self._left = images
@@ -173,7 +173,7 @@ class _Batches(mx.io.DataIter):
         self._left -= self.batch_size
         batch.pad = max(0, -self._left)
         own = self.batch_size if self._is_rounded else self.batch_size - batch.pad
-        places = mx.nd.arange(self.batch_size) % own
+        places = mx.nd.arange(self.batch_size, dtype="int32") % own
         batch.data, batch.label = ([each[0].take(places)] for each in (batch.data, batch.label))
         for each in (*batch.data, *batch.label):
             each.wait_to_read()
@@ -204,7 +204,7 @@ class _Batches(mx.io.DataIter):
     def _refused(self, error: Exception) -> DataError:
         """What is wrong, which may also be raised."""
         path = Path(self._settings["path_imgrec"])
-        for record in self._records:
+        for record in recordio.check(path):
             recordio.decode(record, path)  # a sealed one, whose image nobody has looked at
         return DataError(f"MXNet cannot read {path} with these options: {mxnet_reason(error)}")
 
