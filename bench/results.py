@@ -30,7 +30,7 @@ from typing import Any, TypeVar, overload
 from bench import settings
 from bench.cells import LEAST, MOST, Ceiling, Cell, Latency, Measurement, Outcome, Profile, are_plausible
 from zoo.errors import DataError, ZooError
-from zoo.io import files, schema
+from zoo.io import files, places, schema
 from zoo.io.schema import build
 
 Kind = TypeVar("Kind")
@@ -93,8 +93,11 @@ class Run:
 
 
 def document(run: Run) -> dict[str, Any]:
-    """Return ``run`` as a JSON object."""
-    return {"schema": SCHEMA, **asdict(run)}
+    """Return ``run`` as a JSON object, without absolute paths."""
+    raw = asdict(run)
+    for profile in raw["profiles"]:
+        profile["trace"] = profile["trace"] and places.name(profile["trace"])
+    return {"schema": SCHEMA, **raw}
 
 
 def parse(raw: object) -> Run:

@@ -11,7 +11,7 @@ from typing import Any
 from bench.cells import Ceiling, Cell, Latency, Measurement, Outcome, Profile, Until
 from bench.sides.wire import NoAnswer, Side, SideFailed
 from zoo.errors import ZooError
-from zoo.io import files, places
+from zoo.io import files
 from zoo.io.schema import build
 
 _LIMIT = 300  # seconds for one process, beyond the time it is given to measure
@@ -47,7 +47,7 @@ def profile(cell: Cell, data: str | None, trace: Path, at_most: float | None = N
         files.write_text(trace, json.dumps(answer["trace"]) + "\n")
     except ZooError as error:
         return Profile(cell, error=str(error))
-    return replace(build(Profile, answer["profile"]), trace=places.name(trace))
+    return replace(build(Profile, answer["profile"]), trace=str(trace))
 
 
 def latency(cell: Cell, data: str | None, seconds: float, rate: float | None, at_most: float | None = None) -> Latency:

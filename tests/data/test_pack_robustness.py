@@ -18,6 +18,7 @@ from conftest import ROOT
 from PIL import Image
 
 import zoo
+from zoo import console
 from zoo.cli import main
 from zoo.data import decoded, fetch, sources
 from zoo.data.catalogue import DATASETS
@@ -78,6 +79,7 @@ def test_no_more_processes_than_the_system_allows(digits: Path, tmp_path: Path, 
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
+        patch.setattr(console, "_check_threads", lambda needed: None)
         patch.setattr(threading.Thread, "start", refuse)
         sentence = refusal(capsys, "pack", tmp_path / "x", digits, "--threads", "2")
         assert "does not let this user start 5 more processes and threads" in sentence
