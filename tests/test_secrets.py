@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import platform
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 from reports import CELL, a_run, peers, write
 
 from bench import environment, results, settings
+from zoo.data import idx
+from zoo.data.catalogue import DATASETS
+from zoo.data.mnist import locate
 
 MARK = "Xq7Zk3"  # in every secret, and in nothing else
 NAMES = (
@@ -61,10 +65,42 @@ def test_training_and_export(run, mnist, tmp_path: Path):
     assert_silent(tmp_path, ".json", ".params", ".onnx")
 
 
+@pytest.fixture(scope="module")
+def private_folder(tmp_path_factory) -> Path:
+    """A folder whose name is nobody's business, with MNIST in it."""
+    folder = tmp_path_factory.mktemp("where") / MARK
+    (folder / "mnist").mkdir(parents=True)
+    for name, path in locate(DATASETS["mnist"]).items():
+        (folder / "mnist" / name).write_bytes(idx.read(path))
+    return folder
+
+
+def test_no_file_tells_where_things_are_or_whose(run, private_folder: Path):
+    """The folders that a command is given, the user's home, and the host's name."""
+    data, out = private_folder / "mnist", private_folder / "out"
+    assert run("zoo", "train", "mlp", "--epochs", 1, "--data", data, "--out", out / "run").returncode == 0
+    assert run("export", "mlp", "--params", out / "run" / "final.params", "--data", data, "--out", out).returncode == 0
+    options = ("--json", out / "result.json", "--profile", out / "profiles", "--history", out / "history")
+    assert run("bench", *QUICK, "--data", data, *options).returncode == 0
+    assert run("zoo", "pack", out / "digits", "--data", data).returncode == 0
+    missing = run("bench", *QUICK, "--data", private_folder / "none", "--json", out / "failed.json")
+    assert missing.returncode != 0
+    if importlib.util.find_spec("jinja2") and importlib.util.find_spec("matplotlib"):
+        page = ("--out", out / "page.html")
+        assert run("bench", "report", out / "result.json", out / "run", *page).returncode == 0
+    assert_silent(out, ".json", ".params", ".onnx", ".rec", ".lst")
+    names = (str(Path.home()), str(private_folder.parent), platform.node())
+    for path in out.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        assert not [name for name in names if len(name) > 1 and name.encode() in content], path
+
+
 def test_saved_benchmarks(run, mnist, tmp_path: Path):
     storage = f"--benchmark-storage={tmp_path}"
     assert_done(run("pytest", "benchmarks", "-k", "recordio", storage, "--benchmark-autosave", **PLANTED, **NO_WORKER))
     assert_silent(tmp_path, ".json")
+    (saved,) = tmp_path.rglob("*.json")
+    assert json.loads(saved.read_text())["machine_info"]["node"] == ""
 
 
 def test_comparisons_with_others(run, mnist, tmp_path: Path):

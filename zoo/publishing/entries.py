@@ -135,7 +135,7 @@ def publish(runs: Sequence[TrainingRun], test: Dataset, folder: Path) -> Pretrai
     """Test ``runs`` again, and write the chosen run's weights and entry to ``folder``, both or neither."""
     together(runs)
     entry = measured(runs, test)
-    write(runs[0].command.model, entry, chosen(runs).params.read_bytes(), folder)
+    write(runs[0].command.model, entry, files.read(chosen(runs).params), folder)
     return entry
 
 
