@@ -109,6 +109,18 @@ def test_every_model_goes_on(model: str, mnist, tmp_path: Path, interrupted_afte
     assert_resumable(model, recipe, mnist.train[:200], tmp_path, interrupted_after, 9)
 
 
+def test_weights_that_only_the_interruption_kept_go(mnist, tmp_path: Path, interrupted_after):
+    """Below the accuracy from which weights are kept, the best ones are kept only if the run ends early."""
+    recipe = replace(SMALL, keep_from=1.0)
+    interrupted_after(9)
+    with pytest.raises(zoo.TrainingInterrupted):
+        train("mlp", mnist.train[:350], recipe, out=tmp_path)
+    assert (tmp_path / "best.params").exists()
+    _, history = train("mlp", mnist.train[:350], recipe, out=tmp_path, resume=True)
+    assert history.best_epoch is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["final.params", "history.json"]
+
+
 def test_a_run_on_more_contexts_goes_on_with_fewer_and_says_so(mnist, tmp_path: Path, interrupted_after):
     interrupted_after(9)
     with pytest.raises(zoo.TrainingInterrupted):

@@ -77,6 +77,10 @@ class Checkpointer:
             self._history = checkpoint.history
             if self._history.best_epoch is not None:
                 self._keep()
+            elif (
+                run_folder.last(self._out, self._history).best_epoch is not None
+            ):  # kept only since the run ended early
+                (self._out / BEST).unlink(missing_ok=True)
             return checkpoint.totals
         if (self._out / HISTORY).exists():
             history = History.read(self._out / HISTORY)

@@ -22,7 +22,7 @@ def check_free(folder: Path) -> None:
         checkpoint, _ = Checkpoint.read(folder / CHECKPOINT)
         if not checkpoint.has_progress:
             return
-        history = _last(folder, checkpoint.history)
+        history = last(folder, checkpoint.history)
         raise ZooError(
             f"{folder} holds a run that {_ENDS.get(history.stopped, history.stopped)}, with {len(history.records)} of "
             f"{history.recipe.epochs} epochs complete: {resumption(history, folder)} goes on with it; or name another "
@@ -45,7 +45,7 @@ def resumption(history: History, folder: Path) -> str:
     return shlex.join(["python", "-m", "zoo", "train", "--resume", str(folder)])
 
 
-def _last(folder: Path, checkpointed: History) -> History:
+def last(folder: Path, checkpointed: History) -> History:
     """The history in ``folder``, which says how the run ended, or the one ``checkpointed`` if that is damaged."""
     try:
         return History.read(folder / HISTORY)
