@@ -111,3 +111,14 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path):
     refused = pytest.raises(ZooError, match="cannot make a temporary folder in .*missing: No such file")
     with refused, temporary.folder("work-", tmp_path / "missing"):
         pass
+
+
+def test_without_file_descriptors_nothing_is_made(tmp_path: Path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(temporary.os, "open", refuse)
+    refused = pytest.raises(ZooError, match="cannot make a temporary folder in .*: Too many open files")
+    with refused, temporary.folder("work-", tmp_path):
+        pass
+    assert len(names(tmp_path)) <= 1

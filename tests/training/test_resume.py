@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,8 @@ import pytest
 from conftest import ROOT, assert_refused
 
 import zoo
-from zoo.data.mnist import Dataset
+from zoo.data.catalogue import DATASETS
+from zoo.data.mnist import Dataset, locate
 from zoo.recipes import OPTIMIZERS
 from zoo.runtime import mx
 from zoo.training import checkpointer, session
@@ -242,6 +244,20 @@ def test_what_a_killed_run_leaves_is_told_apart_by_its_lock(run, tmp_path: Path,
     assert history.command.test.errors == zoo.evaluate(net, mnist.test).errors
     assert_refused(run("zoo", "train", "--resume", out), "has finished: there is nothing to go on from")
     assert_refused(run("zoo", "train", "--resume", tmp_path), "cannot read", "history.json")
+
+
+def test_the_command_goes_on_from_a_folder_of_any_name(run, mnist, tmp_path: Path):
+    """Names are bytes, and need not be text."""
+    data = Path(os.fsdecode(os.fsencode(tmp_path) + b"/d\xe4ta\xff"))
+    shutil.copytree(locate(DATASETS["mnist"])["train-images-idx3-ubyte"].parent, data,
+                    ignore=lambda _, names: [name for name in names if "ubyte" not in name])  # fmt: skip
+    out, arguments = tmp_path / "run", ("mlp", "--epochs", "2", "--data", data)
+    command = [sys.executable, "-u", "-m", "zoo", "train", *map(str, arguments), "--out", str(out)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        next(line for line in process.stdout if line.startswith("epoch 1"))
+        process.kill()
+    done = run("zoo", "train", "--resume", out)
+    assert done.returncode == 0 and "epoch 2" in done.stdout, done.stderr
 
 
 # -- refused -----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import time
 from dataclasses import fields, replace
@@ -117,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
         revision=provenance.revision(),
         training_images=len(train),
         validation_images=len(validation or ()),
-        arguments=tuple(words[len("python -m zoo train".split()) :]),
+        arguments=tuple(os.fsencode(word).decode("latin-1") for word in words[len("python -m zoo train".split()) :]),
     )
 
     def show(record: training.EpochRecord) -> None:
@@ -177,7 +178,7 @@ def _resumed(arguments: argparse.Namespace) -> tuple[argparse.Namespace, History
         raise ZooError(f"the run in {folder} is one of zoo.fit, and goes on by zoo.fit(…, resume=True)")
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    began = parser.parse_args(history.command.arguments)
+    began = parser.parse_args([os.fsdecode(word.encode("latin-1")) for word in history.command.arguments])
     for name, value in vars(began).items():
         given, default = getattr(arguments, name), parser.get_default(name)
         if name in _PLACES and given != default:

@@ -7,6 +7,7 @@ some network shares have none, names are random, and what is left stays.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -18,6 +19,8 @@ from itertools import count
 from pathlib import Path
 
 from zoo.errors import ZooError
+
+_IN_THE_WAY = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
 
 
 class _NoLocks(OSError):
@@ -94,12 +97,14 @@ def _locked(path: Path, is_folder: bool, make: bool) -> int | None:
                 path.mkdir(0o700)
         try:
             descriptor = _opened(path, is_folder, make)
-        except OSError:
-            if make and not os.path.lexists(path) and not is_folder:
-                raise  # the folder around it is missing, or cannot be written
-            if not os.path.lexists(path) and make:
+        except OSError as error:
+            if error.errno in _IN_THE_WAY and os.path.lexists(path):
+                return None
+            if error.errno == errno.ENOENT and not make:
+                return None
+            if error.errno == errno.ENOENT and is_folder:
                 continue  # removed by the process that had made it
-            return None
+            raise
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

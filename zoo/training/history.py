@@ -62,7 +62,8 @@ class Command:
     validation_images: int
     sha256: str | None = None  # of final.params; None if there is none
     test: Score | None = None
-    arguments: tuple[str, ...] = ()  # as typed, to resume with; they may tell paths, and are left out of history.json
+    # As typed, their bytes as Latin-1, to resume with. They may tell paths, and are left out of history.json.
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
