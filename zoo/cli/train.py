@@ -20,7 +20,8 @@ from zoo.recipes import OPTIMIZERS, SCHEDULES, Recipe
 from zoo.recipes.named import RECIPES
 from zoo.runtime.dtypes import DTYPES
 
-_PLACES = ("ctx", "data", "validation", "test", "resume")  # what may be elsewhere when a run goes on
+_HOLDOUT = 5000  # training images, from the end
+_PLACES = ("ctx", "data", "validation", "test", "resume")  # where things are, which may have changed
 
 if TYPE_CHECKING:
     from zoo import models, training
@@ -71,14 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--resume", metavar="DIR", type=path,
-        help="go on with the run in DIR, which was killed or interrupted; --ctx and places of data may be others",
+        help="go on with the run in DIR, which was killed or interrupted, as it began; its data may be named anew",
     )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, write what ``--out`` asks for, and test once, after the final epoch."""
     from zoo import models, training
-    from zoo.data.named import load_images, load_rec
     from zoo.graph.execution import Execution
     from zoo.models import weights
     from zoo.runtime import contexts, provenance
@@ -92,24 +92,17 @@ def run(arguments: argparse.Namespace) -> int:
         raise ZooError("name a model to train, from python -m zoo list, or a run to go on with: --resume DIR")
     recipe = resumed.recipe if resumed is not None else _recipe(arguments)
     ctx = contexts.check(arguments.ctx)
-    train, test = load_images(arguments.data, arguments.pixels)
-    test = load_rec(arguments.test, arguments.pixels) if arguments.test else test
-    if arguments.validation is None:
-        train, validation = _split(train, 5000 if arguments.holdout is None else arguments.holdout)
-    elif arguments.holdout is None:
-        validation = load_rec(arguments.validation, arguments.pixels)
-    else:
-        raise ZooError("validate either on held out images (--holdout) or on a .rec file (--validation)")
+    train, validation, test = _images(arguments)
     net = models.get_model(arguments.model, ctx=ctx, seed=recipe.seed)
     execution = Execution.of(net, ctx, recipe.dtype)
     recipe = replace(recipe, dtype=execution.dtype)
     _announce(models.get_card(arguments.model), recipe, ctx, train, validation)
     if resumed is not None:
-        print(f"going on with the run in {arguments.out}", flush=True)
+        complete = f"{len(resumed.records)} of {recipe.epochs} epochs complete"
+        print(f"going on with the run in {arguments.out}: {complete}", flush=True)
 
-    words = shlex.split(arguments.command_line)
     command = Command(
-        line=shlex.join(map(places.argument, words)),
+        line=shlex.join(map(places.argument, shlex.split(arguments.command_line))),
         date=provenance.now(),
         model=arguments.model,
         recipe=_recipe_name(recipe),
@@ -118,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
         revision=provenance.revision(),
         training_images=len(train),
         validation_images=len(validation or ()),
-        arguments=tuple(os.fsencode(word).decode("latin-1") for word in words[len("python -m zoo train".split()) :]),
+        arguments=_lasting(arguments),
     )
 
     def show(record: training.EpochRecord) -> None:
@@ -143,14 +136,32 @@ def run(arguments: argparse.Namespace) -> int:
         print("not tested: --test rec:FILE names images to test with")
     else:
         start = time.perf_counter()
-        tested = training.evaluate(net, test)
+        try:
+            tested = training.evaluate(net, test)
+        except KeyboardInterrupt:
+            if arguments.out is not None:
+                print(f"not tested: {run_folder.resumption(history, arguments.out)} does that", flush=True)
+            raise
         seconds += time.perf_counter() - start
         command = replace(command, test=Score.of(tested))
-        begin = "the start of training" if resumed is None else "where it went on"
+        begin = "the start of training" if resumed is None else "going on"
         print(f"test, at the final epoch: {tested}\ntime: {seconds:.1f} s from {begin} to this score")
     if arguments.out is not None:
         run_folder.complete(arguments.out, replace(history, command=command))
     return 0
+
+
+def _images(arguments: argparse.Namespace) -> tuple[Dataset, Dataset | None, Dataset | None]:
+    """The images to train, to validate and to test on."""
+    from zoo.data.named import load_images, load_rec
+
+    train, test = load_images(arguments.data, arguments.pixels)
+    test = load_rec(arguments.test, arguments.pixels) if arguments.test else test
+    if arguments.validation is None:
+        return (*_split(train, _HOLDOUT if arguments.holdout is None else arguments.holdout), test)
+    if arguments.holdout is None:
+        return train, load_rec(arguments.validation, arguments.pixels), test
+    raise ZooError("validate either on held out images (--holdout) or on a .rec file (--validation)")
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
@@ -171,24 +182,51 @@ def _resumed(arguments: argparse.Namespace) -> tuple[argparse.Namespace, History
 
     folder = arguments.resume
     if not (folder / CHECKPOINT).exists():
-        history = History.read(folder / HISTORY)
-        raise ZooError(f"the run in {folder} has {history.stopped}: there is nothing to go on from")
+        if not (folder / HISTORY).exists():
+            raise ZooError(f"{folder} holds no run to go on with: python -m zoo train MODEL --out {folder} begins one")
+        if History.read(folder / HISTORY).stopped in ("finished", "target"):
+            raise ZooError(f"the run in {folder} is complete: there is nothing to go on with")
+        raise ZooError(f"the run in {folder} cannot go on: there is no {CHECKPOINT}")
     history = Checkpoint.read(folder / CHECKPOINT)[0].history
     if history.command is None:
-        raise ZooError(f"the run in {folder} is one of zoo.fit, and goes on by zoo.fit(…, resume=True)")
+        raise ZooError(f"the run in {folder} was begun in Python: zoo.fit(…, resume=True) goes on with it")
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     began = parser.parse_args([os.fsdecode(word.encode("latin-1")) for word in history.command.arguments])
-    for name, value in vars(began).items():
-        given, default = getattr(arguments, name), parser.get_default(name)
-        if name in _PLACES and given != default:
-            setattr(began, name, given)
-        elif given not in (default, value):
+    for action in parser._actions:
+        if action.option_strings:
+            action.default = argparse.SUPPRESS  # what was not given is not there
+    given = vars(parser.parse_args(_words(arguments.command_line)))
+    known = {**vars(began), **vars(history.recipe), "recipe": history.command.recipe}
+    if began.holdout is None and began.validation is None:
+        known["holdout"] = _HOLDOUT
+    for name, value in given.items():
+        if name in _PLACES:
+            setattr(began, name, value)
+        elif name == "out" and value.exists() and value.samefile(folder):
+            continue
+        elif value not in (None, known[name]) and (name, value) != ("dtype", "auto"):
             raise ZooError(
-                f"the run in {folder} has {name.replace('_', ' ')} {value}, not {given}, and cannot go on with another"
+                f"the run in {folder} has {name.replace('_', ' ')} {known[name]}, not {value}, and goes on as it began"
             )
     began.out, began.command_line = folder, arguments.command_line
     return began, history
+
+
+def _words(command_line: str) -> list[str]:
+    """The arguments in a command line."""
+    return shlex.split(command_line)[len("python -m zoo train".split()) :]
+
+
+def _lasting(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The arguments, to be parsed again in any directory; their bytes as Latin-1, as names need not be text."""
+    words = _words(arguments.command_line)
+    for name in ("data", "validation", "test"):
+        value = getattr(arguments, name)
+        if value not in (None, "synthetic"):
+            kind, path = ("rec:", value[4:]) if value.startswith("rec:") else ("", value)
+            words += [f"--{name}", kind + os.path.abspath(path)]  # noqa: PTH100  path may end in options
+    return tuple(os.fsencode(word).decode("latin-1") for word in words)
 
 
 def _split(train: Dataset, holdout: int) -> tuple[Dataset, Dataset | None]:
@@ -230,5 +268,5 @@ def _kept(history: training.History, out: Path | None) -> str:
         return "nothing written: --out DIR keeps the weights"
     names = [f"best.params (epoch {history.best_epoch})"] if history.best_epoch is not None else []
     names += ["final.params"] if history.stopped != "interrupted" else []
-    written = f"written to {out}: {', '.join([*names, HISTORY])}" if history.records else "nothing to keep yet"
+    written = f"written to {out}: {', '.join([*names, HISTORY])}" if history.records else "no epoch is complete yet"
     return f"{written}; {resumption(history, out)} goes on" if history.stopped == "interrupted" else written

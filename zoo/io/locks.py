@@ -24,7 +24,7 @@ def held(folder: Path, by: str) -> Iterator[None]:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ZooError(f"{folder} is in use by {by}: wait for its end, or name another directory") from None
+                raise ZooError(f"{folder} is in use by {by}: wait until that has ended") from None
         yield
     finally:
         os.close(descriptor)

@@ -21,6 +21,7 @@ from zoo.runtime import STATUS, cpus, isa, mx, provenance
 from zoo.training.history import History
 from zoo.training.session import Position, Totals
 
+_PLACE = ("processor", "software", "threads", "execution")  # what may change, at the price of other bits
 _FACTS = "facts"  # the array that holds a checkpoint as JSON
 
 
@@ -33,7 +34,7 @@ class Origin:
     validation: str | None
     processor: str  # and its instructions in use
     software: str
-    threads: int
+    threads: str
     execution: str  # dtype, contexts, kernels
 
     @classmethod
@@ -45,7 +46,7 @@ class Origin:
             validation=_hash_of_images(validation) if validation is not None else None,
             processor=" ".join((cpus.model_name(), *sorted(isa.flags()))),
             software=provenance.software(),
-            threads=STATUS.threads,
+            threads=f"{STATUS.threads} CPU threads",
             execution=str(execution),
         )
 
@@ -74,7 +75,10 @@ class Checkpoint:
     @classmethod
     def read(cls, path: Path) -> tuple[Checkpoint, dict[str, np.ndarray]]:
         """Read what :meth:`write` wrote; raises :class:`ZooError` if it is damaged."""
-        arrays = weights.read(path)
+        try:
+            arrays = weights.read(path)
+        except ZooError as error:
+            raise ZooError(f"{error}; nothing can go on from it: to begin again, name another directory") from None
         if _FACTS not in arrays:
             raise ZooError(f"{path} is no checkpoint of a training run")
         return schema.build(cls, schema.parse(arrays.pop(_FACTS).tobytes(), str(path)), str(path)), arrays
@@ -84,14 +88,16 @@ class Checkpoint:
         check_recipe(self.history, begun, folder)
         for name, what in (("network", "network"), ("training", "training data"), ("validation", "validation data")):
             if getattr(self.origin, name) != getattr(origin, name):
-                raise ZooError(f"the run in {folder} cannot go on with another {what}: it began with a different one")
+                raise ZooError(f"the run in {folder} began with a different {what}, and cannot go on with this one")
         changed = [
-            field.name for field in fields(Origin) if getattr(self.origin, field.name) != getattr(origin, field.name)
+            f"{name} ({was}) than now ({now})" if name != "processor" else "processor than now"
+            for name in _PLACE
+            if (was := getattr(self.origin, name)) != (now := getattr(origin, name))
         ]
         if changed:
             warnings.warn(
-                f"the run in {folder} began with other {' and '.join(changed)}: its weights will be as good, but not "
-                "the same bits as those of a run that was never stopped",
+                f"the run in {folder} began with another {' and another '.join(changed)}: its weights will be as good, "
+                "but not the same bits as those of a run that was never stopped",
                 RuntimeWarning,
                 stacklevel=4,
             )

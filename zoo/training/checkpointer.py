@@ -49,11 +49,12 @@ class Checkpointer:
         Raises :class:`ZooError` if the directory cannot be written, is in use, holds a run that is not to be resumed,
         or holds another run than the one that is.
         """
-        self._history = begun
+        self._history, self._is_tested_later = begun, begun.command is not None
         if self._out is None:
             yield begun, Totals()
             return
         with locks.held(files.output_directory(self._out), "another training run"):
+            run_folder.check_files(self._out)
             if not resume:
                 run_folder.check_free(self._out)
             self._origin = origin()
@@ -128,7 +129,8 @@ class Checkpointer:
         if self._out is None:
             return self._history
         ended = history.stopped in ("finished", "target", "diverged")  # it would end there again
-        if not history.records and (ended or not self._has_progress):  # leave the directory to the next run
+        lost = ended or (history.stopped == "failed" and not self._has_progress)
+        if not history.records and lost:  # leave the directory to the next run
             for name in (HISTORY, CHECKPOINT):
                 (self._out / name).unlink(missing_ok=True)
             return self._history
@@ -140,7 +142,7 @@ class Checkpointer:
                 failures.append(error)
         if failures:
             raise failures[0]
-        if ended and (history.command is None or history.stopped == "diverged"):  # a command has still to test
+        if ended and not (self._is_tested_later and history.stopped != "diverged"):
             run_folder.complete(self._out, self._history)
         return self._history
 

@@ -10,7 +10,20 @@ from zoo.training.checkpoint import Checkpoint
 from zoo.training.history import History
 
 HISTORY, CHECKPOINT, BEST, FINAL = "history.json", "checkpoint.params", "best.params", "final.params"
-_ENDS = {"running": "was killed", "interrupted": "was interrupted", "failed": "failed"}
+_ENDS = {
+    "running": "was killed",
+    "interrupted": "was interrupted",
+    "failed": "failed",
+    "finished": "is trained but not tested",
+    "target": "is trained but not tested",
+}
+
+
+def check_files(folder: Path) -> None:
+    """Raise :class:`ZooError` for what is no file, but has the name of one that a run writes or reads."""
+    for path in (folder / name for name in (HISTORY, CHECKPOINT, BEST, FINAL)):
+        if path.exists() and not path.is_file():
+            raise ZooError(f"{path} is in the way: it is not a file")
 
 
 def check_free(folder: Path) -> None:
@@ -24,7 +37,7 @@ def check_free(folder: Path) -> None:
             return
         history = last(folder, checkpoint.history)
         raise ZooError(
-            f"{folder} holds a run that {_ENDS.get(history.stopped, history.stopped)}, with {len(history.records)} of "
+            f"{folder} holds a run that {_ENDS[history.stopped]}, with {len(history.records)} of "
             f"{history.recipe.epochs} epochs complete: {resumption(history, folder)} goes on with it; or name another "
             "directory, or delete that one"
         )

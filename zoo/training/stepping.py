@@ -63,9 +63,11 @@ class WholeStep:
     loss_scale = None
     optimizer = None
 
-    def __init__(self, graph: CachedGraph, recipe: Recipe, velocities: dict[str, mx.nd.NDArray]) -> None:
+    def __init__(
+        self, graph: CachedGraph, recipe: Recipe, context: mx.Context, velocities: dict[str, mx.nd.NDArray]
+    ) -> None:
         self.graph = graph
-        self._settings = Settings(recipe)
+        self._settings = Settings(recipe, context)
         self._velocities = velocities
 
     def arrays(self) -> dict[str, mx.nd.NDArray]:
@@ -96,6 +98,7 @@ def stepper(
             velocities = {steps.VELOCITY + name: [array] for name, array in zeros.items()}
             graph = CachedGraph(whole, parameters, {**data, **velocities}, (*changing, steps.SETTINGS))
             numbers = {each.name: number for number, each in enumerate(trained)}
-            return WholeStep(graph, recipe, {f"{numbers[name]}/0": array for name, array in zeros.items()})
+            named = {f"{numbers[name]}/0": array for name, array in zeros.items()}
+            return WholeStep(graph, recipe, execution.contexts[0], named)
     graph = CachedGraph(symbol, parameters, data, changing)
     return SeparateSteps(graph, trained, update(trained, recipe, execution), execution.contexts)

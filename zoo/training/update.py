@@ -62,8 +62,9 @@ class GluonUpdate(_Unscaled):
 class Settings:
     """What this project's operators for SGD take as their last input."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, context: mx.Context) -> None:
         self.learning_rate = recipe.learning_rate
+        self._context = context
         self._recipe = recipe
         self._kept: tuple[float, ...] = ()
 
@@ -71,7 +72,7 @@ class Settings:
         """Return the settings for a batch of so many images: learning rate, decay, scale of gradients, momentum."""
         settings = (self.learning_rate, self._recipe.weight_decay, 1 / images, self._recipe.momentum)
         if settings != self._kept:  # in a new array: pending steps may still read the old one
-            self._kept, self._array = settings, on_device(np.array(settings, np.float32), mx.cpu())
+            self._kept, self._array = settings, on_device(np.array(settings, np.float32), self._context)
         return self._array
 
 
@@ -95,7 +96,7 @@ class FusedUpdate(_Unscaled):
         symbol = Graph([(Node("zoo_sgd", "sgd", attributes, inputs), 0)]).symbol()
         self._operator = mx.nd.CachedOp(symbol, [("static_alloc", True), ("static_shape", True)])
         self._arrays = arrays
-        self._settings = Settings(recipe)
+        self._settings = Settings(recipe, arrays[0].context)
 
     def step(self, images: int, some_idle: bool) -> None:
         """Apply the gradients of a batch; one context is never idle."""
