@@ -53,7 +53,9 @@ def test_a_second_pack_into_the_same_folder_is_refused(digits: Path, tmp_path: P
     (tmp_path / "out").mkdir()
     with locks.held(tmp_path / "out", "a test"):
         sentence = refusal(capsys, "pack", tmp_path / "out" / "m", digits)
-    assert "out is in use by another pack: wait for its end" in sentence and not any((tmp_path / "out").iterdir())
+    assert "out is in use by another pack: wait until that has ended" in sentence and not any(
+        (tmp_path / "out").iterdir()
+    )
     assert main(["pack", str(tmp_path / "out" / "m"), str(digits)]) == 0
 
 
