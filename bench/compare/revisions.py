@@ -63,8 +63,10 @@ def checked_out(revision: Revision) -> Iterator[Path]:
             _git("-C", _top(), "archive", f"--output={archive}", revision.sha, "zoo")
         except subprocess.CalledProcessError as error:
             raise ZooError(f"git cannot check out {revision}: {error.stderr.strip().splitlines()[-1]}") from None
-        with tarfile.open(archive) as packed:  # the filter came with later releases of Python 3.9 to 3.11
-            packed.extractall(tree, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        with tarfile.open(archive) as packed:
+            if hasattr(tarfile, "data_filter"):  # it came with later releases of Python 3.9 to 3.11
+                packed.extraction_filter = tarfile.data_filter
+            packed.extractall(tree)
         folder.mkdir()
         (folder / "zoo").symlink_to(tree / "zoo")
         (folder / "bench").symlink_to(Path(bench.__file__).parent)

@@ -37,9 +37,8 @@ OWN = {
     ),
     "in a private temporary folder": (
         "zoo/data/fetch.py", "zoo/data/sources.py", "bench/profiling.py", "bench/peers/comparison.py",
-        "bench/sides/checks.py", "bench/compare/revisions.py", "bench/sides/ours.py", "bench/sides/pytorch.py", "bench/sides/report_loop.py",
-        "bench/report/drawing.py",
-        "export/runtimes.py", "export/verification.py",
+        "bench/sides/checks.py", "bench/sides/ours.py", "bench/sides/pytorch.py", "bench/sides/report_loop.py",
+        "bench/compare/revisions.py", "bench/report/drawing.py", "export/runtimes.py", "export/verification.py",
     ),
     "regular, which is checked before": ("zoo/data/images.py",),
     "written": ("zoo/data/mxnet_loaders.py",),
