@@ -74,22 +74,27 @@ def guarded(command: Callable[[], int]) -> int:
 
 def _check_threads(needed: int) -> None:
     """Raise :class:`ZooError` unless the system starts ``needed`` threads: native libraries abort or hang without."""
+    possible = startable_threads(needed)
+    if possible < needed:
+        raise ZooError(
+            f"the system lets this process start {possible} threads, and MXNet and NumPy need {needed} here: raise "
+            "the limit (ulimit -u, or that of the container)"
+        )
+
+
+def startable_threads(most: int) -> int:
+    """How many threads the system lets this process start, tried up to ``most``."""
     end = threading.Event()
     started: list[threading.Thread] = []
-    try:
-        while len(started) < needed:
+    with suppress(RuntimeError):
+        while len(started) < most:
             thread = threading.Thread(target=end.wait)
             thread.start()
             started.append(thread)
-    except RuntimeError:
-        raise ZooError(
-            f"the system lets this process start {len(started)} threads, and MXNet and NumPy need {needed} here: raise "
-            "the limit (ulimit -u, or that of the container)"
-        ) from None
-    finally:
-        end.set()
-        for thread in started:
-            thread.join()
+    end.set()
+    for thread in started:
+        thread.join()
+    return len(started)
 
 
 @contextmanager

@@ -13,13 +13,13 @@ from zoo.io import places
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "home" / "me"))
-    (tmp_path / "home" / "me" / "work").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "home" / "me" / "work")
+    (tmp_path / "home" / "me" / "project").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "home" / "me" / "project")
     return tmp_path / "home" / "me"
 
 
 def test_paths_are_named_from_here_from_home_or_by_their_last_part(home: Path):
-    assert places.name(home / "work" / "runs" / "a") == "runs/a"
+    assert places.name(home / "project" / "runs" / "a") == "runs/a"
     assert places.name(home / ".cache" / "mnist") == "~/.cache/mnist"
     assert places.name("/mnt/projects/secret/mnist") == ".../mnist"
     assert places.name("../elsewhere") == "../elsewhere" and places.name("/") == "/"
@@ -38,7 +38,7 @@ def test_arguments_may_hold_any_path(before: str, home: Path):
 
 
 def test_bytes_that_are_no_text_are_replaced(home: Path):
-    assert places.name(os.fsdecode(bytes(home) + b"/work/idx\xff")) == "idx\ufffd"
+    assert places.name(os.fsdecode(bytes(home) + b"/project/idx\xff")) == "idx\ufffd"
     assert places.name(os.fsdecode(b"caf\xc3\xa9/\xff")) == "café/\ufffd"
     assert places.told(os.fsdecode(b"cannot read /data/\xff: \xfe")) == "cannot read .../\ufffd: \ufffd"
     assert places.argument("--data=\udcff") == "--data=\ufffd"

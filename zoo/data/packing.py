@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,7 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from zoo.console import mxnet_reason
+from zoo.console import mxnet_reason, startable_threads
 from zoo.data import listing, recordio
 from zoo.data.images import MODES, QUALITIES, encode, prepare_process
 from zoo.data.listing import Entry
@@ -204,7 +203,12 @@ def _mapping(threads: int) -> Iterator[Callable[..., Iterator[bytes | str]]]:
     if threads == 1:
         yield map
         return
-    _check_limit(threads + 3)  # the pool has two threads and a process of its own
+    needed = threads + 3  # the pool has two threads and a process of its own
+    if startable_threads(needed) < needed:  # it would wait for the missing for ever
+        raise ZooError(
+            f"the system does not let this user start {needed} more processes and threads: pack with one thread "
+            "(--threads 1), or raise the limit (ulimit -u)"
+        )
     chunk = max(1, _WINDOW // (4 * threads))
 
     def mapped(*arguments: Any) -> Iterator[bytes | str]:  # noqa: ANN401  those of map
@@ -229,23 +233,3 @@ def _not_started() -> ZooError:
         "a process that encodes images did not start or was ended: try fewer threads, and in a script of your own "
         'pack under `if __name__ == "__main__":`'
     )
-
-
-def _check_limit(needed: int) -> None:
-    """Raise :class:`ZooError` unless that many threads can be started; the pool would wait for the missing for ever."""
-    end = threading.Event()
-    started: list[threading.Thread] = []
-    try:
-        for _ in range(needed):
-            thread = threading.Thread(target=end.wait)
-            thread.start()
-            started.append(thread)
-    except RuntimeError:
-        raise ZooError(
-            f"the system does not let this user start {needed} more processes and threads: pack with one thread "
-            "(--threads 1), or raise the limit (ulimit -u)"
-        ) from None
-    finally:
-        end.set()
-        for thread in started:
-            thread.join()
