@@ -63,6 +63,11 @@ def _network() -> mx.gluon.HybridBlock:
     return zoo.get_model("nano", seed=1)
 
 
+@cache
+def _digits_to_verify() -> zoo.data.Dataset:
+    return zoo.load_mnist().test[:5]
+
+
 def _load(path: Path) -> object:
     return zoo.load_parameters(_network(), path)
 
@@ -131,6 +136,16 @@ def _symbol(folder: Path) -> Path:
     return folder / "nano-symbol.json"
 
 
+def _onnx(folder: Path) -> Path:
+    export.to_onnx(zoo.get_model("nano", seed=0), folder / "nano.onnx")
+    return folder / "nano.onnx"
+
+
+def _verify(path: Path) -> object:
+    """Its weights carry no checksum, so other numbers are no damage that could be noticed without the network."""
+    return export.verify(path, _network(), _digits_to_verify(), seconds=5)
+
+
 READERS = {
     "params": Reader(_params, _load, is_sealed=True),
     "params of MXNet": Reader(_unsealed, _load),
@@ -143,6 +158,7 @@ READERS = {
     "rec of others": Reader(_of_others, load_records),
     "manifest": Reader(_manifest, lambda path: manifest.read(path.parent)),
     "symbol": Reader(_symbol, export.load_symbol),
+    "onnx": Reader(_onnx, _verify),
 }
 
 SPOT = some.floats(0, 1, exclude_max=True)  # where in the file
