@@ -1,0 +1,6 @@
+"""Graphs of data of the shape IMAGE that test_operators.py runs in MXNet and in ONNX Runtime, a file for each topic."""
+
+from operator_cases import basic
+
+IMAGE = (4, 9, 9)
+CASES = [*basic.CASES]
