@@ -21,11 +21,13 @@ if TYPE_CHECKING:  # the names of _HOMES, for editors and type checkers
     from export.symbol import to_symbol as to_symbol
     from export.verification import Verification as Verification
     from export.verification import verify as verify
+    from zoo.graph.heads import output_kind as output_kind
 
 _HOMES = {
     "SymbolError": "export.loading",
     "Verification": "export.verification",
     "load_symbol": "export.loading",
+    "output_kind": "zoo.graph.heads",
     "to_onnx": "export.onnx.model",
     "to_symbol": "export.symbol",
     "verify": "export.verification",

@@ -17,6 +17,7 @@ from zoo.io import files
 
 if TYPE_CHECKING:
     from export import verification
+    from export.inference import InputShape
     from zoo.data import Dataset
     from zoo.runtime import mx
 
@@ -46,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="shape of one input, with --symbol (default: 1,28,28)",
     )  # fmt: skip
     onnx.add_argument(
+        "--input", metavar="NAME:SHAPE", type=_named_shape, action="append", default=[],
+        help="name and shape of one of several inputs, with --symbol; in their order",
+    )  # fmt: skip
+    onnx.add_argument("--outputs", metavar="NAME", nargs="+", help="names of the outputs")
+    onnx.add_argument(
         "--seconds", type=float, default=60, help="verification time limit per runtime, in seconds (default: 60)"
     )
     add_data(onnx)
@@ -66,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     contents: dict[Path, bytes] = {}
     if "symbol" in formats:
         paths = symbol.names(arguments.out / name, arguments.epoch)
-        contents.update(zip(paths, symbol.encode(net, arguments.input_shape, arguments.epoch)))
+        contents.update(zip(paths, symbol.encode(net, epoch=arguments.epoch)))
         print("MXNet reads the symbol and its parameters back and computes the same", flush=True)
     if "onnx" in formats:
         contents[arguments.out / f"{name}.onnx"], verified = _verified_onnx(net, arguments)
@@ -91,6 +97,13 @@ def _shape(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
+def _named_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, colon, shape = text.rpartition(":")
+    if not colon or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is no name and shape such as data:1,28,28")
+    return name, _shape(shape)
+
+
 def _formats(arguments: argparse.Namespace) -> tuple[str, ...]:
     if arguments.symbol is not None:
         if arguments.format not in (None, "onnx"):
@@ -106,24 +119,31 @@ def _network(arguments: argparse.Namespace) -> tuple[mx.gluon.HybridBlock, str]:
     if arguments.symbol is not None:
         from export.loading import load_symbol
 
-        net = load_symbol(arguments.symbol, arguments.params, input_shape=arguments.input_shape)
+        net = load_symbol(arguments.symbol, arguments.params, input_shape=_input_shape(arguments))
         return net, arguments.symbol.name.replace("-symbol.json", "").replace(".json", "")
-    if arguments.input_shape != INPUT_SHAPE:
-        raise ZooError("the models of the zoo take (1, 28, 28): --input-shape is for --symbol")
+    if _input_shape(arguments) != INPUT_SHAPE:
+        raise ZooError("the models of the zoo take (1, 28, 28): --input-shape is for --symbol, as is --input")
     return load_network(arguments.model, arguments.params)[0], arguments.model
+
+
+def _input_shape(arguments: argparse.Namespace) -> InputShape:
+    named: dict[str, tuple[int, ...]] = dict(arguments.input)
+    if len(named) < len(arguments.input):
+        raise ZooError("two of the inputs have the same name: each needs its own")
+    return named or arguments.input_shape
 
 
 def _verified_onnx(net: mx.gluon.HybridBlock, arguments: argparse.Namespace) -> tuple[bytes, verification.Verification]:
     import numpy as np
 
-    from export import verification
+    from export import inference, verification
     from export.onnx import model as onnx_model
     from export.onnx import reading
     from zoo import models
     from zoo.data.named import load_data
 
     facts: dict[str, str] = {}
-    data: Dataset | np.ndarray
+    data: Dataset | np.ndarray | dict[str, np.ndarray]
     if arguments.model is not None:
         card, test = models.get_card(arguments.model), load_data(arguments.data).test
         logits, data = verification.expected_outputs(net, test.images[:, None])[0], test
@@ -134,9 +154,16 @@ def _verified_onnx(net: mx.gluon.HybridBlock, arguments: argparse.Namespace) -> 
             "accuracy": f"{(logits.argmax(axis=1) == test.labels).mean():.2%} of {len(test):,}, {test.source}",
         }
     else:
-        random, shape = np.random.default_rng(0), (_RANDOM_ITEMS, *arguments.input_shape)
-        data = random.integers(0, 256, shape, np.uint8) if arguments.uint8 else random.random(shape, np.float32)
+        random, shapes = np.random.default_rng(0), inference.input_shapes(_input_shape(arguments))
+        arrays = {
+            name: random.integers(0, 256, (_RANDOM_ITEMS, *shape), np.uint8)
+            if arguments.uint8
+            else random.random((_RANDOM_ITEMS, *shape), np.float32)
+            for name, shape in shapes.items()
+        }
+        data = arrays if arguments.input else arrays[inference.INPUT]
     content = onnx_model.encode(
-        net, arguments.input_shape, arguments.opset, arguments.batch, arguments.softmax, arguments.uint8, facts
-    )
+        net, _input_shape(arguments), arguments.opset, arguments.batch, arguments.softmax, arguments.uint8, facts,
+        arguments.outputs,
+    )  # fmt: skip
     return content, verification.compare(reading.decode(content, "the file"), net, data, arguments.seconds)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import prod
 from operator import index
+from typing import Union
 
 import numpy as np
 
 from zoo.console import mxnet_reason
 from zoo.errors import ZooError
 from zoo.graph import ir, shapes
-from zoo.graph.ir import Graph, Node
+from zoo.graph.ir import INPUTS, Graph, Node
+from zoo.graph.shapes import Shape
 from zoo.models import weights
 from zoo.runtime import mx
 
-INPUT = "data"
+(INPUT,) = INPUTS
+InputShape = Union[Shape, Mapping[str, Shape]]  # of one item, for one input or by the names of several
 _OTHER_FLOATS = (np.dtype(np.float16), np.dtype(np.float64))
 _MOST_ELEMENTS = 2**31  # of an array in MXNet 1.9.1 as distributed
 _MOST_DIMENSIONS = 32  # of an array in NumPy 1
@@ -31,23 +34,31 @@ _HEADS = {
 }
 
 
-def graph_of(net: mx.gluon.HybridBlock) -> Graph:
-    """Return the graph of ``net`` from the variable "data", with training heads replaced by what they compute."""
-    return without_heads(Graph.of(symbol_of(net), casts=False))
+def graph_of(net: mx.gluon.HybridBlock, inputs: Collection[str] = INPUTS) -> Graph:
+    """Return the graph of ``net`` from its ``inputs``, with training heads replaced by what they compute."""
+    return without_heads(Graph.of(symbol_of(net, inputs), casts=False))
 
 
-def symbol_of(net: mx.gluon.HybridBlock) -> mx.sym.Symbol:
-    """Return all outputs of ``net`` as a symbol of the variable "data"; :class:`ZooError` if it has no such symbol."""
+def symbol_of(net: mx.gluon.HybridBlock, inputs: Collection[str] = INPUTS) -> mx.sym.Symbol:
+    """Return all outputs of ``net`` as a symbol of its ``inputs``; :class:`ZooError` if it has no such symbol."""
     if not isinstance(net, mx.gluon.HybridBlock):
         raise ZooError(f"the network must be a HybridBlock of Gluon's, and is of the type {type(net).__name__}")
     try:
-        symbol = ir.symbol_of(net)
+        symbol = ir.symbol_of(net, tuple(inputs))
     except Exception as error:  # the network's own code runs here
+        taken = f"{len(inputs)} inputs, {', '.join(inputs)}," if len(inputs) > 1 else "one input, the data,"
+        called = "them" if len(inputs) > 1 else "one"
         raise ZooError(
-            f"the network must take one input, the data, and cannot be called with one ({mxnet_reason(error)})"
+            f"the network must take {taken} and cannot be called with {called} ({mxnet_reason(error)})"
         ) from None
-    if INPUT not in symbol.list_inputs():
+    unused = [name for name in inputs if name not in symbol.list_inputs()]
+    if unused == [INPUT]:
         raise ZooError("the network must compute something from its data, and its outputs do not depend on them")
+    if unused:
+        raise ZooError(f"the network's outputs do not depend on its input {unused[0]}")
+    shared = [name for name in inputs if name in net.collect_params()]
+    if shared:
+        raise ZooError(f"the network has a parameter with the name of an input, {shared[0]}: choose another name")
     return symbol
 
 
@@ -61,7 +72,17 @@ def is_whole(value: object) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def item_shape(shape: object) -> tuple[int, ...]:
+def input_shapes(shapes: object) -> dict[str, Shape]:
+    """Return the shape of one item of every input by name; a shape that comes without a name is that of "data"."""
+    if not isinstance(shapes, Mapping):
+        return {INPUT: item_shape(shapes)}
+    names = [name for name in shapes if not isinstance(name, str) or not name or not name.isprintable()]
+    if names or not shapes:
+        raise ZooError(f"the input shapes must be one by name, such as {{'data': (1, 28, 28)}}, not {str(shapes)[:60]}")
+    return {name: item_shape(shape) for name, shape in shapes.items()}
+
+
+def item_shape(shape: object) -> Shape:
     """Return ``shape``, that of one input without the batch, as a tuple; raises :class:`ZooError` if it is none."""
     try:
         sizes = tuple(map(index, shape))  # type: ignore[call-overload]
@@ -72,28 +93,34 @@ def item_shape(shape: object) -> tuple[int, ...]:
     return sizes
 
 
-def check_fit(graph: Graph, arrays: Mapping[str, np.ndarray], input_shape: tuple[int, ...]) -> None:
-    """Raise :class:`ZooError` unless ``graph`` can compute with ``arrays`` from float32 data of this shape."""
-    shapes.infer(graph, {INPUT: (1, *input_shape), **{name: array.shape for name, array in arrays.items()}})
-    dtypes(graph.symbol(), arrays)
+def check_fit(graph: Graph, arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Shape]) -> None:
+    """Raise :class:`ZooError` unless ``graph`` can compute with ``arrays`` from float32 ``inputs`` of these shapes."""
+    given = {name: (1, *shape) for name, shape in inputs.items()}
+    shapes.infer(graph, {**given, **{name: array.shape for name, array in arrays.items()}})
+    dtypes(graph.symbol(), arrays, inputs)
 
 
-def check_takes(net: mx.gluon.HybridBlock, state: Mapping[str, np.ndarray], input_shape: tuple[int, ...]) -> None:
+def check_takes(net: mx.gluon.HybridBlock, state: Mapping[str, np.ndarray], inputs: Mapping[str, Shape]) -> None:
     """Raise :class:`ZooError` unless ``net``, whose :func:`~zoo.models.weights.state` this is, takes such data."""
     arrays = {name.split(":", 1)[1]: array for name, array in state.items()}
     try:
-        check_fit(Graph.of(symbol_of(net)), arrays, input_shape)
+        check_fit(Graph.of(symbol_of(net, inputs)), arrays, inputs)
     except ZooError as error:
-        raise ZooError(f"the network does not take float32 data of the shape {input_shape}: {error}") from None
+        raise ZooError(f"the network does not take float32 data of the shape {described(inputs)}: {error}") from None
 
 
-def dtypes(symbol: mx.sym.Symbol, arrays: Mapping[str, np.ndarray]) -> list[np.dtype]:
-    """Return the dtypes of the outputs of ``symbol`` for float32 data and the weights ``arrays``."""
+def described(inputs: Mapping[str, Shape]) -> str:
+    """Return the shapes of ``inputs`` as messages have them: without the name if that is "data"."""
+    return ", ".join(str(shape) if name == INPUT else f"{shape} as {name}" for name, shape in inputs.items())
+
+
+def dtypes(symbol: mx.sym.Symbol, arrays: Mapping[str, np.ndarray], inputs: Collection[str] = INPUTS) -> list[np.dtype]:
+    """Return the dtypes of the outputs of ``symbol`` for float32 ``inputs`` and the weights ``arrays``."""
     given = {name: arrays[name].dtype for name in symbol.list_arguments() if name in arrays}
     try:
         with contextlib.redirect_stdout(None), warnings.catch_warnings():  # MXNet prints the arguments it refuses
             warnings.simplefilter("ignore")
-            _, found, _ = symbol.infer_type(**{INPUT: np.float32}, **given)
+            _, found, _ = symbol.infer_type(**dict.fromkeys(inputs, np.float32), **given)
     except mx.base.MXNetError as error:
         other = (f"{name} is {each} and should be float32" for name, each in given.items() if each in _OTHER_FLOATS)
         raise ZooError(next(other, mxnet_reason(error))) from None
@@ -125,14 +152,14 @@ def label_names(graph: Graph) -> set[str]:
     return labels - others
 
 
-def state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
+def state(net: mx.gluon.HybridBlock, inputs: Collection[str] = INPUTS) -> dict[str, np.ndarray]:
     """Return :func:`zoo.models.weights.state` of what :func:`symbol_of` accepts."""
-    symbol_of(net)
-    return weights.state(net)
+    symbol_of(net, inputs)
+    return weights.state(net, tuple(inputs))
 
 
-def finite_state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
+def finite_state(net: mx.gluon.HybridBlock, inputs: Collection[str] = INPUTS) -> dict[str, np.ndarray]:
     """Return :func:`zoo.models.weights.state`; :class:`ZooError` names a weight with values that are not finite."""
-    arrays = state(net)
+    arrays = state(net, inputs)
     weights.check_finite(arrays, "the network cannot be exported")
     return arrays

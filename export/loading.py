@@ -7,17 +7,21 @@ import json
 import os
 import re
 import warnings
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from export import inference
+from export.inference import InputShape
 from export.symbol import EPOCH, WEIGHTS, names
 from zoo.console import mxnet_reason
 from zoo.errors import WeightsError, ZooError
 from zoo.graph import lowering
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.ir import Graph
+from zoo.graph.shapes import Shape
 from zoo.io import files
 from zoo.models import params as parameter_files
 from zoo.models import weights
@@ -43,17 +47,20 @@ def load_symbol(
     symbol: str | os.PathLike[str],
     params: str | os.PathLike[str] | None = None,
     epoch: int = 0,
-    input_shape: tuple[int, ...] = INPUT_SHAPE,
+    input_shape: InputShape = INPUT_SHAPE,
 ) -> mx.gluon.SymbolBlock:
     """Load the network in ``PREFIX-symbol.json`` and ``PREFIX-EPOCH.params``, on the CPU.
 
     ``symbol`` is the path of the first file or just the prefix; ``params`` names another file of parameters. A training
     head such as ``SoftmaxOutput`` is replaced by what it computes at inference, so that no labels are needed.
-    ``input_shape`` is the shape of the network's input without the batch; all shapes are checked with it. Raises
+    The network then puts out probabilities: see :func:`export.output_kind`.
+
+    ``input_shape`` is the shape of the network's input without the batch, or maps the names of several inputs to their
+    shapes, in the order in which to call the network; all shapes are checked with it. Raises
     :class:`SymbolError` or :class:`zoo.errors.WeightsError` for files that are damaged or do not belong together, as
     when :func:`~export.to_symbol` was killed after it had replaced the first of two files.
     """
-    input_shape = inference.item_shape(input_shape)
+    inputs = inference.input_shapes(input_shape)
     prefix = os.fspath(symbol).removesuffix(_ENDING)
     path, own = names(prefix, epoch)
     if str(symbol).endswith(".json"):
@@ -67,15 +74,16 @@ def load_symbol(
     graph = Graph.of(loaded)
     labels = inference.label_names(graph)
     arrays = {name: array for name, array in arrays.items() if name.split(":", 1)[-1] not in labels}
-    data = _only_input(loaded, arrays, labels, path, origin)
+    wanted = inputs if isinstance(input_shape, Mapping) else None
+    data = _check_inputs(loaded, arrays, labels, wanted, path, origin)
     inference.without_heads(graph)
     for node in graph.nodes():
         # Drop annotations: they are for training, or repeat what the parameters themselves show.
         node.attributes = {key: value for key, value in node.attributes.items() if not key.startswith("__")}
         if node.is_variable and node.name == data:
             node.name = inference.INPUT
-    _fit(graph, arrays, input_shape, path, origin)
-    block = lowering.block(graph.symbol())
+    _fit(graph, arrays, inputs, path, origin)
+    block = lowering.block(graph.symbol(), inputs=tuple(inputs))
     _fill(block, arrays)
     return block
 
@@ -128,8 +136,8 @@ def _check(raw: object) -> None:
             names.add(node["name"])
             outputs.append(1)
             continue
-        expected, count = _signature(node["op"], attributes, label)
-        if len(inputs) != expected:
+        expected, statistics, count = _signature(node["op"], attributes, label)
+        if len(inputs) != expected and not (_is_old(raw) and len(inputs) == expected - statistics):
             raise _Damage(f"{label} has {len(inputs)} inputs and takes {expected}")
         outputs.append(count)
     if not _entries(raw.get("heads"), outputs, "the heads"):
@@ -166,8 +174,16 @@ def _attributes(node: dict[str, object], label: str) -> dict[str, str]:
     return {key: value for key, value in found.items() if not key.startswith("__") and not key.endswith(_ANNOTATIONS)}
 
 
-def _signature(operator: str, attributes: dict[str, str], label: str) -> tuple[int, int]:
-    """Ask MXNet how many inputs and outputs an operator has, by creating it on its own."""
+def _is_old(raw: dict[str, Any]) -> bool:
+    """Whether a graph is from before MXNet 0.9, which left out running statistics; MXNet adds them when it reads it."""
+    notes = raw.get("attrs")
+    version = notes.get("mxnet_version") if isinstance(notes, dict) else None
+    number = version[-1] if isinstance(version, list) and version else None
+    return not isinstance(number, int) or number < 900
+
+
+def _signature(operator: str, attributes: dict[str, str], label: str) -> tuple[int, int, int]:
+    """Ask MXNet how many inputs, running statistics among them, and outputs an operator has, by creating it alone."""
     from mxnet.base import _LIB, MXNetError, c_str, c_str_array, check_call
 
     if operator in _WITH_CODE:
@@ -185,7 +201,7 @@ def _signature(operator: str, attributes: dict[str, str], label: str) -> tuple[i
         check_call(_LIB.MXSymbolCreateAtomicSymbol(handle, len(attributes), keys, texts, ctypes.byref(symbol)))
         alone = mx.sym.Symbol(symbol)
         alone._compose(name="alone")  # MXNet adds a variable for every input
-        return len(alone.list_inputs()), len(alone)
+        return len(alone.list_inputs()), len(alone.list_auxiliary_states()), len(alone)
     except MXNetError as error:
         raise _Damage(f"{label}: {mxnet_reason(error)}") from None
 
@@ -207,18 +223,34 @@ def _check_pair(
         )
 
 
-def _only_input(
-    symbol: mx.sym.Symbol, arrays: dict[str, np.ndarray], labels: set[str], path: Path, origin: Path
-) -> str:
-    """Return the one variable that is neither a parameter nor a label."""
+def _check_inputs(
+    symbol: mx.sym.Symbol,
+    arrays: dict[str, np.ndarray],
+    labels: set[str],
+    inputs: Collection[str] | None,
+    path: Path,
+    origin: Path,
+) -> str | None:
+    """Return the one variable that is neither a parameter nor a label; None if these are ``inputs`` that have names."""
     given = {name.split(":", 1)[-1] for name in arrays}
     wanted = set(symbol.list_inputs())
     foreign, missing = sorted(given - wanted), sorted(wanted - given - labels)
     if foreign:
         raise WeightsError(f"{origin} belongs to another network than {path}: not part of it are {_some(foreign)}")
+    if inputs is not None:
+        unknown = [name for name in inputs if name not in missing]
+        if unknown:
+            raise WeightsError(f"{path} has no input {unknown[0]}: it may be any of {_some(missing)}")
+        missing = [name for name in missing if name not in inputs]
+        if missing:
+            raise WeightsError(f"{origin} belongs to another network than {path}: it lacks {_some(missing)}")
+        return None
     if len(missing) > 1:
         rest = [name for name in missing if name != inference.INPUT]
-        raise WeightsError(f"{origin} belongs to another network than {path}: it lacks {_some(rest)}")
+        raise WeightsError(
+            f"{origin} belongs to another network than {path}: it lacks {_some(rest)} (if these are inputs, too, give "
+            "the shapes of all by name)"
+        )
     if missing and missing[0] != inference.INPUT and inference.INPUT in wanted:
         raise WeightsError(f"{origin} has values for the input data but not for {missing[0]}")
     if not missing:
@@ -230,13 +262,13 @@ def _some(names: list[str]) -> str:
     return f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
 
 
-def _fit(graph: Graph, arrays: dict[str, np.ndarray], input_shape: tuple[int, ...], path: Path, origin: Path) -> None:
+def _fit(graph: Graph, arrays: dict[str, np.ndarray], inputs: Mapping[str, Shape], path: Path, origin: Path) -> None:
     """Check that shapes and dtypes of parameters and data fit together in the graph."""
     try:
-        inference.check_fit(graph, {name.split(":", 1)[-1]: array for name, array in arrays.items()}, input_shape)
+        inference.check_fit(graph, {name.split(":", 1)[-1]: array for name, array in arrays.items()}, inputs)
     except ZooError as error:
         raise WeightsError(
-            f"{path}, {origin} and data of the shape {input_shape} do not go together: {error}"
+            f"{path}, {origin} and data of the shape {inference.described(inputs)} do not go together: {error}"
         ) from None
 
 

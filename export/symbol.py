@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from export import inference
+from export.inference import InputShape
 from zoo.errors import ZooError
 from zoo.graph import lowering
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.ir import Graph
+from zoo.graph.shapes import Shape
 from zoo.io import files, temporary
 from zoo.models import params
 from zoo.runtime import mx
@@ -27,7 +29,7 @@ def to_symbol(
     net: mx.gluon.HybridBlock,
     prefix: str | os.PathLike[str],
     epoch: int = 0,
-    input_shape: tuple[int, ...] = INPUT_SHAPE,
+    input_shape: InputShape = INPUT_SHAPE,
 ) -> tuple[Path, Path]:
     """Write ``PREFIX-symbol.json`` and ``PREFIX-EPOCH.params`` (four digits), and return their paths.
 
@@ -56,22 +58,20 @@ def names(prefix: str | os.PathLike[str], epoch: int = 0) -> tuple[Path, Path]:
     return prefix.with_name(f"{prefix.name}-symbol.json"), prefix.with_name(f"{prefix.name}-{epoch:04d}.params")
 
 
-def encode(
-    net: mx.gluon.HybridBlock, input_shape: tuple[int, ...] = INPUT_SHAPE, epoch: int = 0
-) -> tuple[bytes, bytes]:
+def encode(net: mx.gluon.HybridBlock, input_shape: InputShape = INPUT_SHAPE, epoch: int = 0) -> tuple[bytes, bytes]:
     """Return the contents of the files that :func:`to_symbol` writes, after reading them back and comparing."""
-    input_shape = inference.item_shape(input_shape)
-    state = inference.finite_state(net)
-    inference.check_takes(net, state, input_shape)
+    inputs = inference.input_shapes(input_shape)
+    state = inference.finite_state(net, inputs)
+    inference.check_takes(net, state, inputs)
     content = params.encode(state)
-    symbol = inference.symbol_of(net)
+    symbol = inference.symbol_of(net, inputs)
     headed = isinstance(net, mx.gluon.SymbolBlock) and _ends_in_logits(symbol)
     if headed:
         symbol = mx.sym.SoftmaxOutput(symbol, name="softmax")
     nodes, key, notes = symbol.tojson(remove_amp_cast=False).rpartition('"attrs": {')  # the graph's own come last
     notes = f'"{EPOCH}": ["int", {epoch:d}], "{WEIGHTS}": ["str", "{files.hexdigest(content)}"], {notes}'
     graph = f"{nodes}{key}{notes}".encode()
-    _verify(net, graph, content, headed, input_shape)
+    _verify(net, graph, content, headed, inputs)
     return graph, content
 
 
@@ -80,19 +80,18 @@ def _ends_in_logits(symbol: mx.sym.Symbol) -> bool:
     return len(heads) == 1 and heads[0][0].operator == "FullyConnected"
 
 
-def _verify(
-    net: mx.gluon.HybridBlock, graph: bytes, content: bytes, headed: bool, input_shape: tuple[int, ...]
-) -> None:
+def _verify(net: mx.gluon.HybridBlock, graph: bytes, content: bytes, headed: bool, shapes: Mapping[str, Shape]) -> None:
     """Read the files back as another program would, and compare what they compute."""
     context = inference.context_of(net)
-    pixels = mx.nd.array(np.random.default_rng(0).random((5, *input_shape), np.float32), ctx=context)
+    random = np.random.default_rng(0)
+    inputs = {name: mx.nd.array(random.random((5, *shape), np.float32), ctx=context) for name, shape in shapes.items()}
     # A network that is not hybridized runs one operator at a time, and may round differently.
-    plain = net if isinstance(net, mx.gluon.SymbolBlock) else lowering.block(inference.symbol_of(net), net)
-    expected = plain(pixels)
-    inputs = {inference.INPUT: pixels}
+    lowers = not isinstance(net, mx.gluon.SymbolBlock)
+    plain = lowering.block(inference.symbol_of(net, shapes), net, tuple(shapes)) if lowers else net
+    expected = plain(*inputs.values())
     if headed:
         expected = expected.softmax()
-        inputs["softmax_label"] = mx.nd.zeros(len(pixels), ctx=context)
+        inputs["softmax_label"] = mx.nd.zeros(5, ctx=context)
     with temporary.folder() as folder:
         symbol, parameters = names(folder / "net")
         symbol.write_bytes(graph)

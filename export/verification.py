@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain, repeat
 from numbers import Real
@@ -17,6 +18,7 @@ from export.onnx import reading
 from export.runtimes import RUNTIMES, Forward, Runtime
 from zoo.data import Dataset
 from zoo.errors import ZooError
+from zoo.graph.heads import LOGITS, output_kind
 from zoo.io import files, temporary
 from zoo.runtime import mx
 
@@ -102,7 +104,10 @@ def verify(
 
 
 def compare(
-    model: reading.Model, net: mx.gluon.HybridBlock, data: Dataset | np.ndarray, seconds: float
+    model: reading.Model,
+    net: mx.gluon.HybridBlock,
+    data: Dataset | np.ndarray | Mapping[str, np.ndarray],
+    seconds: float,
 ) -> Verification:
     """Do what :func:`verify` does, with a file that has been read."""
     if not isinstance(seconds, Real) or not seconds >= 0:
@@ -110,7 +115,7 @@ def compare(
     labels = data.labels if isinstance(data, Dataset) else None
     items = _items(data, model)
     expected = expected_outputs(net, items)
-    if model.softmax:
+    if model.softmax and output_kind(net) == LOGITS:
         expected[0] = mx.nd.array(expected[0]).softmax().asnumpy()
     if not all(np.isfinite(each).all() for each in expected):
         raise ZooError("the network's outputs for these data are not finite, so that nothing can be compared with them")
@@ -126,7 +131,7 @@ def compare(
     return Verification(len(items), _accuracy(expected[0], labels), parities)
 
 
-def _items(data: Dataset | np.ndarray, model: reading.Model) -> np.ndarray:
+def _items(data: Dataset | np.ndarray | Mapping[str, np.ndarray], model: reading.Model) -> np.ndarray:
     """Return ``data`` as an array that ``model`` takes; raises :class:`ZooError` if it takes no such data."""
     items = data.images[:, None] if isinstance(data, Dataset) else data
     if not isinstance(items, np.ndarray) or items.dtype.kind not in "fiu":
@@ -152,7 +157,7 @@ def _items(data: Dataset | np.ndarray, model: reading.Model) -> np.ndarray:
 
 def expected_outputs(net: mx.gluon.HybridBlock, items: np.ndarray) -> list[np.ndarray]:
     """Return the outputs of ``net`` for ``items``, computed in batches; uint8 pixels are scaled to [0, 1]."""
-    inference.check_takes(net, inference.state(net), items.shape[1:])
+    inference.check_takes(net, inference.state(net), {inference.INPUT: items.shape[1:]})
     context = inference.context_of(net)
     batches = []
     for start in range(0, len(items), _BATCH):

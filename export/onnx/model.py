@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from export import inference
-from export.inference import INPUT
+from export.inference import INPUT, InputShape
 from export.onnx import DEFAULT_OPSET
 from export.onnx.graph import BATCH, OnnxGraph, Tensor
 from export.onnx.translation import Translation, translate
 from zoo import __version__
 from zoo.errors import ZooError
+from zoo.graph import heads
 from zoo.graph.cost import INPUT_SHAPE
+from zoo.graph.ir import Graph
 from zoo.io import files
 from zoo.models import params
 from zoo.runtime import mx
@@ -26,33 +28,38 @@ if TYPE_CHECKING:
     import onnx
 
 OPSETS = range(13, 22)
+_NO_SOFTMAX = "softmax is for networks with one output of two dimensions"
+_SIGMOIDS = ("_npx_sigmoid", "sigmoid")
 _LARGEST = 2**31 - 2**20  # bytes: the most that protobuf can write as one message
 
 
 def to_onnx(
     net: mx.gluon.HybridBlock,
     path: str | os.PathLike[str],
-    input_shape: tuple[int, ...] = INPUT_SHAPE,
+    input_shape: InputShape = INPUT_SHAPE,
     opset: int = DEFAULT_OPSET,
     batch: int | None = None,
     softmax: bool = False,
     uint8: bool = False,
     metadata: Mapping[str, str] | None = None,
+    outputs: Sequence[str] | None = None,
 ) -> Path:
     """Write ``net``, any hybridizable network, to ``path`` as an ONNX model for inference, and return the path.
 
-    Its input ``data`` is ``("batch", *input_shape)`` float32, of any batch size unless ``batch`` fixes it. Its output
-    is ``output``, for the zoo's networks ``("batch", 10)`` float32; several outputs keep their names. Weights and
-    operators keep their names, except for Gluon's suffix "_fwd".
+    Its input ``data`` is ``("batch", *input_shape)`` float32, of any batch size unless ``batch`` fixes it. If
+    ``input_shape`` maps names to shapes, these are the inputs, in the order in which ``net`` takes them. Its output is
+    ``output``, for the zoo's networks ``("batch", 10)`` float32; several outputs keep their names, and ``outputs``
+    gives others. Weights and operators keep their names, except for Gluon's suffix "_fwd".
 
-    ``softmax`` appends a softmax and names the output ``probabilities``. With ``uint8``, the data are pixels from 0 to
-    255, which the graph divides by 255. ``metadata`` holds further ``metadata_props``, besides the hash of the
-    weights and the versions. Casts inserted by MXNet's AMP are left out, as in MXNet's own export.
+    ``softmax`` appends a softmax, unless the network ends in one, and names the output ``probabilities``. With
+    ``uint8``, the data are pixels from 0 to 255, which the graph divides by 255. ``metadata`` holds further
+    ``metadata_props``, besides the hash of the weights and the versions. Casts inserted by MXNet's AMP are left out, as
+    in MXNet's own export.
 
     Raises :class:`ZooError` if the package onnx is missing, if an operator or a setting cannot be translated, if a
     weight is not finite, or if the file cannot be written.
     """
-    content = encode(net, input_shape, opset, batch, softmax, uint8, metadata)
+    content = encode(net, input_shape, opset, batch, softmax, uint8, metadata, outputs)
     path = files.output_file(Path(path))
     files.write_together({path: content})
     return path
@@ -60,12 +67,13 @@ def to_onnx(
 
 def encode(
     net: mx.gluon.HybridBlock,
-    input_shape: tuple[int, ...] = INPUT_SHAPE,
+    input_shape: InputShape = INPUT_SHAPE,
     opset: int = DEFAULT_OPSET,
     batch: int | None = None,
     softmax: bool = False,
     uint8: bool = False,
     metadata: Mapping[str, str] | None = None,
+    outputs: Sequence[str] | None = None,
 ) -> bytes:
     """Return the content of the file that :func:`to_onnx` writes, after ONNX's checker and shape inference passed."""
     onnx = package()
@@ -79,15 +87,20 @@ def encode(
     pairs = metadata.items() if isinstance(metadata, Mapping) else [(metadata, None)]
     if not all(isinstance(each, str) and _is_utf8(each) for pair in pairs for each in pair):
         raise ZooError("the metadata of an ONNX file must map strings to strings, and all must have a form in UTF-8")
-    input_shape = inference.item_shape(input_shape)
-    source, state = inference.graph_of(net), inference.finite_state(net)
+    inputs = inference.input_shapes(input_shape)
+    if uint8 and list(inputs) != [INPUT]:
+        raise ZooError(f"uint8 is for networks with one input named {INPUT}, and this has {', '.join(inputs)}")
+    source, state = inference.graph_of(net, inputs), inference.finite_state(net, inputs)
     arrays = {name.split(":", 1)[1]: params.widened(value) for name, value in state.items()}
     size = sum(value.nbytes for value in arrays.values())
     if size > _LARGEST:
         raise ZooError(f"an ONNX file holds 2 GiB at most, and these weights are {size / 2**30:.1f} GiB")
-    translation = translate(source, arrays, input_shape, batch, opset)
-    outputs = _finish(translation, softmax)
-    pixels = np.dtype(np.uint8 if uint8 else np.float32)
+    reserved = _names(source, {*arrays, *inputs}, softmax, outputs)
+    add_softmax = softmax and not heads.are_probabilities(source)
+    if add_softmax and heads.origin(source.heads[0]).operator in _SIGMOIDS:
+        raise ZooError("the network ends in a sigmoid, over which no softmax belongs: its outputs are probabilities")
+    translation = translate(source, arrays, inputs, batch, opset, reserved)
+    named = _finish(translation, add_softmax, reserved)
     if uint8:
         _scale(translation.graph)
     facts = {
@@ -95,7 +108,9 @@ def encode(
         "mxnet_version": mx.__version__,
         **metadata,
     }
-    model = _model(translation.graph, Tensor(INPUT, (batch or BATCH, *input_shape), pixels), outputs, net.name, facts)
+    dtype = np.dtype(np.uint8 if uint8 else np.float32)
+    data = [Tensor(name, (batch or BATCH, *shape), dtype) for name, shape in inputs.items()]
+    model = _model(translation.graph, data, named, net.name, facts)
     content = model.SerializeToString()
     check(content, "the network cannot be written as valid ONNX")
     return content
@@ -126,25 +141,42 @@ def package() -> ModuleType:
     return onnx
 
 
-def _finish(translation: Translation, softmax: bool) -> list[Tensor]:
-    """Name the outputs, after a softmax if requested; returns them."""
+def _names(source: Graph, taken: set[str], softmax: bool, outputs: Sequence[str] | None) -> list[str]:
+    """Return the names of the outputs: those given, "probabilities" or "output", or empty if several keep theirs."""
+    count = len(source.heads)
+    if softmax and count != 1:
+        raise ZooError(_NO_SOFTMAX)
+    if outputs is None:
+        return [] if count > 1 else ["probabilities" if softmax else "output"]
+    names = [each for each in outputs if isinstance(each, str) and each] if isinstance(outputs, (list, tuple)) else []
+    if len(names) != count or len({*names}) < count:
+        raise ZooError(f"the network has {count} outputs, which need as many different names, not {str(outputs)[:60]}")
+    if taken & {*names}:
+        raise ZooError(f"{min(taken & {*names})} is the name of an input or a weight, and cannot be that of an output")
+    return names
+
+
+def _finish(translation: Translation, add_softmax: bool, names: list[str]) -> list[Tensor]:
+    """Give the outputs their ``names``, or keep those they have, after a softmax if requested; returns them."""
     graph, outputs = translation.graph, translation.outputs
-    if softmax:
-        if len(outputs) != 1 or outputs[0].rank != 2:
-            raise ZooError("softmax is for networks with one output of two dimensions")
-        graph.add("Softmax", outputs, ["probabilities"], axis=-1)
-        return [Tensor("probabilities", outputs[0].shape, outputs[0].dtype)]
+    if add_softmax:
+        if outputs[0].rank != 2:
+            raise ZooError(_NO_SOFTMAX)
+        graph.add("Softmax", outputs, names, axis=-1)
+        return [Tensor(names[0], outputs[0].shape, outputs[0].dtype)]
     produced = {name for operation in graph.operations for name in operation.outputs}
-    named: list[Tensor] = []
-    for tensor in outputs:
-        name = "output" if len(outputs) == 1 else tensor.name
-        if tensor.name not in produced or tensor.name in {each.name for each in named}:
-            name = graph.unique(f"{tensor.name}_output") if len(outputs) > 1 else name
-            graph.add("Identity", [tensor], [name])  # the data themselves, or the same output twice
-        elif len(outputs) == 1:
+    found: list[Tensor] = []
+    done: dict[str, str] = {}  # tensors that are outputs already, with their names as such
+    for number, tensor in enumerate(outputs):
+        name = names[number] if names else tensor.name
+        if tensor.name in done or tensor.name not in produced:  # the same output twice, or the data themselves
+            name = name if names else graph.unique(f"{tensor.name}_output")
+            graph.add("Identity", [done.get(tensor.name, tensor)], [name])
+        else:
             graph.rename(tensor.name, name)
-        named.append(Tensor(name, tensor.shape, tensor.dtype))
-    return named
+            done[tensor.name] = name
+        found.append(Tensor(name, tensor.shape, tensor.dtype))
+    return found
 
 
 def _scale(graph: OnnxGraph) -> None:
@@ -159,7 +191,9 @@ def _scale(graph: OnnxGraph) -> None:
     graph.operations = graph.operations[count:] + graph.operations[:count]
 
 
-def _model(graph: OnnxGraph, data: Tensor, outputs: list[Tensor], name: str, facts: dict[str, str]) -> onnx.ModelProto:
+def _model(
+    graph: OnnxGraph, inputs: list[Tensor], outputs: list[Tensor], name: str, facts: dict[str, str]
+) -> onnx.ModelProto:
     onnx = package()
     nodes = []
     for each in graph.operations:
@@ -174,7 +208,7 @@ def _model(graph: OnnxGraph, data: Tensor, outputs: list[Tensor], name: str, fac
         onnx.helper.make_graph(
             nodes,
             name=name or "network",
-            inputs=[_described(data)],
+            inputs=[_described(each) for each in inputs],
             outputs=[_described(each) for each in outputs],
             initializer=[onnx.numpy_helper.from_array(value, key) for key, value in graph.initializers.items()],
         ),

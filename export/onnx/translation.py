@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from export import inference
-from export.inference import INPUT
+from export.inference import described
 from export.onnx.graph import BATCH, Call, OnnxGraph, Shape, Tensor
 from export.onnx.operators import OPERATORS
 from export.onnx.settings import Settings
@@ -27,19 +28,27 @@ class Translation:
 
 
 def translate(
-    source: ir.Graph, weights: dict[str, np.ndarray], input_shape: tuple[int, ...], batch: int | None, opset: int
+    source: ir.Graph,
+    weights: dict[str, np.ndarray],
+    inputs: Mapping[str, shapes.Shape],
+    batch: int | None,
+    opset: int,
+    reserved: Collection[str],
 ) -> Translation:
-    """Translate every node of ``source``, whose only input is "data"; ``batch`` None leaves the batch size open."""
+    """Translate every node of ``source``, with ``inputs`` of such shapes; ``batch`` None leaves the batch size open.
+
+    No tensor gets a name that is ``reserved``, for the outputs.
+    """
     nodes = list(source.nodes())
-    unknown = [node.name for node in nodes if node.is_variable and node.name not in weights and node.name != INPUT]
+    unknown = [node.name for node in nodes if node.is_variable and node.name not in weights and node.name not in inputs]
     if unknown:
         raise ZooError(f"the network cannot be written as ONNX: {', '.join(unknown)} are neither its data nor weights")
     source.name_uniquely()
     for node in nodes:
         if node.is_variable:
             node.attributes = {}  # shapes and dtypes are those of the weights themselves
-    facts = _infer(source, weights, input_shape, batch)
-    graph = OnnxGraph(opset, taken={node.name for node in nodes if node.is_variable} | {"output", "probabilities"})
+    facts = _infer(source, weights, inputs, batch)
+    graph = OnnxGraph(opset, taken={node.name for node in nodes if node.is_variable} | set(reserved))
     tensors: dict[int, list[Tensor]] = {}  # the outputs of a node, by its id
     for number, node in enumerate(nodes):
         outputs = facts[number]
@@ -51,29 +60,29 @@ def translate(
                 f"the {node.operator} {node.name!r} cannot be written as ONNX: there is no translation of this "
                 f"operator ({suggestion(node.operator, OPERATORS)})"
             )
-        inputs = [tensors[id(each)][output] for each, output in node.inputs]
-        call = Call(graph, node, graph.unique(_readable(node.name)), inputs, outputs, Settings(node))
+        taken = [tensors[id(each)][output] for each, output in node.inputs]
+        call = Call(graph, node, graph.unique(_readable(node.name)), taken, outputs, Settings(node))
         names = OPERATORS[node.operator](call)
         call.settings.finish()
         names = [names] if isinstance(names, str) else names
-        known = {each.name: each.value for each in inputs}  # a weight that only passes through remains a weight
+        known = {each.name: each.value for each in taken}  # a weight that only passes through remains a weight
         tensors[id(node)] = [Tensor(name, *fact, known.get(name)) for name, fact in zip(names, outputs)]
     return Translation(graph, [tensors[id(node)][output] for node, output in source.heads])
 
 
 def _infer(
-    source: ir.Graph, weights: dict[str, np.ndarray], input_shape: tuple[int, ...], batch: int | None
+    source: ir.Graph, weights: dict[str, np.ndarray], inputs: Mapping[str, shapes.Shape], batch: int | None
 ) -> list[list[tuple[Shape, np.dtype]]]:
     """Return shape and dtype of every output of every node, in the order of the nodes."""
     known = {name: value.shape for name, value in weights.items()}
     found = []
     for size in [batch] if batch else _TRIED:
-        data = (size, *input_shape)
+        given = {name: (size, *shape) for name, shape in inputs.items()}
         try:
-            found.append(list(shapes.infer(source, {INPUT: data, **known}).values()))
+            found.append(list(shapes.infer(source, {**given, **known}).values()))
         except ZooError as error:
-            raise ZooError(f"the network does not take data of the shape {data}: {error}") from None
-    remaining = iter(inference.dtypes(source.symbol().get_internals(), weights))
+            raise ZooError(f"the network does not take data of the shape {described(given)}: {error}") from None
+    remaining = iter(inference.dtypes(source.symbol().get_internals(), weights, inputs))
     return [
         [(first if batch else _merged(first, others[-1]), next(remaining)) for first, *others in zip(*node)]
         for node in zip(*found)

@@ -59,7 +59,7 @@ def test_networks_that_are_not_finite_are_refused_by_name(tmp_path: Path):
 
 
 def test_a_failed_export_leaves_nothing(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("export.inference.weights.state", lambda net: {n: 2 * v for n, v in state(net).items()})
+    monkeypatch.setattr("export.inference.weights.state", lambda net, inputs: {n: 2 * v for n, v in state(net).items()})
     with pytest.raises(zoo.ZooError, match="nothing was written"):
         export.to_symbol(zoo.get_model("lenet5", seed=0), tmp_path / "model")
     assert not any(tmp_path.iterdir())

@@ -5,17 +5,19 @@ from __future__ import annotations
 import ast
 import ctypes
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from zoo.runtime import mx
 
+INPUTS = ("data",)  # of a network that takes one array
 
-def symbol_of(net: mx.gluon.HybridBlock) -> mx.sym.Symbol:
-    """Return all outputs of ``net`` as a symbol of the variable "data"."""
+
+def symbol_of(net: mx.gluon.HybridBlock, inputs: Sequence[str] = INPUTS) -> mx.sym.Symbol:
+    """Return all outputs of ``net`` as a symbol of the variables ``inputs``, which it is called with."""
     with mx.name.NameManager():  # number unnamed operators from 0
-        outputs = net(mx.sym.var("data"))
+        outputs = net(*map(mx.sym.var, inputs))
     return outputs if isinstance(outputs, mx.sym.Symbol) else mx.sym.Group(list(outputs))
 
 

@@ -7,12 +7,13 @@ exporting always use the network itself, with its plain Dropout and none of the 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from zoo.errors import ZooError
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.execution import BFLOAT16, FLOAT32, INT8, Execution
-from zoo.graph.ir import Graph, symbol_of
+from zoo.graph.ir import INPUTS, Graph, symbol_of
 from zoo.graph.passes import casting, chains, convolutions, dropout, programs, training_programs
 from zoo.graph.passes.decisions import Decision
 from zoo.graph.shapes import Shape, infer, ranks
@@ -86,12 +87,14 @@ def inference(net: mx.gluon.HybridBlock, execution: Execution, input_shape: Shap
     return _cast(graph, execution, decisions)
 
 
-def block(symbol: mx.sym.Symbol, net: mx.gluon.HybridBlock | None = None) -> mx.gluon.SymbolBlock:
-    """Return ``symbol`` as a block, with the parameters of ``net`` if given."""
+def block(
+    symbol: mx.sym.Symbol, net: mx.gluon.HybridBlock | None = None, inputs: Sequence[str] = INPUTS
+) -> mx.gluon.SymbolBlock:
+    """Return ``symbol`` as a block that is called with ``inputs``, with the parameters of ``net`` if given."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Gluon warns of inputs without a declared type
         parameters = net.collect_params() if net is not None else None
-        return mx.gluon.SymbolBlock(symbol, [mx.sym.var("data")], params=parameters)
+        return mx.gluon.SymbolBlock(symbol, [mx.sym.var(name) for name in inputs], params=parameters)
 
 
 def _cast(graph: Graph, execution: Execution, decisions: list[Decision]) -> Lowered:

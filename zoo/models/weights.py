@@ -8,20 +8,23 @@ other frameworks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from zoo.errors import WeightsError, ZooError
-from zoo.graph.ir import symbol_of
+from zoo.graph.ir import INPUTS, symbol_of
 from zoo.io import files
 from zoo.models import params, safetensors
 from zoo.runtime import mx
 
 
-def state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
-    """Return the parameters of ``net`` by name, with the prefix ``arg:``, or ``aux:`` for running statistics."""
+def state(net: mx.gluon.HybridBlock, inputs: Sequence[str] = INPUTS) -> dict[str, np.ndarray]:
+    """Return the parameters of ``net`` by name, with the prefix ``arg:``, or ``aux:`` for running statistics.
+
+    ``inputs`` names the arrays that ``net`` is called with.
+    """
     # A forward pass in flight converts weights to oneDNN's layout in place, and waiting for the array alone does not
     # wait for that: of networks read right after their first pass, one in eight was garbled.
     mx.nd.waitall()
@@ -30,7 +33,7 @@ def state(net: mx.gluon.HybridBlock) -> dict[str, np.ndarray]:
         arrays = {name: parameter.list_data()[0].asnumpy() for name, parameter in parameters.items()}
     except RuntimeError:  # Gluon raises it for parameters without a shape or values
         raise ZooError("the network has no weights yet: initialize it and run it once") from None
-    auxiliary = set(symbol_of(net).list_auxiliary_states())
+    auxiliary = set(symbol_of(net, inputs).list_auxiliary_states())
     return {f"aux:{name}" if name in auxiliary else f"arg:{name}": array for name, array in arrays.items()}
 
 

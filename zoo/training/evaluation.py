@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.data import Dataset
 from zoo.errors import ZooError
-from zoo.graph import lowering
+from zoo.graph import heads, lowering
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.execution import FLOAT32, INT8, Execution, Placement
 from zoo.graph.quantization import quantize
@@ -87,7 +87,7 @@ class Predictor:
         self.execution = Execution.of(net, ctx, dtype)
         self._data = DeviceDataset(dataset, self.execution.contexts)
         self._batch_size = batch_size
-        lowered = _lowered(net, self.execution, calibration)
+        lowered = _lowered(heads.logits_of(net), self.execution, calibration)
         self._step = CachedGraph(
             steps.prediction(lowered, self.execution, dataset.scale),
             lowered.collect_params(),

@@ -11,7 +11,7 @@ import numpy as np
 
 from zoo.data import Dataset
 from zoo.errors import ZooError
-from zoo.graph import lowering
+from zoo.graph import heads, lowering
 from zoo.graph.execution import Execution, Placement
 from zoo.recipes import Recipe, augmentation
 from zoo.runtime import mx
@@ -82,7 +82,7 @@ class TrainingSession:
                 f"the batch size {recipe.batch_size} does not fill {len(contexts)} contexts: it must be at least that"
             )
         self.recipe = recipe
-        lowered = lowering.for_training(net, self.execution)
+        lowered = lowering.for_training(heads.logits_of(net), self.execution)
         deforms = recipe.augmentation is not None
         data = {steps.IMAGES: self.data.images, steps.LABELS: self.data.labels}
         if deforms:
