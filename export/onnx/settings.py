@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ast
-import re
 from typing import TypeVar, overload
 
 from zoo.errors import ZooError
+from zoo.graph import attributes
 from zoo.graph.ir import Node
 
 # Settings of memory, libraries and training, which do not change results at inference.
 _WITHOUT_EFFECT = {"cudnn_algo_verbose", "cudnn_off", "cudnn_tune", "workspace"}
-_NOTHING = (None, (), "None")
 
 Value = TypeVar("Value")
 
@@ -25,15 +23,9 @@ class Settings:
         self._unread = set(node.attributes) - hidden - _WITHOUT_EFFECT
 
     def get(self, key: str, default: object = None) -> object:
-        """Return the value as a Python literal, or as text if it is a word."""
+        """Return the value as :func:`zoo.graph.attributes.value` reads it."""
         self._unread.discard(key)
-        text = self._node.attributes.get(key)
-        if text is None:
-            return default
-        try:
-            return ast.literal_eval(re.sub(r"(?<=\d)L\b", "", text))  # a long integer of Python 2
-        except (ValueError, SyntaxError):
-            return text
+        return self._node.get(key, default)
 
     def integer(self, key: str, default: int) -> int:
         """Return an integer; anything else is refused, as by the getters below."""
@@ -50,12 +42,11 @@ class Settings:
         return float(value)
 
     def flag(self, key: str, default: bool) -> bool:
-        """Return a Boolean, as MXNet writes it or as old files have it."""
+        """Return a Boolean."""
         value = self.get(key, default)
-        known = {"true": True, "false": False, "1": True, "0": False}
-        if str(value).lower() not in known:
+        if value not in (True, False):
             raise self._unknown(key)
-        return known[str(value).lower()]
+        return bool(value)
 
     @overload
     def integers(self, key: str) -> tuple[int, ...] | None: ...
@@ -64,11 +55,10 @@ class Settings:
     def integers(self, key: str, default: tuple[int, ...] | None = None) -> tuple[int, ...] | None:
         """Return a tuple, or ``default`` if it is empty or None; a single number counts as a tuple of one."""
         value = self.get(key)
-        if value in _NOTHING:
+        if value in (None, ()):
             return default
-        held = value if isinstance(value, (tuple, list)) else (value,)
-        values = tuple(each for each in held if isinstance(each, int))
-        if len(values) < len(held):
+        values = attributes.integers(value)
+        if values is None:
             raise self._unknown(key)
         return values
 

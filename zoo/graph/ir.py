@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import ctypes
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from zoo.graph import attributes
 from zoo.runtime import mx
 
 INPUTS = ("data",)  # of a network that takes one array
@@ -43,14 +43,22 @@ class Node:
         """Whether the node is an input or a parameter."""
         return self.operator == "null"
 
+    def get(self, attribute: str, default: object = None) -> Any:  # noqa: ANN401
+        """Return the value of an attribute, which MXNet may omit if it has its default."""
+        text = self.attributes.get(attribute)
+        return default if text is None else attributes.value(text)
+
+    def integers(self, attribute: str) -> tuple[int, ...]:
+        """Return an attribute that is a tuple; MXNet omits it or leaves it empty if it has its default."""
+        return attributes.integers(self.get(attribute)) or ()
+
     def pair(self, attribute: str, default: int) -> tuple[int, int]:
-        """Return an attribute such as ``"(3, 3)"``; MXNet omits it or leaves it empty if it has its default."""
-        values = ast.literal_eval(self.attributes.get(attribute, "()"))
-        return tuple(values) or (default, default)
+        """Return an attribute such as ``"(3, 3)"`` of a layer of images."""
+        return self.integers(attribute) or (default, default)  # type: ignore[return-value]
 
     def is_set(self, attribute: str, default: bool = False) -> bool:
         """Return a Boolean attribute."""
-        return self.attributes.get(attribute, str(default)) in ("True", "1")
+        return bool(self.get(attribute, default))
 
 
 Output = tuple[Node, int]  # a node and the number of one of its outputs
@@ -70,8 +78,8 @@ class Graph:
         nodes: list[Node] = []
         for each in raw["nodes"]:
             inputs = [(nodes[index], output) for index, output, *_ in each["inputs"]]
-            attributes, subgraphs = dict(each.get("attrs", {})), each.get("subgraphs", [])
-            nodes.append(Node(each["op"], each["name"], attributes, inputs, subgraphs))
+            settings, subgraphs = dict(each.get("attrs", {})), each.get("subgraphs", [])
+            nodes.append(Node(each["op"], each["name"], settings, inputs, subgraphs))
         return cls([(nodes[index], output) for index, output, *_ in raw["heads"]])
 
     def symbol(self) -> mx.sym.Symbol:

@@ -32,7 +32,7 @@ def quantize(net: mx.gluon.HybridBlock, calibration: np.ndarray, scale: float = 
     dropout.remove(graph)
     for node in list(graph.nodes()):
         # Keep tanh out of int8 convolutions: fused, MXNet 1.9.1 scales before the tanh, and predicts one digit for all.
-        if node.operator == "Activation" and node.attributes.get("act_type") != "relu":
+        if node.operator == "Activation" and node.get("act_type") != "relu":
             node.inputs = [(Node("_plus_scalar", f"{node.name}_input", {"scalar": "0.0"}, node.inputs), 0)]
     symbol = graph.symbol()
     values, states = _copies(net, symbol.list_arguments()), _copies(net, symbol.list_auxiliary_states())
@@ -96,8 +96,8 @@ def _in_seven_bits(
     """
     graph, halved = Graph.of(symbol), dict(arguments)
     for node in graph.nodes():
-        if float(node.attributes.get("min_calib_range", -1)) >= 0:
-            node.attributes["max_calib_range"] = str(2 * float(node.attributes["max_calib_range"]))
+        if node.get("min_calib_range", -1) >= 0:
+            node.attributes["max_calib_range"] = str(2 * node.get("max_calib_range"))
         if node.operator.endswith("fully_connected") and not _takes_unsigned(node):
             weight = node.inputs[1][0].name
             halved[weight] = (arguments[weight].astype("float32") / 2).round().astype("int8")
@@ -114,7 +114,7 @@ def _takes_unsigned(node: Node) -> bool:
     source = node.inputs[0][0]
     while "min_calib_range" not in source.attributes and source.inputs:  # pooling and the like keep the range
         source = source.inputs[0][0]
-    return source.operator == "_contrib_quantize_v2" and float(source.attributes.get("min_calib_range", -1)) >= 0
+    return source.operator == "_contrib_quantize_v2" and source.get("min_calib_range", -1) >= 0
 
 
 @contextlib.contextmanager

@@ -69,7 +69,7 @@ def softmax(call: Call) -> str:
     """``softmax`` and ``log_softmax``, over data that are first divided by the temperature."""
     settings = call.settings
     settings.only("use_length", False)
-    settings.only("dtype", None, "None", "float32")
+    settings.only("dtype", None, "float32")
     axis = call.axis(settings.integer("axis", -1))
     data: Tensor | str = call.data
     if settings.get("temperature") not in (None, "None", 1):

@@ -6,7 +6,7 @@ import numpy as np
 
 from export.onnx.graph import Call
 
-LAYOUTS = (None, "None", "NCW", "NCHW", "NCDHW")
+LAYOUTS = (None, "NCW", "NCHW", "NCDHW")
 
 
 def convolution(call: Call) -> str:
@@ -120,7 +120,7 @@ def dot(call: Call) -> str:
     """``dot`` and ``batch_dot``, which multiplies the last two axes, as MatMul."""
     if call.operator == "dot" and any(each.rank != 2 for each in call.inputs):
         raise call.refusal("it is translated for two matrices only")
-    call.settings.only("forward_stype", None, "None", "default")
+    call.settings.only("forward_stype", None, "default")
     left, right = (
         call.add("Transpose", each, suffix=side, perm=[*range(each.rank - 2), each.rank - 1, each.rank - 2])
         if call.settings.flag(f"transpose_{letter}", False) else each

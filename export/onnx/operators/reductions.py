@@ -22,7 +22,7 @@ def _axes(call: Call) -> list[int]:
 def _reduction(operator: str) -> Callable[[Call], str]:
     def translate(call: Call) -> str:
         axes, keep = _axes(call), call.settings.flag("keepdims", False)
-        call.settings.only("dtype", None, "None", "float32")
+        call.settings.only("dtype", None, "float32")
         if not keep and len(axes) == call.data.rank:
             raise call.refusal("it leaves no dimension, where MXNet puts out one of size 1")
         if operator == "ReduceSum" or call.opset >= 18:  # from these opsets on, axes are an input
@@ -34,7 +34,7 @@ def _reduction(operator: str) -> Callable[[Call], str]:
 
 def norm(call: Call) -> str:
     """``norm`` as ReduceL1 or ReduceL2."""
-    call.settings.only("out_dtype", None, "None")
+    call.settings.only("out_dtype", None)
     order = call.settings.only("ord", 2, 1)
     return _reduction({1: "ReduceL1", 2: "ReduceL2"}[order])(call)
 

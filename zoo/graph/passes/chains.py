@@ -21,14 +21,14 @@ def fuse(graph: Graph, ranks: dict[str, int]) -> list[Decision]:
 def _fuse(graph: Graph, norm: Node, ranks: dict[str, int]) -> Decision:
     matcher = Matcher(graph)
     attributes = {
-        "epsilon": norm.attributes.get("eps", "0.001"),
-        "momentum": norm.attributes.get("momentum", "0.9"),
+        "epsilon": str(norm.get("eps", 0.001)),
+        "momentum": str(norm.get("momentum", 0.9)),
         "fix_gamma": str(norm.is_set("fix_gamma", True)),
     }
     layers = [norm.name]
     source, output = norm.inputs[0]
     if is_plain_dropout(source) and not matcher.is_shared(source):
-        attributes["dropout"] = source.attributes.get("p", "0.5")
+        attributes["dropout"] = str(source.get("p", 0.5))
         layers.insert(0, source.name)
         source, output = source.inputs[0]
     kind = activation(source)
@@ -56,8 +56,8 @@ def _fuse(graph: Graph, norm: Node, ranks: dict[str, int]) -> Decision:
 def _obstacle(norm: Node, ranks: dict[str, int]) -> str:
     if ranks[norm.name] != 4:
         return "it normalizes vectors, but the kernel supports only images"
-    if norm.attributes.get("axis", "1") != "1":
-        return f"it normalizes axis {norm.attributes['axis']}, but the kernel supports only channels (axis 1)"
+    if norm.get("axis", 1) != 1:
+        return f"it normalizes axis {norm.get('axis')}, but the kernel supports only channels (axis 1)"
     if norm.is_set("use_global_stats"):
         return "it normalizes by its running statistics in training, too"
     return ""

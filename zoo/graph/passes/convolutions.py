@@ -56,7 +56,7 @@ def _lower_dense(graph: Graph, dense: Node, ranks: dict[str, int], for_inference
         if not matcher.is_shared(flatten):
             flattened.insert(0, flatten.name)
         dense.inputs[0] = flatten.inputs[0]
-    attributes = {"flat": "True", "num_filter": dense.attributes["num_hidden"]}
+    attributes = {"flat": "True", "num_filter": str(dense.get("num_hidden"))}
     lowered = _lower(graph, dense, attributes, for_inference)
     return replace(lowered, layers=(*flattened, *lowered.layers))
 
@@ -68,7 +68,7 @@ def _lower_convolution(graph: Graph, conv: Node, ranks: dict[str, int], for_infe
     attributes = {
         "kernel": str(conv.pair("kernel", 1)),
         "pad": str(conv.pair("pad", 0)),
-        "num_filter": conv.attributes["num_filter"],
+        "num_filter": str(conv.get("num_filter")),
     }
     return _lower(graph, conv, attributes, for_inference)
 
@@ -79,8 +79,8 @@ def _obstacle(conv: Node, ranks: dict[str, int]) -> str:
         return "it is not a convolution of images"
     if (conv.pair("stride", 1), conv.pair("dilate", 1)) != ((1, 1), (1, 1)):
         return "it has strides or is dilated"
-    if conv.attributes.get("num_group", "1") != "1":
-        return f"it has {conv.attributes['num_group']} groups"
+    if conv.get("num_group", 1) != 1:
+        return f"it has {conv.get('num_group')} groups"
     if any(p >= k for p, k in zip(pad, kernel)):
         return f"its padding {pad} is not smaller than its kernel {kernel}"
     return ""
@@ -99,9 +99,9 @@ def _lower(graph: Graph, layer: Node, attributes: dict[str, str], for_inference:
         layers.append(following)
         following = matcher.next(following)
     if for_inference:
-        if following is not None and following.operator == "BatchNorm" and following.attributes.get("axis", "1") == "1":
+        if following is not None and following.operator == "BatchNorm" and following.get("axis", 1) == 1:
             attributes["norm"] = "True"
-            attributes["epsilon"] = following.attributes.get("eps", "0.001")
+            attributes["epsilon"] = str(following.get("eps", 0.001))
             attributes["fix_gamma"] = str(following.is_set("fix_gamma", True))
             inputs += following.inputs[1:]
             layers.append(following)

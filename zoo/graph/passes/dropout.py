@@ -36,6 +36,6 @@ def _lower(graph: Graph, node: Node) -> Decision:
         return Decision(node.name, (node.name,), _NOT_PLAIN)
     if Matcher(graph).is_shared(node.inputs[0][0]):
         return Decision(node.name, (node.name,), SHARED)
-    lowered = Node("zoo_dropout", node.name, {"dropout": node.attributes.get("p", "0.5")}, list(node.inputs))
+    lowered = Node("zoo_dropout", node.name, {"dropout": str(node.get("p", 0.5))}, list(node.inputs))
     graph.replace(node, (lowered, 0))
     return Decision(node.name, (node.name,))

@@ -36,14 +36,14 @@ def nodes_of(graph: Graph, operator: str) -> list[Node]:
 
 def activation(node: Node | None) -> str | None:
     """Return the kind of an activation that this project's kernels compute, None for anything else."""
-    kind = node.attributes.get("act_type") if node is not None and node.operator == "Activation" else None
+    kind = node.get("act_type") if node is not None and node.operator == "Activation" else None
     return kind if kind in ("tanh", "relu") else None
 
 
 def is_plain_dropout(node: Node) -> bool:
     """Whether ``node`` is an elementwise Dropout that does nothing at inference."""
-    always = node.attributes.get("mode", "training") != "training"
-    return node.operator == "Dropout" and not always and node.attributes.get("axes", "()") == "()"
+    always = node.get("mode", "training") != "training"
+    return node.operator == "Dropout" and not always and not node.integers("axes")
 
 
 def is_halving(node: Node | None) -> bool:
@@ -51,9 +51,9 @@ def is_halving(node: Node | None) -> bool:
     if node is None or node.operator != "Pooling":
         return False
     return (
-        node.attributes.get("pool_type", "max") == "max"
+        node.get("pool_type", "max") == "max"
         and not node.is_set("global_pool")
-        and node.attributes.get("pooling_convention", "valid") == "valid"
+        and node.get("pooling_convention", "valid") == "valid"
         and (node.pair("kernel", 0), node.pair("stride", 1), node.pair("pad", 0)) == ((2, 2), (2, 2), (0, 0))
     )
 

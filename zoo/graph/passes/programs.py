@@ -41,7 +41,7 @@ class _Writer(Writer):
             return Step("convolution", values, words, pad, bias)
         if node.operator == "Pooling":
             kernel, stride, pad = self.window(node, values[0])
-            kind = "max" if node.attributes.get("pool_type", "max") == "max" else "mean"
+            kind = "max" if node.get("pool_type", "max") == "max" else "mean"
             return Step(kind, values, " ".join(map(str, (*kernel, *stride, *pad))))
         return None
 
@@ -49,9 +49,9 @@ class _Writer(Writer):
         if node.operator == "BatchNorm":
             return [self.norm(node)]
         if node.operator in SCALARS:
-            factor, summand = SCALARS[node.operator](float(node.attributes["scalar"]))
+            factor, summand = SCALARS[node.operator](float(node.get("scalar", 1)))
             return [f"times {factor!r}"] * (factor != 1) + [f"plus {summand!r}"] * (summand != 0)
-        return [node.attributes.get("act_type", node.operator)]
+        return [node.get("act_type", node.operator)]
 
     def facts(self) -> dict[str, str]:
         sizes = (prod(self.shapes[each.name][number]) for each, number in self.parameters)

@@ -109,8 +109,8 @@ def _obstacle(node: Node, shapes: Shapes, checks: Mapping[str, Check]) -> str:
         return "its images are too large"
     if any(len(shape) not in (2, 4) for shape in (taken, put_out)):
         return "its input or output is neither images nor vectors"
-    if node.attributes.get("layout", "None") not in ("None", "NCHW"):
-        return f"its layout is {node.attributes['layout']}"
+    if node.get("layout") not in (None, "NCHW"):
+        return f"its layout is {node.get('layout')}"
     flat = [each for each, _ in data(node) if each.operator == "Flatten" and _is_spatial(each, shapes)]
     if flat and node.operator != "FullyConnected":
         return "it follows Flatten but is not a fully connected layer"
@@ -127,8 +127,8 @@ def check_convolution(node: Node, _: Shape) -> str:
     """Refuse what no kernel for convolutions computes."""
     if node.pair("dilate", 1) != (1, 1):
         return "it is dilated"
-    groups = node.attributes.get("num_group", "1")
-    return "" if groups == "1" else f"it has {groups} groups"
+    groups = node.get("num_group", 1)
+    return "" if groups == 1 else f"it has {groups} groups"
 
 
 def _check_dense(node: Node, taken: Shape) -> str:
@@ -136,7 +136,7 @@ def _check_dense(node: Node, taken: Shape) -> str:
 
 
 def _check_pooling(node: Node, _: Shape) -> str:
-    kind = node.attributes.get("pool_type", "max")
+    kind = node.get("pool_type", "max")
     if kind not in ("max", "avg"):
         return f"it pools by {kind}"
     if node.is_set("global_pool"):
@@ -145,23 +145,23 @@ def _check_pooling(node: Node, _: Shape) -> str:
         return "its padding is not smaller than its kernel"
     if kind == "avg" and node.pair("pad", 0) != (0, 0):
         return "its averages are padded"
-    is_valid = node.attributes.get("pooling_convention", "valid") == "valid"
+    is_valid = node.get("pooling_convention", "valid") == "valid"
     return "" if is_valid else "its windows reach beyond the image"
 
 
 def check_norm(node: Node, _: Shape) -> str:
     """Refuse BatchNorm of anything but channels."""
-    axis = node.attributes.get("axis", "1")
-    return "" if axis == "1" else f"it normalizes axis {axis}"
+    axis = node.get("axis", 1)
+    return "" if axis == 1 else f"it normalizes axis {axis}"
 
 
 def _check_activation(node: Node, _: Shape) -> str:
-    kind = node.attributes["act_type"]
+    kind = node.get("act_type")
     return "" if kind in ACTIVATIONS else f"its activation is {kind}"
 
 
 def _check_scalar(node: Node, _: Shape) -> str:
-    size = abs(float(node.attributes["scalar"]))
+    size = abs(float(node.get("scalar", 1)))
     is_harmless_zero = size == 0 and node.operator != "_div_scalar"
     return "" if is_harmless_zero or 1e-30 < size < 1e30 else "its number is too large or too small"
 

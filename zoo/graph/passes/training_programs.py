@@ -97,9 +97,9 @@ class _Writer(Writer):
         bias = -1 if node.is_set("no_bias") else self.parameter(node.inputs[2])
         words: list[Any] = [self.parameter(node.inputs[1]), bias]
         if node.operator == "FullyConnected":
-            return Step("dense", values, " ".join(map(str, [*words, node.attributes["num_hidden"]])))
+            return Step("dense", values, " ".join(map(str, [*words, node.get("num_hidden")])))
         kernel, stride, pad = self.window(node, values[0])
-        words += [node.attributes["num_filter"], *kernel, *stride, *pad]
+        words += [node.get("num_filter"), *kernel, *stride, *pad]
         return Step("convolution", values, " ".join(map(str, words)), pad)
 
     def parts(self, node: Node, step: Step) -> list[str] | None:
@@ -109,20 +109,20 @@ class _Writer(Writer):
 
     def _part(self, node: Node, step: Step) -> tuple[str, str]:
         if node.operator == "Dropout":
-            return "dropout", node.attributes.get("p", "0.5")
+            return "dropout", str(node.get("p", 0.5))
         if node.operator == "BatchNorm":
             text = self.norm(node)
             self._mutated += [1 + self.parameter(each) for each in node.inputs[3:]]
-            return "norm", f"{text.removeprefix('norm ')} {node.attributes.get('momentum', '0.9')}"
+            return "norm", f"{text.removeprefix('norm ')} {node.get('momentum', 0.9)}"
         if node.operator in SCALARS:
-            factor, summand = SCALARS[node.operator](float(node.attributes["scalar"]))
+            factor, summand = SCALARS[node.operator](float(node.get("scalar", 1)))
             return "affine", f"{factor!r} {summand!r}"
         if node.operator == "Pooling":
             kernel, stride, pad = self.window(node, self.numbers[id(node.inputs[0][0])])
-            kind = "max" if node.attributes.get("pool_type", "max") == "max" else "mean"
+            kind = "max" if node.get("pool_type", "max") == "max" else "mean"
             return kind, " ".join(map(str, (*kernel, *stride, *pad)))
         is_first = step.kind in ("convolution", "dense") and not step.parts
-        return "before" if is_first else "after", node.attributes.get("act_type", node.operator)
+        return "before" if is_first else "after", node.get("act_type", node.operator)
 
     def facts(self) -> dict[str, str]:
         return {"mutated": " ".join(map(str, self._mutated))}

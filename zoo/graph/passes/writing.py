@@ -85,7 +85,7 @@ class Writer(ABC):
         gamma, *others = node.inputs[1:]
         numbers = [-1 if node.is_set("fix_gamma", True) else self.parameter(gamma)]
         numbers += [self.parameter(each) for each in others]
-        return f"norm {' '.join(map(str, numbers))} {node.attributes.get('eps', '0.001')}"
+        return f"norm {' '.join(map(str, numbers))} {node.get('eps', 0.001)}"
 
     def is_thin(self) -> bool:
         """Whether the input has one channel, and only products read it."""
