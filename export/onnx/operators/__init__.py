@@ -9,13 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from export.onnx.graph import Call
-from export.onnx.operators import activations, arithmetic, layers, pooling, reductions, shapes
+from export.onnx.operators import (
+    activations,
+    arithmetic,
+    generation,
+    indexing,
+    layers,
+    ordering,
+    pooling,
+    rearranging,
+    reductions,
+    repetition,
+    resampling,
+    shapes,
+)
 
 OPERATORS: dict[str, Callable[[Call], str | list[str]]] = {
     **activations.OPERATORS,
     **arithmetic.OPERATORS,
+    **generation.OPERATORS,
+    **indexing.OPERATORS,
     **layers.OPERATORS,
+    **ordering.OPERATORS,
     **pooling.OPERATORS,
+    **rearranging.OPERATORS,
     **reductions.OPERATORS,
+    **repetition.OPERATORS,
+    **resampling.OPERATORS,
     **shapes.OPERATORS,
 }

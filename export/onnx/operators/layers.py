@@ -55,12 +55,12 @@ def fully_connected(call: Call) -> str:
 
 
 def batch_norm(call: Call) -> str:
-    """``BatchNorm`` over axis 1 as BatchNormalization with the running statistics."""
+    """``BatchNorm`` and SyncBatchNorm over axis 1 as BatchNormalization with the running statistics."""
     settings = call.settings
     if call.axis(settings.integer("axis", 1)) != 1:
         raise call.refusal(f"there is no translation of axis={settings.get('axis')}, only of the channels' axis 1")
     settings.only("output_mean_var", False)
-    settings.ignore("momentum", "use_global_stats", "min_calib_range", "max_calib_range")
+    settings.ignore("momentum", "use_global_stats", "min_calib_range", "max_calib_range", "ndev", "key")
     data, gamma, *others = call.inputs
     if settings.flag("fix_gamma", True):  # then MXNet uses 1, whatever gamma holds
         gamma = gamma.holding(np.ones(gamma.shape, gamma.dtype))
@@ -139,6 +139,7 @@ OPERATORS = {
     "L2Normalization": l2_normalization,
     "LRN": local_response_norm,
     "LayerNorm": layer_norm,
+    "_contrib_SyncBatchNorm": batch_norm,
     "batch_dot": dot,
     "dot": dot,
 }

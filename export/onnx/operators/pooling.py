@@ -56,18 +56,28 @@ def _beyond(call: Call, kernel: tuple[int, ...], stride: tuple[int, ...], paddin
 
 
 def adaptive_average(call: Call) -> str:
-    """``_contrib_AdaptiveAvgPooling2D`` as AveragePool, if all windows have the same size."""
-    sizes, wanted = call.data.shape[2:], call.shape[2:]
+    """``_contrib_AdaptiveAvgPooling2D`` as AveragePool, or as MatMul if its windows differ in size."""
+    sizes = [size for size in call.data.shape[2:] if isinstance(size, int)]
+    counts = [size for size in call.shape[2:] if isinstance(size, int)]
     call.settings.ignore("output_size")
-    if set(wanted) == {1}:
+    if set(counts) == {1}:
         return call.add("GlobalAveragePool", call.data)
-    kernel = [
-        size // count for size, count in zip(sizes, wanted)
-        if isinstance(size, int) and isinstance(count, int) and size % count == 0
-    ]  # fmt: skip
-    if len(kernel) < len(wanted):
-        raise call.refusal(f"{sizes} cannot be cut into {wanted} equal parts")
-    return call.add("AveragePool", call.data, kernel_shape=kernel, strides=kernel)
+    if len(sizes) < 2:
+        raise call.refusal("the size of its input is not fixed")
+    if all(size % count == 0 for size, count in zip(sizes, counts)):
+        kernel = [size // count for size, count in zip(sizes, counts)]
+        return call.add("AveragePool", call.data, kernel_shape=kernel, strides=kernel)
+    rows, columns = (_averages(size, count) for size, count in zip(sizes, counts))
+    lower = call.add("MatMul", call.constant("rows", rows, call.data.dtype), call.data, suffix="lower")
+    return call.add("MatMul", lower, call.constant("columns", columns.T, call.data.dtype))
+
+
+def _averages(size: int, count: int) -> np.ndarray:
+    """Return the matrix that averages ``size`` elements over ``count`` windows, which may overlap by one."""
+    start, end = (np.arange(count) * size // count, -(-np.arange(1, count + 1) * size // count))
+    place = np.arange(size)
+    inside = (start[:, None] <= place) & (place < end[:, None])
+    return inside / inside.sum(axis=1, keepdims=True)
 
 
 def up_sampling(call: Call) -> str:

@@ -1,6 +1,6 @@
 """Graphs of data of the shape IMAGE that test_operators.py runs in MXNet and in ONNX Runtime, a file for each topic."""
 
-from operator_cases import basic
+from operator_cases import basic, generation, indexing, ordering, rearranging
 
 IMAGE = (4, 9, 9)
-CASES = [*basic.CASES]
+CASES = [*basic.CASES, *generation.CASES, *indexing.CASES, *ordering.CASES, *rearranging.CASES]
