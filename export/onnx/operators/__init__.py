@@ -12,6 +12,7 @@ from export.onnx.graph import Call
 from export.onnx.operators import (
     activations,
     arithmetic,
+    boxes,
     generation,
     indexing,
     layers,
@@ -22,11 +23,13 @@ from export.onnx.operators import (
     repetition,
     resampling,
     shapes,
+    suppression,
 )
 
 OPERATORS: dict[str, Callable[[Call], str | list[str]]] = {
     **activations.OPERATORS,
     **arithmetic.OPERATORS,
+    **boxes.OPERATORS,
     **generation.OPERATORS,
     **indexing.OPERATORS,
     **layers.OPERATORS,
@@ -37,4 +40,5 @@ OPERATORS: dict[str, Callable[[Call], str | list[str]]] = {
     **repetition.OPERATORS,
     **resampling.OPERATORS,
     **shapes.OPERATORS,
+    **suppression.OPERATORS,
 }
