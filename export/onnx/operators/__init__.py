@@ -20,8 +20,10 @@ from export.onnx.operators import (
     pooling,
     rearranging,
     reductions,
+    regions,
     repetition,
     resampling,
+    sampling,
     shapes,
     suppression,
 )
@@ -37,8 +39,10 @@ OPERATORS: dict[str, Callable[[Call], str | list[str]]] = {
     **pooling.OPERATORS,
     **rearranging.OPERATORS,
     **reductions.OPERATORS,
+    **regions.OPERATORS,
     **repetition.OPERATORS,
     **resampling.OPERATORS,
+    **sampling.OPERATORS,
     **shapes.OPERATORS,
     **suppression.OPERATORS,
 }
