@@ -82,6 +82,16 @@ class OnnxGraph:
             operation.inputs = [new if name == old else name for name in operation.inputs]
             operation.outputs = [new if name == old else name for name in operation.outputs]
 
+    def prune(self, needed: set[str]) -> None:
+        """Remove what the tensors ``needed`` do not depend on, such as weights that were folded into others."""
+        kept = []
+        for operation in reversed(self.operations):
+            if needed & set(operation.outputs):
+                needed = needed.union(operation.inputs)
+                kept.append(operation)
+        self.operations = kept[::-1]
+        self.initializers = {name: value for name, value in self.initializers.items() if name in needed}
+
     def _name(self, tensor: Tensor) -> str:
         """Return the name of ``tensor``; a weight becomes an initializer at its first use."""
         if tensor.value is None:

@@ -66,8 +66,11 @@ def translate(
         call.settings.finish()
         names = [names] if isinstance(names, str) else names
         known = {each.name: each.value for each in taken}  # a weight that only passes through remains a weight
-        tensors[id(node)] = [Tensor(name, *fact, known.get(name)) for name, fact in zip(names, outputs)]
-    return Translation(graph, [tensors[id(node)][output] for node, output in source.heads])
+        values = [known.get(name, graph.initializers.get(name)) for name in names]
+        tensors[id(node)] = [Tensor(name, *fact, value) for name, fact, value in zip(names, outputs, values)]
+    heads = [tensors[id(node)][output] for node, output in source.heads]
+    graph.prune({each.name for each in heads})
+    return Translation(graph, heads)
 
 
 def _infer(

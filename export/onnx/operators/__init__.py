@@ -6,43 +6,14 @@ tensor that stands for the operator's output, or a list of names where there are
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
+from importlib import import_module
 
 from export.onnx.graph import Call
-from export.onnx.operators import (
-    activations,
-    arithmetic,
-    boxes,
-    generation,
-    indexing,
-    layers,
-    ordering,
-    pooling,
-    rearranging,
-    reductions,
-    regions,
-    repetition,
-    resampling,
-    sampling,
-    shapes,
-    suppression,
-)
 
 OPERATORS: dict[str, Callable[[Call], str | list[str]]] = {
-    **activations.OPERATORS,
-    **arithmetic.OPERATORS,
-    **boxes.OPERATORS,
-    **generation.OPERATORS,
-    **indexing.OPERATORS,
-    **layers.OPERATORS,
-    **ordering.OPERATORS,
-    **pooling.OPERATORS,
-    **rearranging.OPERATORS,
-    **reductions.OPERATORS,
-    **regions.OPERATORS,
-    **repetition.OPERATORS,
-    **resampling.OPERATORS,
-    **sampling.OPERATORS,
-    **shapes.OPERATORS,
-    **suppression.OPERATORS,
+    name: translate
+    for topic in pkgutil.iter_modules(__path__)  # every file beside this one has a table of its own
+    for name, translate in import_module(f"{__name__}.{topic.name}").OPERATORS.items()
 }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from export.onnx.graph import Call, Tensor
+from export.onnx.operators.sequences import within
 
 _ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softrelu": "Softplus", "softsign": "Softsign"}
 
@@ -66,9 +67,8 @@ def clip(call: Call) -> str:
 
 
 def softmax(call: Call) -> str:
-    """``softmax`` and ``log_softmax``, over data that are first divided by the temperature."""
+    """``softmax`` and ``log_softmax``, over data that are first divided by the temperature, and up to a length."""
     settings = call.settings
-    settings.only("use_length", False)
     settings.only("dtype", None, "float32")
     axis = call.axis(settings.integer("axis", -1))
     data: Tensor | str = call.data
@@ -76,7 +76,13 @@ def softmax(call: Call) -> str:
         divisor = call.number("temperature", settings.number("temperature", 1))
         data = call.add("Div", data, divisor, suffix="scaled")
     operator = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}[call.operator]
-    return call.add(operator, data, axis=-1 if axis == call.data.rank - 1 else axis)
+    along = -1 if axis == call.data.rank - 1 else axis
+    if not settings.flag("use_length", False):
+        return call.add(operator, data, axis=along)
+    kept = within(call, call.inputs[1], axis, *(each for each in range(call.data.rank) if each != axis))
+    masked = call.add("Where", kept, data, call.number("lowest", float(np.finfo(np.float32).min)), suffix="masked")
+    shares = call.add(operator, masked, suffix="shares", axis=along)
+    return call.add("Where", kept, shares, call.number("zero", 0))  # 0 everywhere if the length is 0
 
 
 def softmax_activation(call: Call) -> str:

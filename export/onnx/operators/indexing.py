@@ -88,25 +88,7 @@ def where(call: Call) -> str:
     return call.add("Where", chosen, yes, no)
 
 
-def sequence_mask(call: Call) -> str:
-    """``SequenceMask`` as Where: what lies beyond the end of each sequence gets the value."""
-    settings = call.settings
-    value, axis = settings.number("value", 0.0), settings.only("axis", 0, 1)
-    if not settings.flag("use_sequence_length", False):
-        return call.data.name
-    data, lengths = call.inputs
-    count = call.add("Squeeze", sizes(call, (data, axis)), suffix="count")
-    zero, one = (call.constant(name, number, _INDEX) for name, number in (("zero", 0), ("one", 1)))
-    position = call.add("Range", zero, count, one, suffix="position")
-    further = range(2, data.rank)
-    raised = call.add("Unsqueeze", position, call.integers("axes", [1 - axis, *further]), suffix="raised")
-    whole = call.add("Cast", lengths, suffix="whole", to=_INDEX)
-    ends = call.add("Unsqueeze", whole, call.integers("axes", [axis, *further]), suffix="ends")
-    return call.add("Where", call.add("Less", raised, ends, suffix="within"), data, call.number("value", value))
-
-
 OPERATORS: dict[str, Callable[[Call], str]] = {
-    "SequenceMask": sequence_mask,
     "batch_take": batch_take,
     "gather_nd": gather_nd,
     "one_hot": one_hot,

@@ -116,19 +116,6 @@ def embedding(call: Call) -> str:
     return call.add("Gather", weight, index, axis=0)
 
 
-def dot(call: Call) -> str:
-    """``dot`` and ``batch_dot``, which multiplies the last two axes, as MatMul."""
-    if call.operator == "dot" and any(each.rank != 2 for each in call.inputs):
-        raise call.refusal("it is translated for two matrices only")
-    call.settings.only("forward_stype", None, "default")
-    left, right = (
-        call.add("Transpose", each, suffix=side, perm=[*range(each.rank - 2), each.rank - 1, each.rank - 2])
-        if call.settings.flag(f"transpose_{letter}", False) else each
-        for each, side, letter in zip(call.inputs, ("left", "right"), "ab")
-    )  # fmt: skip
-    return call.add("MatMul", left, right)
-
-
 OPERATORS = {
     "BatchNorm": batch_norm,
     "Convolution": convolution,
@@ -140,6 +127,4 @@ OPERATORS = {
     "LRN": local_response_norm,
     "LayerNorm": layer_norm,
     "_contrib_SyncBatchNorm": batch_norm,
-    "batch_dot": dot,
-    "dot": dot,
 }

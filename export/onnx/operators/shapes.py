@@ -22,6 +22,8 @@ def reshape(call: Call) -> str:
     before, after = call.data.shape, call.shape
     if before == after and None not in after:
         return call.data.name
+    if call.data.value is not None:
+        return call.constant("value", call.data.value.reshape(after))
     if len(after) == 2 and after[0] == before[0] == BATCH and isinstance(after[1], int):
         return call.add("Flatten", call.data, axis=1)
     sizes = [0 if axis == 0 and size == before[0] == BATCH else size for axis, size in enumerate(after)]
