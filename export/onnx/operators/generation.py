@@ -8,7 +8,7 @@ import numpy as np
 
 from export.inference import INPUT
 from export.onnx.graph import BATCH, Call, Tensor
-from export.onnx.operators.sizes import Size, sizes, sizes_of
+from export.onnx.sizes import Size, sizes, sizes_of
 
 _DATA = Tensor(INPUT, (BATCH,), np.dtype(np.float32))  # the network's input, for the batch size
 

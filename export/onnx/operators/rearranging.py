@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from export.onnx.graph import Call
-from export.onnx.operators.sizes import Size, sizes
+from export.onnx.sizes import Size, sizes
 
 _BEFORE_START = np.iinfo(np.int64).min
 

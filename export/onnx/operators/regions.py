@@ -8,7 +8,7 @@ import numpy as np
 
 from export.onnx.graph import Call
 from export.onnx.operators.boxes import columns
-from export.onnx.operators.sizes import sizes
+from export.onnx.sizes import sizes
 
 _INDEX = np.dtype(np.int64)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from export.onnx.graph import Call, Tensor
-from export.onnx.operators.sizes import Size, sizes
+from export.onnx.sizes import Size, sizes
 
 
 def tile(call: Call) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from export.onnx.graph import Call
-from export.onnx.operators.sizes import sizes
+from export.onnx.sizes import sizes
 
 
 def bilinear_resize(call: Call) -> str:

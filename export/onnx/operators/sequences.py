@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from export.onnx.graph import Call, Tensor
-from export.onnx.operators.sizes import sizes
+from export.onnx.sizes import sizes
 
 
 def within(call: Call, lengths: Tensor, axis: int, *kept: int) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from export.onnx.graph import Call, Tensor
 from export.onnx.operators.boxes import FORMATS, columns, corners
-from export.onnx.operators.sizes import sizes_of
+from export.onnx.sizes import sizes_of
 
 _INDEX = np.dtype(np.int64)
 
