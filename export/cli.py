@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _ORDER = (".params", ".onnx", ".json")
 _RANDOM_ITEMS = 50  # inputs for verifying a network that is not the zoo's
+_CALIBRATION = slice(-5000, None, 10)  # of the training images: the last 5,000 are held out
 _PREPROCESSING = {False: "pixels from 0 (background) to 255 (ink), divided by 255", True: "none: pixels from 0 to 255"}
 
 
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     onnx = parser.add_argument_group("ONNX")
     onnx.add_argument("--softmax", action="store_true", help="output probabilities")
     onnx.add_argument("--uint8", action="store_true", help="accept uint8 pixels from 0 to 255")
+    onnx.add_argument("--int8", action="store_true", help="compute with 8-bit integers; writes MODEL-int8.onnx")
     onnx.add_argument("--opset", type=int, default=DEFAULT_OPSET, help="13 to 21 (default: 17)")
     onnx.add_argument("--batch", type=int, metavar="N", help="fix the batch size (default: left open)")
     onnx.add_argument(
@@ -65,6 +67,13 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.symbol.suffix == ".onnx":
             raise ZooError(f"{arguments.symbol} is an ONNX file, and no symbol of MXNet's: there is nothing to export")
         raise ZooError(f"{arguments.symbol} has no weights in it: name their file with --params")
+    if arguments.int8 and arguments.symbol is not None:
+        raise ZooError(
+            "--int8 finds the ranges of the integers with images of MNIST: for a network from --symbol, call "
+            "export.to_onnx(net, path, int8=items) in Python"
+        )
+    if arguments.int8 and arguments.format == "symbol":
+        raise ZooError("--int8 is for ONNX files, and --format symbol writes none")
     from export import symbol
 
     formats = _formats(arguments)
@@ -75,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
         contents.update(zip(paths, symbol.encode(net, epoch=arguments.epoch)))
         print("MXNet reads the symbol and its parameters back and computes the same", flush=True)
     if "onnx" in formats:
-        contents[arguments.out / f"{name}.onnx"], verified = _verified_onnx(net, arguments)
+        target = arguments.out / f"{name}{'-int8' * arguments.int8}.onnx"
+        contents[target], verified = _verified_onnx(net, arguments)
         print(f"{verified}\n", flush=True)
         if verified.failures:
             print(f"error: {', '.join(verified.failures)}: nothing was written", file=sys.stderr)
@@ -144,8 +154,10 @@ def _verified_onnx(net: mx.gluon.HybridBlock, arguments: argparse.Namespace) -> 
 
     facts: dict[str, str] = {}
     data: Dataset | np.ndarray | dict[str, np.ndarray]
+    calibration: Dataset | None = None
     if arguments.model is not None:
-        card, test = models.get_card(arguments.model), load_data(arguments.data).test
+        mnist = load_data(arguments.data)
+        card, test = models.get_card(arguments.model), mnist.test
         logits, data = verification.expected_outputs(net, test.images[:, None])[0], test
         facts = {
             "model": card.name,
@@ -153,6 +165,10 @@ def _verified_onnx(net: mx.gluon.HybridBlock, arguments: argparse.Namespace) -> 
             "preprocessing": _PREPROCESSING[arguments.uint8],
             "accuracy": f"{(logits.argmax(axis=1) == test.labels).mean():.2%} of {len(test):,}, {test.source}",
         }
+        if arguments.int8:
+            calibration = mnist.train[_CALIBRATION]
+            facts["accuracy_float32"] = facts.pop("accuracy")
+            facts["calibration"] = f"{len(calibration):,} of the last 5,000 training images"
     else:
         random, shapes = np.random.default_rng(0), inference.input_shapes(_input_shape(arguments))
         arrays = {
@@ -164,6 +180,6 @@ def _verified_onnx(net: mx.gluon.HybridBlock, arguments: argparse.Namespace) -> 
         data = arrays if arguments.input else arrays[inference.INPUT]
     content = onnx_model.encode(
         net, _input_shape(arguments), arguments.opset, arguments.batch, arguments.softmax, arguments.uint8, facts,
-        arguments.outputs,
+        arguments.outputs, calibration,
     )  # fmt: skip
     return content, verification.compare(reading.decode(content, "the file"), net, data, arguments.seconds)

@@ -23,6 +23,8 @@ from zoo.io import files, temporary
 from zoo.runtime import mx
 
 TOLERANCE = 1e-4  # largest difference of an output, absolute, or relative to the largest output if that is above 1
+INT8_TOLERANCE = 0.1  # of a file with 8-bit integers: root mean square of all differences, relative to the outputs'
+INT8_OTHERS = 0.001  # of its predictions; one may always be another
 _TIE = 8 * 2.0**-23  # for outputs around 1: rounding alone decides between two classes this close
 _FIRST, _BATCH = (1, 7), 100  # batch sizes: a single item, an odd number, and the rest
 _LARGEST_BATCH = 1000  # of a file, if there are fewer items: they are repeated to fill it
@@ -35,13 +37,14 @@ class Parity:
     runtime: str
     version: str
     items: int
-    difference: float  # largest absolute difference
+    difference: float  # largest absolute difference; their root mean square if int8
     limit: float  # largest difference allowed
     same: int  # items for which both predict the same class
     ties: int  # items for which they do not, but MXNet's own outputs for the two classes differ by rounding only
     accuracy: float | None = None  # None without labels
     refusal: str | None = None  # why the runtime cannot run the file; the figures are then 0
     shapes: str | None = None  # what is wrong with the shapes of its outputs; the difference is then infinite
+    int8: bool = False  # whether the file computes with 8-bit integers
 
     @property
     def failure(self) -> str | None:
@@ -53,7 +56,8 @@ class Parity:
         if not self.difference <= self.limit:
             return f"differs by {self.difference:.1g}"
         other = self.items - self.same - self.ties
-        return f"{other} other predictions" if other else None
+        allowed = max(1, int(INT8_OTHERS * self.items)) if self.int8 else 0
+        return f"{other} other predictions" if other > allowed else None
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ class Verification:
             same = f"{each.same:,} of {each.items:,}" + (f", {each.ties} tied" if each.ties else "")
             verdict = each.failure or "agrees"
             rows.append((name, each.items, f"{each.difference:.1e}", same, _percent(each.accuracy), verdict))
-        headers = ("runtime", "items", "max difference", "same prediction", "accuracy", "verdict")
+        difference = "rms difference" if any(each.int8 for each in self.parities) else "max difference"
+        headers = ("runtime", "items", difference, "same prediction", "accuracy", "verdict")
         return tabulate(rows, headers, intfmt=",", disable_numparse=[2, 3], missingval="")
 
 
@@ -124,7 +129,7 @@ def compare(
         path = folder / "model.onnx"
         files.write_together({path: model.content})
         parities = tuple(
-            _compare(runtime, path, model.batch, items, expected, labels, seconds)
+            _compare(runtime, path, model, items, expected, labels, seconds)
             for runtime in RUNTIMES
             if runtime.is_installed
         )
@@ -171,15 +176,15 @@ def expected_outputs(net: mx.gluon.HybridBlock, items: np.ndarray) -> list[np.nd
 def _compare(
     runtime: Runtime,
     path: Path,
-    batch: int | None,
+    model: reading.Model,
     items: np.ndarray,
     expected: list[np.ndarray],
     labels: np.ndarray | None,
     seconds: float,
 ) -> Parity:
-    limit = TOLERANCE * max(1.0, *(float(np.abs(each).max()) for each in expected))
+    limit = INT8_TOLERANCE if model.int8 else TOLERANCE * max(1.0, *(float(np.abs(each).max()) for each in expected))
     try:
-        count, computed = _run(runtime, path, batch, items, seconds)
+        count, computed = _run(runtime, path, model.batch, items, seconds)
     except Exception as error:  # each runtime has its own exceptions
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         return Parity(runtime.name, runtime.version, 0, 0.0, limit, 0, 0, refusal=reason[:100])
@@ -188,12 +193,22 @@ def _compare(
         mine, theirs = (", ".join(str(each.shape) for each in outputs) for outputs in (expected, computed))
         shapes = f"puts out {theirs} where MXNet puts out {mine}"
         return Parity(runtime.name, runtime.version, count, float("inf"), limit, 0, 0, shapes=shapes)
-    differences = [np.abs(one - other).max() for one, other in zip(computed, expected)]
+    measure = _relative if model.int8 else _largest
+    differences = [measure(one, other) for one, other in zip(computed, expected)]
     same, ties = _agreement(computed[0], expected[0])
     return Parity(
         runtime.name, runtime.version, count, float(np.max(differences)), limit, same, ties,
-        _accuracy(computed[0], labels),
+        _accuracy(computed[0], labels), int8=model.int8,
     )  # fmt: skip
+
+
+def _largest(computed: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(computed - expected).max())
+
+
+def _relative(computed: np.ndarray, expected: np.ndarray) -> float:
+    """Return the root mean square of the differences, relative to that of the outputs."""
+    return float(np.linalg.norm(computed - expected) / max(np.linalg.norm(expected), np.finfo(np.float32).tiny))
 
 
 def _run(

@@ -14,6 +14,7 @@ from export import inference
 from export.inference import INPUT, InputShape
 from export.onnx import DEFAULT_OPSET
 from export.onnx.graph import BATCH, OnnxGraph, Tensor
+from export.onnx.int8 import calibration, writing
 from export.onnx.translation import Translation, translate
 from zoo import __version__
 from zoo.errors import ZooError
@@ -26,6 +27,8 @@ from zoo.runtime import mx
 
 if TYPE_CHECKING:
     import onnx
+
+    from zoo.data import Dataset
 
 OPSETS = range(13, 22)
 _NO_SOFTMAX = "softmax is for networks with one output of two dimensions"
@@ -43,6 +46,7 @@ def to_onnx(
     uint8: bool = False,
     metadata: Mapping[str, str] | None = None,
     outputs: Sequence[str] | None = None,
+    int8: Dataset | np.ndarray | None = None,
 ) -> Path:
     """Write ``net``, any hybridizable network, to ``path`` as an ONNX model for inference, and return the path.
 
@@ -56,10 +60,13 @@ def to_onnx(
     ``metadata_props``, besides the hash of the weights and the versions. Casts inserted by MXNet's AMP are left out, as
     in MXNet's own export.
 
+    ``int8`` makes a file that computes with 8-bit integers. It holds a few hundred items that the network was not
+    trained on, as a data set or an array: what the network computes from them sets the ranges of the integers.
+
     Raises :class:`ZooError` if the package onnx is missing, if an operator or a setting cannot be translated, if a
     weight is not finite, or if the file cannot be written.
     """
-    content = encode(net, input_shape, opset, batch, softmax, uint8, metadata, outputs)
+    content = encode(net, input_shape, opset, batch, softmax, uint8, metadata, outputs, int8)
     path = files.output_file(Path(path))
     files.write_together({path: content})
     return path
@@ -74,6 +81,7 @@ def encode(
     uint8: bool = False,
     metadata: Mapping[str, str] | None = None,
     outputs: Sequence[str] | None = None,
+    int8: Dataset | np.ndarray | None = None,
 ) -> bytes:
     """Return the content of the file that :func:`to_onnx` writes, after ONNX's checker and shape inference passed."""
     onnx = package()
@@ -88,8 +96,9 @@ def encode(
     if not all(isinstance(each, str) and _is_utf8(each) for pair in pairs for each in pair):
         raise ZooError("the metadata of an ONNX file must map strings to strings, and all must have a form in UTF-8")
     inputs = inference.input_shapes(input_shape)
-    if uint8 and list(inputs) != [INPUT]:
-        raise ZooError(f"uint8 is for networks with one input named {INPUT}, and this has {', '.join(inputs)}")
+    if list(inputs) != [INPUT] and (uint8 or int8 is not None):
+        kind = "uint8" if uint8 else "int8"
+        raise ZooError(f"{kind} is for networks with one input named {INPUT}, and this has {', '.join(inputs)}")
     source, state = inference.graph_of(net, inputs), inference.finite_state(net, inputs)
     arrays = {name.split(":", 1)[1]: params.widened(value) for name, value in state.items()}
     size = sum(value.nbytes for value in arrays.values())
@@ -99,9 +108,16 @@ def encode(
     add_softmax = softmax and not heads.are_probabilities(source)
     if add_softmax and heads.origin(source.heads[0]).operator in _SIGMOIDS:
         raise ZooError("the network ends in a sigmoid, over which no softmax belongs: its outputs are probabilities")
+    plan = calibration.Plan({}, ())
+    if int8 is not None:
+        arrays, plan = calibration.prepare(source, arrays, inputs[INPUT], int8, uint8)
     translation = translate(source, arrays, inputs, batch, opset, reserved)
+    if plan.layers:
+        writing.write(translation, plan)
     named = _finish(translation, add_softmax, reserved)
-    if uint8:
+    if uint8 and INPUT in plan.steps:
+        writing.take_integers(translation.graph)
+    elif uint8:
         _scale(translation.graph)
     facts = {
         "weights_sha256": files.hexdigest(params.encode(state)),

@@ -23,6 +23,7 @@ class Model:
     item: tuple[int | None, ...]  # the shape of one item; a size is None if it is open
     uint8: bool
     softmax: bool
+    int8: bool  # whether it computes with 8-bit integers
 
 
 def read(path: Path) -> Model:
@@ -65,4 +66,5 @@ def decode(content: bytes, origin: str) -> Model:
     return Model(
         origin, content, sizes[0], tuple(sizes[1:]),
         uint8=tensor.elem_type == element.UINT8, softmax=graph.output[0].name == "probabilities",
+        int8=any(node.op_type == "QuantizeLinear" for node in graph.node),
     )  # fmt: skip

@@ -21,10 +21,11 @@ _TRIED = (2, 3)  # batch sizes: what is the same for both does not depend on the
 
 @dataclass(frozen=True)
 class Translation:
-    """An ONNX graph, and its output tensors."""
+    """An ONNX graph, its output tensors, and the names of the tensors that are the first outputs of MXNet's nodes."""
 
     graph: OnnxGraph
     outputs: list[Tensor]
+    names: dict[str, str]
 
 
 def translate(
@@ -70,7 +71,7 @@ def translate(
         tensors[id(node)] = [Tensor(name, *fact, value) for name, fact, value in zip(names, outputs, values)]
     heads = [tensors[id(node)][output] for node, output in source.heads]
     graph.prune({each.name for each in heads})
-    return Translation(graph, heads)
+    return Translation(graph, heads, {node.name: tensors[id(node)][0].name for node in nodes})
 
 
 def _infer(
