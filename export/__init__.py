@@ -1,10 +1,11 @@
-"""Export trained networks as files that other programs run, and load MXNet's files as networks.
+"""Export trained networks as files that other programs run, and load such files as networks.
 
     import export
     export.to_symbol(net, "digits/cnn7")  # digits/cnn7-symbol.json and digits/cnn7-0000.params
     export.to_onnx(net, "digits/cnn7.onnx")  # needs the package onnx
     print(export.verify("digits/cnn7.onnx", net, mnist.test))  # against every installed runtime
     net = export.load_symbol("digits/cnn7")  # any MXNet network
+    net = export.from_onnx("digits/cnn7.onnx")  # likewise, to run, train or export
 
 Names are imported when they are first used, so ``import export`` does not load MXNet.
 """
@@ -17,6 +18,7 @@ TYPE_CHECKING = False  # as in typing, whose import takes longer than everything
 if TYPE_CHECKING:  # the names of _HOMES, for editors and type checkers
     from export.loading import SymbolError as SymbolError
     from export.loading import load_symbol as load_symbol
+    from export.onnx.importing.network import from_onnx as from_onnx
     from export.onnx.model import to_onnx as to_onnx
     from export.symbol import to_symbol as to_symbol
     from export.verification import Verification as Verification
@@ -26,6 +28,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for editors and type checkers
 _HOMES = {
     "SymbolError": "export.loading",
     "Verification": "export.verification",
+    "from_onnx": "export.onnx.importing.network",
     "load_symbol": "export.loading",
     "output_kind": "zoo.graph.heads",
     "to_onnx": "export.onnx.model",

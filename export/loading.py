@@ -84,7 +84,7 @@ def load_symbol(
             node.name = inference.INPUT
     _fit(graph, arrays, inputs, path, origin)
     block = lowering.block(graph.symbol(), inputs=tuple(inputs))
-    _fill(block, arrays)
+    fill(block, arrays)
     return block
 
 
@@ -272,7 +272,8 @@ def _fit(graph: Graph, arrays: dict[str, np.ndarray], inputs: Mapping[str, Shape
         ) from None
 
 
-def _fill(block: mx.gluon.SymbolBlock, arrays: dict[str, np.ndarray]) -> None:
+def fill(block: mx.gluon.SymbolBlock, arrays: dict[str, np.ndarray]) -> None:
+    """Set the parameters of ``block``, on the CPU; names may have the prefixes of MXNet's files."""
     parameters = block.collect_params()
     for name, array in arrays.items():
         parameter = parameters[name.split(":", 1)[-1]]

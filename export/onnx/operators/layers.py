@@ -48,7 +48,7 @@ def fully_connected(call: Call) -> str:
         return call.add("Gemm", flat, weight, *bias, transB=1)  # MXNet keeps weights as (outputs, inputs)
     if weight.value is None:
         raise call.refusal("flatten=False is translated only where the weights are parameters")
-    turned = call.constant("weight", weight.value.T)
+    turned = weight.holding(np.ascontiguousarray(weight.value.T))
     if not bias:
         return call.add("MatMul", data, turned)
     return call.add("Add", call.add("MatMul", data, turned, suffix="matmul"), *bias)
