@@ -47,7 +47,7 @@ def from_onnx(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None 
     arrays = {each.node.name: each.value for each in parameters}
     weights.check_finite(arrays, f"{source.origin} cannot be imported")
     try:
-        inference.check_fit(graph, arrays, item)
+        inference.check_fit(graph, arrays, {INPUT: item})
     except ZooError as error:
         raise ZooError(f"{source.origin} cannot be imported: it does not take a batch of one, {error}") from None
     block = lowering.block(graph.symbol())
