@@ -25,6 +25,7 @@ NEWER = {
     "aligned": ("_contrib_ROIAlign", 16),
     "BilinearSampler": ("BilinearSampler", 16),
     "SpatialTransformer": ("SpatialTransformer", 16),
+    "DeformableConvolution": ("_contrib_.*DeformableConvolution", 19),
 }
 
 

@@ -31,8 +31,13 @@ def _shape(call: Call) -> list[Size]:
 
 
 def _like(value: float) -> Callable[[Call], str]:
-    """``zeros_like`` and ``ones_like``."""
-    return lambda call: call.add("Expand", call.constant("value", value, call.data.dtype), sizes_of(call, call.data))
+    """``zeros_like`` and ``ones_like``, in the dtype of the data: MXNet takes a ``dtype`` and does not read it."""
+
+    def translate(call: Call) -> str:
+        call.settings.ignore("dtype", "ctx")
+        return call.add("Expand", call.number("value", value), sizes_of(call, call.data))
+
+    return translate
 
 
 def arange(call: Call) -> str:

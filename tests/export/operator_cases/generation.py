@@ -13,7 +13,7 @@ CASES = [
     lambda x: S.contrib.arange_like(x, axis=-1, repeat=2),
     lambda x: S.dot(S.reshape(x, (-1, 9)), S.broadcast_add(S.eye(9, k=1), S.reshape(S.linspace(0, 1, 9), (1, 9)))),
     lambda x: S.ones_like(x) * 2 + S.zeros_like(x) + S.broadcast_mul(S.full((1, 4, 1, 1), 3), x),
-    lambda x: S.ones_like(S.argmax(x, axis=0)) + S.zeros_like(S.sum(x, axis=0)),
+    lambda x: S.ones_like(S.argmax(x, axis=0), dtype="int64") + S.zeros_like(S.sum(x, axis=0)),
     lambda x: S.sum(x, axis=(2, 3)) + S.zeros((0, 4)) + S.full((0, 4), 0.5),
     lambda x: S.shape_array(x),
     lambda x: S.size_array(x),

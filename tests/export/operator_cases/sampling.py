@@ -25,6 +25,13 @@ def affine(x):
     return S.slice_axis(S.reshape(x, (0, -1)), axis=1, begin=0, end=6)
 
 
+def deformed(x, operator, *mask, groups=1, **settings):
+    """A convolution of the data at points up to two pixels away; the data themselves are the offsets, repeated."""
+    offset = S.slice_axis(S.tile(x, (1, 9, 1, 1)), axis=1, begin=0, end=18 * groups) * 4 - 2
+    parts = (x, offset, *(S.slice_axis(each, axis=1, begin=0, end=9 * groups) for each in mask))
+    return operator(*parts, kernel=(3, 3), num_filter=4, num_deformable_group=groups, **settings)
+
+
 CASES = [
     lambda x: align(x) + align(x, sample_ratio=2) * 2,
     lambda x: align(x, aligned=True),
@@ -35,5 +42,11 @@ CASES = [
     lambda x: S.GridGenerator(affine(x), transform_type="affine", target_shape=(5, 4)),
     lambda x: S.SpatialTransformer(
         x, affine(x), target_shape=(7, 12), transform_type="affine", sampler_type="bilinear"
+    ),
+    lambda x: deformed(x, S.contrib.DeformableConvolution, pad=(1, 1)),
+    lambda x: deformed(x, S.contrib.DeformableConvolution, pad=(2, 2), dilate=(2, 2), groups=2, no_bias=True),
+    lambda x: deformed(x, S.contrib.ModulatedDeformableConvolution, S.tile(x, (1, 9, 1, 1)), pad=(1, 1), num_group=2),
+    lambda x: deformed(
+        x, S.contrib.ModulatedDeformableConvolution, S.tile(x, (1, 9, 1, 1)), pad=(1, 1), groups=2, no_bias=True
     ),
 ]
