@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from export.onnx.graph import Call, Tensor
 
@@ -65,8 +66,15 @@ def box_decode(call: Call) -> str:
     deviations = [settings.number(f"std{place}", 1.0) for place in range(4)]
     limit, format_ = settings.number("clip", -1.0), settings.only("format", *FORMATS[::-1])
     data, anchors = call.inputs
+    return call.add("Concat", *decoded(call, data, anchors, deviations, limit, format_), axis=-1)
+
+
+def decoded(
+    call: Call, data: Tensor | str, anchors: Tensor, deviations: ArrayLike, limit: float, format_: str
+) -> tuple[str, str]:
+    """Return the corners of the boxes; a positive ``limit`` is that of the logarithms of how much they grow."""
     center, size = centers(call, anchors, format_)
-    scaled = call.add("Mul", data, call.constant("deviations", deviations, data.dtype), suffix="scaled")
+    scaled = call.add("Mul", data, call.constant("deviations", deviations, anchors.dtype), suffix="scaled")
     shift = call.add("Mul", columns(call, scaled, 0, 2), size, suffix="shift")
     middle = call.add("Add", shift, center, suffix="middle")
     growth = columns(call, scaled, 2, 4)
@@ -74,8 +82,7 @@ def box_decode(call: Call) -> str:
         growth = call.add("Min", growth, call.number("limit", limit), suffix="growth")
     extent = call.add("Mul", call.add("Exp", growth, suffix="factor"), size, suffix="extent")
     half = call.add("Mul", extent, call.number("half", 0.5), suffix="half")
-    low, high = call.add("Sub", middle, half, suffix="low"), call.add("Add", middle, half, suffix="high")
-    return call.add("Concat", low, high, axis=-1)
+    return call.add("Sub", middle, half, suffix="low"), call.add("Add", middle, half, suffix="high")
 
 
 def box_encode(call: Call) -> list[str]:

@@ -31,15 +31,15 @@ def box_nms(call: Call) -> str:
     scores = _scores(call, data, kind)
     if count == 0:  # then MXNet copies the data
         return call.data.name
-    best, rows = _ordered(call, scores, data, count)
+    best, rows = ordered(call, scores, data, count)
     kept = call.add("Greater", best, call.number("lowest", -math.inf), suffix="kept")
     if threshold < 1:  # otherwise, no overlap exceeds it
         ranks = call.constant("ranks", range(count, 0, -1), call.data.dtype)
         scores = call.add("Where", kept, ranks, call.number("none", 0), suffix="scores")
         low, high = corners(call, columns(call, rows, start, start + 4), before)
-        groups = _groups(call, scores, rows, kind) if apart else None
-        scores = _suppressed(call, scores, low, high, groups, threshold)
-        best, rows = _ordered(call, scores, rows, count)
+        groups = grouped(call, scores, rows, kind) if apart else None
+        scores = suppressed(call, scores, low, high, groups, threshold)
+        best, rows = ordered(call, scores, rows, count)
         kept = call.add("Greater", best, call.number("none", 0), suffix="kept")
     whole = call.add("Unsqueeze", kept, call.integers("last", [-1]), suffix="whole")
     rows = call.add("Where", whole, rows, call.number("removed", -1), suffix="rows")
@@ -65,7 +65,7 @@ def _scores(call: Call, data: Tensor | str, kind: int) -> str:
     return call.add("Where", valid, scores, call.number("lowest", -math.inf), suffix="scores")
 
 
-def _ordered(call: Call, scores: str, rows: Tensor | str, count: int) -> tuple[str, str]:
+def ordered(call: Call, scores: str, rows: Tensor | str, count: int) -> tuple[str, str]:
     """Return the ``count`` highest scores, and the rows that have them; of equal scores, the first comes first."""
     best, index = (call.graph.unique(f"{call.name}_{suffix}") for suffix in ("best", "index"))
     call.graph.add("TopK", [scores, call.integers("count", [count])], [best, index], axis=1)
@@ -73,7 +73,7 @@ def _ordered(call: Call, scores: str, rows: Tensor | str, count: int) -> tuple[s
     return best, call.add("GatherND", rows, places, suffix="ordered", batch_dims=1)
 
 
-def _groups(call: Call, scores: str, rows: str, kind: int) -> str:
+def grouped(call: Call, scores: str, rows: str, kind: int) -> str:
     """Return the scores by kind, (batch, kinds, boxes), 0 for boxes of other kinds."""
     none, one, axis = call.number("none", 0), call.constant("one", 1, _INDEX), call.integers("axis", [1])
     whole = call.add("Cast", _column(call, rows, kind), suffix="whole", to=_INDEX)
@@ -86,7 +86,7 @@ def _groups(call: Call, scores: str, rows: str, kind: int) -> str:
     return call.add("Where", same, call.add("Unsqueeze", scores, axis, suffix="raised"), none, suffix="groups")
 
 
-def _suppressed(call: Call, scores: str, low: str, high: str, groups: str | None, threshold: float) -> str:
+def suppressed(call: Call, scores: str, low: str, high: str, groups: str | None, threshold: float) -> str:
     """Return the scores, 0 for boxes that overlap with a box of a higher score, in their group if there are some."""
     groups = groups or call.add("Unsqueeze", scores, call.integers("axis", [1]), suffix="group")
     # ONNX takes corners in any order; boxes that end before they start have no area in MXNet.

@@ -28,6 +28,14 @@ def encoded(x):
     return S.contrib.box_encode(samples, S.floor(matches * 36), anchors, boxes, means, deviations)
 
 
+def detection(x, **settings):
+    """Detections of three kinds among 36 anchors."""
+    anchors = S.contrib.MultiBoxPrior(S.slice_axis(x, axis=2, begin=0, end=4), sizes=0.5, ratios=2)
+    scores = S.slice_axis(S.reshape(x, (0, 9, 36)), axis=1, begin=0, end=4)
+    differences = S.slice_axis(S.reshape(x, (0, -1)), axis=1, begin=180, end=324)
+    return S.contrib.MultiBoxDetection(S.floor(scores * 50) / 50, differences, anchors, **settings)
+
+
 CASES = [
     lambda x: nms(scored(x), overlap_thresh=0.1, id_index=0, valid_thresh=0.3),
     lambda x: nms(scored(x), overlap_thresh=0.1, id_index=0, force_suppress=True, topk=20, background_id=1),
@@ -45,4 +53,11 @@ CASES = [
     lambda x: S.contrib.box_decode(rows(x, 4), V("anchors", shape=(1, 81, 4)), std3=9, clip=0.7, format="corner"),
     lambda x: encoded(x)[0],
     lambda x: encoded(x)[1],
+    lambda x: S.contrib.MultiBoxPrior(x, sizes=(0.5, 0.3), ratios=(2, 1, 0.5)),
+    lambda x: S.contrib.MultiBoxPrior(x, sizes=0.9, ratios=3, clip=True, steps=(0.1, 0.2), offsets=(0, 1)),
+    lambda x: detection(x),
+    lambda x: detection(x, nms_threshold=0.2, force_suppress=True, clip=False, threshold=0.7),
+    lambda x: detection(x, nms_topk=15, nms_threshold=0.1, variances=(0.2, 0.3, 0.4, 0.5)),
+    lambda x: detection(x, nms_threshold=0, threshold=0.6),
+    lambda x: detection(x, threshold=2),
 ]
