@@ -80,6 +80,21 @@ def refused(make, words: str):
             "Deconvolution 'd' .* target_shape",
         ),
         refused(lambda x: S.UpSampling(x, V("w"), scale=2, sample_type="bilinear", num_filter=4, name="u"), "bilinear"),
+        refused(
+            lambda x: S.contrib.box_nms(S.reshape(x, (0, -1, 9)), overlap_thresh=-0.5, name="n"),
+            "_contrib_box_nms 'n' .* overlap_thresh=-0.5 is negative",
+        ),
+        refused(lambda x: S.contrib.box_nms(S.reshape(x, (-1, 9)), name="n"), "'n' .* number of its boxes is not"),
+        refused(
+            lambda x: S.contrib.ROIAlign(x, S.ones((1, 5)), pooled_size=(2, 2), spatial_scale=1,
+                                         position_sensitive=True, name="r"), "'r' .* position_sensitive=True",
+        ),
+        refused(lambda x: S.contrib.MultiBoxPrior(S.transpose(x), name="m"), "'m' .* size of its input is not fixed"),
+        refused(lambda x: S.contrib.div_sqrt_dim(S.transpose(x), name="d"), "'d' .* last axis is not fixed"),
+        refused(
+            lambda x: S.GridGenerator(S.slice_axis(S.Flatten(x), axis=1, begin=0, end=6), transform_type="affine",
+                                      target_shape=(1, 5), name="g"), "GridGenerator 'g' .* single row or column",
+        ),
         refused(lambda x: S.take(x, S.arange(2), mode="raise", name="t"), "take 't' .* mode=raise"),
         refused(lambda x: S.diag(S.reshape(x, (-1,)), name="d"), "diag 'd' .* one dimension"),
         refused(lambda x: S.diag(x, name="d"), "diag 'd' .* size of its matrices is not fixed"),

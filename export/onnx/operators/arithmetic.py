@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -41,7 +42,16 @@ def _sum(call: Call) -> str:
     return call.add("Add" if len(call.inputs) == 2 else "Sum", *call.inputs)
 
 
+def div_sqrt_dim(call: Call) -> str:
+    """``_contrib_div_sqrt_dim``: a division by the root of the last axis's size."""
+    size = call.data.shape[-1]
+    if not isinstance(size, int):
+        raise call.refusal("the size of its last axis is not fixed")
+    return call.add("Div", call.data, call.number("root", math.sqrt(size)))
+
+
 OPERATORS = {
+    "_contrib_div_sqrt_dim": div_sqrt_dim,
     "_div_scalar": _scalar("Div"),
     "_equal_scalar": _comparison("Equal", scalar=True),
     "_greater_scalar": _comparison("Greater", scalar=True),

@@ -15,6 +15,7 @@ CASES = [
     lambda x: S.ones_like(x) * 2 + S.zeros_like(x) + S.broadcast_mul(S.full((1, 4, 1, 1), 3), x),
     lambda x: S.ones_like(S.argmax(x, axis=0), dtype="int64") + S.zeros_like(S.sum(x, axis=0)),
     lambda x: S.sum(x, axis=(2, 3)) + S.zeros((0, 4)) + S.full((0, 4), 0.5),
+    lambda x: S.contrib.div_sqrt_dim(x),
     lambda x: S.shape_array(x),
     lambda x: S.size_array(x),
 ]
