@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import prod
 from operator import index
 from typing import Union
@@ -60,6 +60,19 @@ def symbol_of(net: mx.gluon.HybridBlock, inputs: Collection[str] = INPUTS) -> mx
     if shared:
         raise ZooError(f"the network has a parameter with the name of an input, {shared[0]}: choose another name")
     return symbol
+
+
+def forward(net: mx.gluon.HybridBlock) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """Return a function that computes the outputs of ``net``, in its own interface and on its own context."""
+    numpy, context = ir.is_numpy(symbol_of(net)), context_of(net)
+
+    def compute(items: np.ndarray) -> list[np.ndarray]:
+        with ir.interface(numpy):
+            data = mx.nd.array(items, ctx=context)
+            outputs = net(data.as_np_ndarray() if numpy else data)
+            return [each.asnumpy() for each in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]
+
+    return compute
 
 
 def context_of(net: mx.gluon.HybridBlock) -> mx.Context:

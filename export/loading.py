@@ -20,7 +20,7 @@ from zoo.console import mxnet_reason
 from zoo.errors import WeightsError, ZooError
 from zoo.graph import lowering
 from zoo.graph.cost import INPUT_SHAPE
-from zoo.graph.ir import Graph
+from zoo.graph.ir import Graph, interface
 from zoo.graph.shapes import Shape
 from zoo.io import files
 from zoo.models import params as parameter_files
@@ -83,8 +83,9 @@ def load_symbol(
         if node.is_variable and node.name == data:
             node.name = inference.INPUT
     _fit(graph, arrays, inputs, path, origin)
-    block = lowering.block(graph.symbol(), inputs=tuple(inputs))
-    fill(block, arrays)
+    with interface(graph.numpy):
+        block = lowering.block(graph.symbol(), inputs=tuple(inputs))
+        fill(block, arrays)
     return block
 
 
@@ -99,7 +100,8 @@ def _read(path: Path) -> tuple[mx.sym.Symbol, dict[str, list[object]]]:
         _check(raw)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return mx.sym.load_json(text), raw.get("attrs", {})
+            symbol, notes = mx.sym.load_json(text), raw.get("attrs", {})
+            return symbol.as_np_ndarray() if notes.get("is_np_shape") == ["int", 1] else symbol, notes
     except RecursionError:
         reason = "it is nested too deeply"
     except _Damage as error:
@@ -279,4 +281,4 @@ def fill(block: mx.gluon.SymbolBlock, arrays: dict[str, np.ndarray]) -> None:
         parameter = parameters[name.split(":", 1)[-1]]
         parameter.shape, parameter.dtype = array.shape, array.dtype
         parameter.initialize(mx.init.Zero(), ctx=mx.cpu())
-        parameter.set_data(mx.nd.array(array, dtype=array.dtype))
+        weights.assign(parameter, array)

@@ -14,7 +14,7 @@ from export.inference import InputShape
 from zoo.errors import ZooError
 from zoo.graph import lowering
 from zoo.graph.cost import INPUT_SHAPE
-from zoo.graph.ir import Graph
+from zoo.graph.ir import Graph, interface, is_numpy
 from zoo.graph.shapes import Shape
 from zoo.io import files, temporary
 from zoo.models import params
@@ -63,15 +63,18 @@ def encode(net: mx.gluon.HybridBlock, input_shape: InputShape = INPUT_SHAPE, epo
     inputs = inference.input_shapes(input_shape)
     state = inference.finite_state(net, inputs)
     inference.check_takes(net, state, inputs)
-    content = params.encode(state)
     symbol = inference.symbol_of(net, inputs)
-    headed = isinstance(net, mx.gluon.SymbolBlock) and _ends_in_logits(symbol)
+    numpy = is_numpy(symbol)
+    content = params.encode(state, numpy)
+    headed = isinstance(net, mx.gluon.SymbolBlock) and not numpy and _ends_in_logits(symbol)
     if headed:
         symbol = mx.sym.SoftmaxOutput(symbol, name="softmax")
-    nodes, key, notes = symbol.tojson(remove_amp_cast=False).rpartition('"attrs": {')  # the graph's own come last
-    notes = f'"{EPOCH}": ["int", {epoch:d}], "{WEIGHTS}": ["str", "{files.hexdigest(content)}"], {notes}'
+    with interface(numpy):  # which MXNet notes in the file
+        nodes, key, notes = symbol.tojson(remove_amp_cast=False).rpartition('"attrs": {')  # the graph's own come last
+    notes = f'"{EPOCH}": ["int", {epoch:d}], "{WEIGHTS}": ["str", "{files.hexdigest(params.encode(state))}"], {notes}'
     graph = f"{nodes}{key}{notes}".encode()
-    _verify(net, graph, content, headed, inputs)
+    with interface(numpy):
+        _verify(net, graph, content, headed, inputs)
     return graph, content
 
 
@@ -83,8 +86,8 @@ def _ends_in_logits(symbol: mx.sym.Symbol) -> bool:
 def _verify(net: mx.gluon.HybridBlock, graph: bytes, content: bytes, headed: bool, shapes: Mapping[str, Shape]) -> None:
     """Read the files back as another program would, and compare what they compute."""
     context = inference.context_of(net)
-    random = np.random.default_rng(0)
-    inputs = {name: mx.nd.array(random.random((5, *shape), np.float32), ctx=context) for name, shape in shapes.items()}
+    random, array = np.random.default_rng(0), (mx.np if mx.util.is_np_array() else mx.nd).array
+    inputs = {name: array(random.random((5, *shape), np.float32), ctx=context) for name, shape in shapes.items()}
     # A network that is not hybridized runs one operator at a time, and may round differently.
     lowers = not isinstance(net, mx.gluon.SymbolBlock)
     plain = lowering.block(inference.symbol_of(net, shapes), net, tuple(shapes)) if lowers else net

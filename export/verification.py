@@ -163,12 +163,10 @@ def _items(data: Dataset | np.ndarray | Mapping[str, np.ndarray], model: reading
 def expected_outputs(net: mx.gluon.HybridBlock, items: np.ndarray) -> list[np.ndarray]:
     """Return the outputs of ``net`` for ``items``, computed in batches; uint8 pixels are scaled to [0, 1]."""
     inference.check_takes(net, inference.state(net), {inference.INPUT: items.shape[1:]})
-    context = inference.context_of(net)
-    batches = []
+    forward, batches = inference.forward(net), []
     for start in range(0, len(items), _BATCH):
-        outputs = net(mx.nd.array(_pixels(items[start : start + _BATCH]), ctx=context))
-        batches.append([each.asnumpy() for each in (outputs if isinstance(outputs, (list, tuple)) else [outputs])])
-        if any(each.shape[0] != len(items[start : start + _BATCH]) for each in batches[-1]):
+        batches.append(forward(_pixels(items[start : start + _BATCH])))
+        if any(each.shape[:1] != (len(items[start : start + _BATCH]),) for each in batches[-1]):
             raise ZooError("the outputs of the network are not one for each item, so that no batches can be compared")
     return [np.concatenate(parts) for parts in zip(*batches)]
 

@@ -14,7 +14,7 @@ from zoo.console import mxnet_reason
 from zoo.errors import ZooError
 from zoo.graph import lowering
 from zoo.graph.cost import INPUT_SHAPE
-from zoo.graph.execution import FLOAT32, Execution
+from zoo.graph.execution import FLOAT32, Execution, check_interface
 from zoo.graph.ir import Graph, Node
 from zoo.graph.shapes import Shape
 from zoo.runtime import STATUS, mx
@@ -73,6 +73,7 @@ def compile(net: mx.gluon.HybridBlock, input_shape: Shape = INPUT_SHAPE, threads
         raise ZooError("the network is not initialized: call net.initialize() before compiling it") from None
     if any(context.device_type != "cpu" for context in placed):
         raise ZooError("the network is on a GPU: call net.collect_params().reset_ctx(mx.cpu()) before compiling it")
+    check_interface(net)
     try:
         outputs = net(mx.nd.zeros((1, *input_shape)))  # also draws weights that wait for their shapes
     except mx.base.MXNetError as error:

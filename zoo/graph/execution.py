@@ -9,7 +9,7 @@ from typing import Union
 from zoo import kernels
 from zoo.errors import ZooError
 from zoo.graph.cost import INPUT_SHAPE
-from zoo.graph.ir import Graph, symbol_of
+from zoo.graph.ir import Graph, has_numpy_arrays, symbol_of
 from zoo.graph.passes import casting, convolutions
 from zoo.graph.shapes import ranks
 from zoo.runtime import contexts, isa, mx
@@ -39,6 +39,7 @@ class Execution:
         if isinstance(ctx, Execution):
             return ctx
         placed = contexts.check(ctx)
+        check_interface(net)
         if dtype == "auto":
             dtype = BFLOAT16 if _has_amx(placed) and _suits_amx(net) else FLOAT32
         check(dtype, placed)
@@ -64,6 +65,15 @@ def check(dtype: str, placed: Sequence[mx.Context]) -> None:
     obstacle = _obstacle(dtype, placed)
     if obstacle is not None:
         raise ZooError(obstacle)
+
+
+def check_interface(net: mx.gluon.HybridBlock) -> None:
+    """Raise :class:`ZooError` for a network of MXNet's NumPy interface."""
+    if has_numpy_arrays(net):
+        raise ZooError(
+            "a network of MXNet's NumPy interface can be exported, and neither trained nor compiled: build it anew "
+            "after npx.reset_np()"
+        )
 
 
 def possible_dtypes(placed: Sequence[mx.Context]) -> tuple[str, ...]:

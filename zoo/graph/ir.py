@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 from collections.abc import Iterator, Sequence
@@ -15,10 +16,52 @@ INPUTS = ("data",)  # of a network that takes one array
 
 
 def symbol_of(net: mx.gluon.HybridBlock, inputs: Sequence[str] = INPUTS) -> mx.sym.Symbol:
-    """Return all outputs of ``net`` as a symbol of the variables ``inputs``, which it is called with."""
-    with mx.name.NameManager():  # number unnamed operators from 0
-        outputs = net(*map(mx.sym.var, inputs))
-    return outputs if isinstance(outputs, mx.sym.Symbol) else mx.sym.Group(list(outputs))
+    """Return all outputs of ``net`` as a symbol of the variables ``inputs``, which it is called with.
+
+    It is a symbol of MXNet's NumPy interface if ``net`` is written for that, whether or not the interface is on.
+    """
+    numpy = has_numpy_arrays(net)
+    try:
+        return _composed(net, inputs, numpy)
+    except Exception:  # the network's own code, which may be written for the other interface
+        with contextlib.suppress(Exception):
+            return _composed(net, inputs, not numpy)
+        raise
+
+
+def _composed(net: mx.gluon.HybridBlock, inputs: Sequence[str], numpy: bool) -> mx.sym.Symbol:
+    if numpy and isinstance(net, mx.gluon.SymbolBlock):  # MXNet cannot call these with a symbol
+        return net._cached_graph[1]
+    with interface(numpy), mx.name.NameManager():  # number unnamed operators from 0
+        outputs = net(*(variable(name, numpy) for name in inputs))
+    return outputs if isinstance(outputs, mx.sym.Symbol) else mx.sym.Group(list(outputs), type(outputs[0]))
+
+
+def variable(name: str, numpy: bool) -> mx.sym.Symbol:
+    """Return the variable ``name``, one of MXNet's NumPy interface if ``numpy``."""
+    return mx.sym.var(name).as_np_ndarray() if numpy else mx.sym.var(name)
+
+
+def has_numpy_arrays(net: mx.gluon.HybridBlock) -> bool:
+    """Whether the parameters are arrays of the NumPy interface; if there are none with values, whether that is on."""
+    for parameter in net.collect_params().values():
+        with contextlib.suppress(RuntimeError):  # Gluon raises it for parameters without values
+            return isinstance(parameter.list_data()[0], mx.np.ndarray)
+    return mx.util.is_np_array()
+
+
+def is_numpy(symbol: mx.sym.Symbol) -> bool:
+    """Whether ``symbol`` is one of MXNet's NumPy interface, where shapes mean something else."""
+    return isinstance(symbol, mx.sym.numpy._Symbol)
+
+
+@contextlib.contextmanager
+def interface(numpy: bool) -> Iterator[None]:
+    """Turn MXNet's NumPy interface on or off for a block of code."""
+    scopes = (mx.util.np_shape, mx.util.np_array)
+    outer, inner = scopes if numpy else scopes[::-1]  # MXNet refuses arrays without shapes
+    with outer(numpy), inner(numpy):
+        yield
 
 
 def _without_casts(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
@@ -67,8 +110,9 @@ Output = tuple[Node, int]  # a node and the number of one of its outputs
 class Graph:
     """The nodes that ``heads``, the outputs, depend on."""
 
-    def __init__(self, heads: list[Output]) -> None:
+    def __init__(self, heads: list[Output], numpy: bool = False) -> None:
         self.heads = heads
+        self.numpy = numpy  # whether it is one of MXNet's NumPy interface
 
     @classmethod
     def of(cls, symbol: mx.sym.Symbol, casts: bool = True) -> Graph:
@@ -80,7 +124,7 @@ class Graph:
             inputs = [(nodes[index], output) for index, output, *_ in each["inputs"]]
             settings, subgraphs = dict(each.get("attrs", {})), each.get("subgraphs", [])
             nodes.append(Node(each["op"], each["name"], settings, inputs, subgraphs))
-        return cls([(nodes[index], output) for index, output, *_ in raw["heads"]])
+        return cls([(nodes[index], output) for index, output, *_ in raw["heads"]], is_numpy(symbol))
 
     def symbol(self) -> mx.sym.Symbol:
         """Convert the graph to an MXNet symbol."""
@@ -103,9 +147,10 @@ class Graph:
             ],
             "arg_nodes": [index for index, node in enumerate(nodes) if node.is_variable],
             "heads": entries(self.heads),
-            "attrs": {"mxnet_version": ["int", 10901]},
+            "attrs": {"mxnet_version": ["int", 10901], "is_np_shape": ["int", int(self.numpy)]},
         }
-        return mx.sym.load_json(json.dumps(raw))
+        symbol = mx.sym.load_json(json.dumps(raw))
+        return symbol.as_np_ndarray() if self.numpy else symbol
 
     def nodes(self) -> Iterator[Node]:
         """Yield every node after those it depends on."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from zoo.errors import ZooError
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.execution import BFLOAT16, FLOAT32, INT8, Execution
-from zoo.graph.ir import INPUTS, Graph, symbol_of
+from zoo.graph.ir import INPUTS, Graph, is_numpy, symbol_of, variable
 from zoo.graph.passes import casting, chains, convolutions, dropout, programs, training_programs
 from zoo.graph.passes.decisions import Decision
 from zoo.graph.shapes import Shape, infer, ranks
@@ -94,7 +94,8 @@ def block(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Gluon warns of inputs without a declared type
         parameters = net.collect_params() if net is not None else None
-        return mx.gluon.SymbolBlock(symbol, [mx.sym.var(name) for name in inputs], params=parameters)
+        variables = [variable(name, is_numpy(symbol)) for name in inputs]
+        return mx.gluon.SymbolBlock(symbol, variables, params=parameters)
 
 
 def _cast(graph: Graph, execution: Execution, decisions: list[Decision]) -> Lowered:

@@ -8,7 +8,7 @@ from math import prod
 
 from zoo.console import mxnet_reason
 from zoo.errors import ZooError
-from zoo.graph.ir import Graph
+from zoo.graph.ir import Graph, interface
 from zoo.runtime import mx
 
 Shape = tuple[int, ...]
@@ -26,7 +26,10 @@ def infer(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, list[Shape]]:
     auxiliary = internals.list_auxiliary_states()
     arguments = {name: shapes[name] for name in internals.list_arguments() if name in shapes}
     try:
-        with contextlib.redirect_stdout(None):  # MXNet prints the arguments when it refuses them
+        with (
+            interface(graph.numpy),
+            contextlib.redirect_stdout(None),
+        ):  # MXNet prints the arguments when it refuses them
             taken, inferred, states = internals.infer_shape(**arguments)
     except mx.base.MXNetError as error:
         raise ZooError(mxnet_reason(error)) from None

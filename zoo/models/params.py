@@ -16,7 +16,7 @@ from zoo.errors import WeightsError
 
 # src/ndarray/ndarray.cc and src/c_api of MXNet 1.9.1
 _LIST_MAGIC = 0x112
-_ARRAY_MAGICS = {0xF993FAC9, 0xF993FACA}  # NDARRAY_V2, and V3 with NumPy's shape semantics
+_ARRAY_MAGICS = (0xF993FAC9, 0xF993FACA)  # NDARRAY_V2, and V3, which MXNet's NumPy interface writes and reads
 _DENSE = 0
 _BFLOAT16 = np.dtype([("bfloat16", np.uint16)])  # NumPy has none; MXNet passes it in this form
 _NAMES = {0: "float32", 1: "float64", 2: "float16", 3: "uint8", 4: "int32", 5: "int8", 6: "int64", 7: "bool"}
@@ -30,11 +30,11 @@ def widened(array: np.ndarray) -> np.ndarray:
     return (array["bfloat16"].astype(np.uint32) << 16).view(np.float32) if array.dtype == _BFLOAT16 else array
 
 
-def encode(arrays: dict[str, np.ndarray]) -> bytes:
-    """Encode ``arrays`` as the content of a ``.params`` file."""
+def encode(arrays: dict[str, np.ndarray], numpy: bool = False) -> bytes:
+    """Encode ``arrays`` as the content of a ``.params`` file, one of MXNet's NumPy interface if ``numpy``."""
     parts = [struct.pack("<QQQ", _LIST_MAGIC, 0, len(arrays))]
     for value in arrays.values():
-        parts.append(struct.pack("<Iii", 0xF993FAC9, _DENSE, value.ndim))
+        parts.append(struct.pack("<Iii", _ARRAY_MAGICS[numpy], _DENSE, value.ndim))
         parts.append(struct.pack(f"<{value.ndim}q", *value.shape))
         parts.append(struct.pack("<iii", 1, 0, _CODES[value.dtype]))  # saved from cpu(0)
         parts.append(np.ascontiguousarray(value).tobytes())

@@ -74,7 +74,13 @@ def restore(net: mx.gluon.HybridBlock, arrays: dict[str, np.ndarray], origin: st
                 f"and should be {expected[1]} {expected[0]}"
             )
     for name, parameter in parameters.items():
-        parameter.set_data(mx.nd.array(given[name], dtype=given[name].dtype))
+        assign(parameter, given[name])
+
+
+def assign(parameter: mx.gluon.Parameter, value: np.ndarray) -> None:
+    """Set an initialized parameter, of either of MXNet's interfaces, to ``value``, whose dtype it has."""
+    array = mx.nd.array(value, dtype=value.dtype)
+    parameter.set_data(array.as_np_ndarray() if isinstance(parameter.list_data()[0], mx.np.ndarray) else array)
 
 
 def save_parameters(net: mx.gluon.HybridBlock, path: Path) -> str:

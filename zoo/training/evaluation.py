@@ -11,7 +11,7 @@ from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.graph import heads, lowering
 from zoo.graph.cost import INPUT_SHAPE
-from zoo.graph.execution import FLOAT32, INT8, Execution, Placement
+from zoo.graph.execution import FLOAT32, INT8, Execution, Placement, check_interface
 from zoo.graph.quantization import quantize
 from zoo.progress import progress_bar
 from zoo.runtime import mx
@@ -158,6 +158,7 @@ def place(net: mx.gluon.HybridBlock, ctx: Placement, dtype: str = FLOAT32) -> Ex
                 f"the network's parameters must be float32, and {parameter.name} is {np.dtype(parameter.dtype)}: "
                 "to compute in another dtype, set the dtype of a recipe or a Predictor"
             )
+    check_interface(net)
     outputs = net(mx.nd.zeros((1, *INPUT_SHAPE), ctx=current[0]))  # also draws weights whose shapes were unknown
     if outputs.shape != (1, 10):
         raise ZooError(f"the network must put out 10 logits for an image, (1, 10), and puts out {outputs.shape}")
