@@ -9,13 +9,14 @@ import numpy as np
 
 from export import inference
 from export.inference import described
+from export.onnx import kernels
 from export.onnx.graph import BATCH, Call, OnnxGraph, Shape, Tensor
 from export.onnx.operators import OPERATORS
 from export.onnx.settings import Settings
 from zoo.errors import ZooError
 from zoo.graph import ir, shapes
-from zoo.registry import suggestion
 
+_MOST_NAMES = 5  # of nodes, in a message about an operator
 _TRIED = (2, 3)  # batch sizes: what is the same for both does not depend on the batch
 
 
@@ -45,6 +46,7 @@ def translate(
     if unknown:
         raise ZooError(f"the network cannot be written as ONNX: {', '.join(unknown)} are neither its data nor weights")
     source.name_uniquely()
+    _check_operators(nodes)
     for node in nodes:
         if node.is_variable:
             node.attributes = {}  # shapes and dtypes are those of the weights themselves
@@ -56,22 +58,43 @@ def translate(
         if node.is_variable:
             tensors[id(node)] = [Tensor(node.name, *outputs[0], weights.get(node.name))]
             continue
-        if node.operator not in OPERATORS:
-            raise ZooError(
-                f"the {node.operator} {node.name!r} cannot be written as ONNX: there is no translation of this "
-                f"operator ({suggestion(node.operator, OPERATORS)})"
-            )
-        taken = [tensors[id(each)][output] for each, output in node.inputs]
+        taken = [_output(tensors, each) for each in node.inputs]
         call = Call(graph, node, graph.unique(_readable(node.name)), taken, outputs, Settings(node))
+        if any(0 in shape for shape, _ in outputs):
+            raise call.refusal("it puts out no elements, which MXNet cannot compute")
+        count = len(graph.operations)
         names = OPERATORS[node.operator](call)
         call.settings.finish()
+        kernels.check(call, graph.operations[count:])
         names = [names] if isinstance(names, str) else names
         known = {each.name: each.value for each in taken}  # a weight that only passes through remains a weight
         values = [known.get(name, graph.initializers.get(name)) for name in names]
         tensors[id(node)] = [Tensor(name, *fact, value) for name, fact, value in zip(names, outputs, values)]
-    heads = [tensors[id(node)][output] for node, output in source.heads]
+    heads = [_output(tensors, each) for each in source.heads]
     graph.prune({each.name for each in heads})
     return Translation(graph, heads, {node.name: tensors[id(node)][0].name for node in nodes})
+
+
+def _check_operators(nodes: list[ir.Node]) -> None:
+    """Raise :class:`ZooError` if there is no translation of some operators; it lists them all."""
+    unknown: dict[str, list[str]] = {}
+    for node in nodes:
+        if not node.is_variable and node.operator not in OPERATORS:
+            unknown.setdefault(node.operator, []).append(repr(node.name))
+    listed = [
+        f"{operator} ({f'{len(names)}: ' if len(names) > 1 else ''}{', '.join(names[:_MOST_NAMES])}"
+        f"{', …' if len(names) > _MOST_NAMES else ''})"
+        for operator, names in sorted(unknown.items())
+    ]
+    if listed:
+        raise ZooError(f"the network cannot be written as ONNX: there is no translation of {', '.join(listed)}")
+
+
+def _output(tensors: dict[int, list[Tensor]], output: ir.Output) -> Tensor:
+    node, number = output
+    if number >= len(tensors[id(node)]):
+        raise Settings(node).refusal(f"only its first output is translated, and output {number} is used")
+    return tensors[id(node)][number]
 
 
 def _infer(

@@ -30,7 +30,11 @@ def assert_same(net: mx.gluon.HybridBlock, path: Path, *batches: np.ndarray) -> 
     for data in batches:
         (output,), expected = session.run(None, {"data": data}), net(mx.nd.array(data)).asnumpy()
         assert output.dtype == expected.dtype and output.shape == expected.shape
-        assert np.abs(output - expected).max() < 1e-5 * max(1, np.abs(expected).max())
+        assert_close(output, expected)
+
+
+def assert_close(output: np.ndarray, expected: np.ndarray) -> None:
+    assert np.abs(output - expected).max() < 1e-5 * max(1, np.abs(expected).max())
 
 
 # Each as MXNet reads it (dmlc/parameter.h, mxnet/tuple.h), whoever wrote it.
@@ -65,7 +69,7 @@ def test_settings_mean_the_same_however_they_are_spelled(make, tmp_path: Path):
     net, data = networks.of(symbol, IMAGE), items(3)
     assert_same(net, export.to_onnx(net, tmp_path / "model.onnx", IMAGE), data)
     expected = net(mx.nd.array(data)).asnumpy()
-    assert np.abs(zoo.compile(net, IMAGE)(data) - expected).max() < 1e-5 * max(1, np.abs(expected).max())
+    assert_close(zoo.compile(net, IMAGE)(data), expected)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +82,108 @@ def test_settings_mean_the_same_however_they_are_spelled(make, tmp_path: Path):
 def test_the_grammar_of_settings(text: str, value: object):
     read = attributes.value(text)
     assert read == value and type(read) is type(value)
+
+
+def cast(x: mx.sym.Symbol, dtype: str) -> mx.sym.Symbol:
+    return S.Cast(x, dtype=dtype)
+
+
+# Functions of data that are cast to a dtype, and the ONNX operator that ONNX Runtime lacks there.
+DTYPES = {
+    "float64": (lambda x: S.broadcast_sub(S.tanh(x) * x, S.mean(S.softmax(x), axis=1, keepdims=True)), None),
+    "int32": (lambda x: S.broadcast_add(S.elemwise_div(x * x, x + 2), S.sum(x * 2 - 1, axis=1, keepdims=True)), None),
+    "int64": (lambda x: S.transpose(S.maximum(x, 1) + (x > 2), axes=(0, 3, 2, 1)), None),
+    "int8": (lambda x: S.clip(x, 0, 3), None),
+    "uint8": (
+        lambda x: S.Concat(S.max(S.abs(x), axis=1, keepdims=True), S.slice_axis(x, axis=1, begin=1, end=3)),
+        None,
+    ),
+    "float64 ": (lambda x: S.erf(x), "erf 'f' .* no Erf of float64"),
+    "float64  ": (lambda x: S.UpSampling(x, scale=2, sample_type="nearest"), "UpSampling .* no Resize of float64"),
+    "int32 ": (lambda x: S.exp(x), "exp .* no Exp of int32"),
+    "int32  ": (lambda x: S.norm(x, axis=1), "norm .* data are int32"),
+    "int32   ": (lambda x: x * 1.5, "_mul_scalar .* data are int32, and its number is 1.5"),
+    "int8 ": (lambda x: x + x, "elemwise_add .* no Add of int8"),
+    "float16": (lambda x: x * 3, "Cast .* computes float16 in float32"),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_other_dtypes_are_those_of_onnx_runtime_or_refused(dtype: str, tmp_path: Path):
+    make, refusal = DTYPES[dtype]
+    computed = make(cast(X * 9, dtype.strip()))
+    net = networks.of(cast(computed, "float32"), IMAGE)
+    if refusal:
+        with pytest.raises(zoo.ZooError, match=refusal.replace("'f'", f"'{computed.name}'")):
+            export.to_onnx(net, tmp_path / "model.onnx", IMAGE)
+    else:
+        assert_same(net, export.to_onnx(net, tmp_path / "model.onnx", IMAGE), np.abs(items(2)), np.abs(items(3)))
+
+
+SIGNED = {
+    "odd powers": lambda x: S.Pooling(x, kernel=(2, 2), pool_type="lp", p_value=3),
+    "sums": lambda x: S.Pooling(x, kernel=(3, 3), pad=(2, 2), pool_type="sum"),
+    "indices": lambda x: S.Embedding(x * 20, input_dim=4, output_dim=2),
+    "remainders": lambda x: x % 0.3 + x % -0.3 * 10,
+    "powers": lambda x: S.expm1(x * 1e-4) * 1e4 + S.log1p(x * 1e-4) * 1e4 + S.cbrt(x),
+    "rounding": lambda x: S.rint(x * 8) + S.round(x * 8) * 10 + S.fix(x * 8) * 100,
+    "normalization": lambda x: (
+        S.GroupNorm(x, V("gamma"), V("beta"), num_groups=4) + S.LayerNorm(x, V("g"), V("b"), axis=2)
+    ),
+    "a batch of ones": lambda x: S.squeeze(S.slice_axis(x, axis=1, begin=0, end=1), axis=1),
+    "over the batch": lambda x: S.broadcast_sub(x, S.mean(x, axis=0, keepdims=True)),
+}
+
+
+@pytest.mark.parametrize("make", SIGNED.values(), ids=SIGNED)
+def test_negative_data_and_every_batch_size(make, tmp_path: Path):
+    net = networks.of(make(X), IMAGE)
+    assert_same(net, export.to_onnx(net, tmp_path / "model.onnx", IMAGE), *map(items, (1, 2, 5)))
+
+
+def test_a_squeeze_of_all_axes_needs_a_batch_size(tmp_path: Path):
+    """For one item, MXNet removes the batch, too."""
+    for batch in (1, 2):
+        net = networks.of(S.squeeze(S.slice_axis(X, axis=1, begin=0, end=1), name="s"), IMAGE)
+        assert_same(net, export.to_onnx(net, tmp_path / "model.onnx", IMAGE, batch=batch), items(batch))
+    with pytest.raises(zoo.ZooError, match="squeeze 's' .* give axis, or fix the batch size"):
+        export.to_onnx(net, tmp_path / "other.onnx", IMAGE)
+
+
+@pytest.mark.parametrize(
+    "target, pad, adj",
+    [((17, 18), (2, 1), (1, 0)), ((16, 15), (2, 3), (0, 1))],
+)
+def test_deconvolutions_reach_their_target_shape(target, pad, adj, tmp_path: Path):
+    """MXNet, whose oneDNN refuses target_shape, computes the same from the padding that it stands for."""
+
+    def make(**settings) -> mx.gluon.HybridBlock:
+        return networks.of(S.Deconvolution(X, kernel=(4, 4), stride=(2, 2), num_filter=3, **settings), IMAGE)
+
+    wanted = make(target_shape=target, pad=(7, 7), adj=(1, 1))
+    path = export.to_onnx(wanted, tmp_path / "model.onnx", IMAGE)
+    assert wanted(X).infer_shape(data=(2, *IMAGE))[1] == [(2, 3, *target)]
+    assert_same(make(pad=pad, adj=adj), path, items(2))
+
+
+def test_names_in_every_language(tmp_path: Path):
+    net = networks.of(S.FullyConnected(S.relu(X, name="Größe"), V("ж"), V("重み"), num_hidden=3, name="Übung"), IMAGE)
+    path = export.to_onnx(net, tmp_path / "model.onnx", IMAGE)
+    assert_same(net, path, items(2))
+    graph = pytest.importorskip("onnx").load(path).graph
+    assert {"ж", "重み"} <= {each.name for each in graph.initializer}
+    assert graph.node[0].name == "Größe"
+    assert_close(zoo.compile(net, IMAGE)(items(2)), net(mx.nd.array(items(2))).asnumpy())
+
+
+def test_a_refusal_lists_all_operators_without_translation(tmp_path: Path):
+    x = S.contrib.quadratic(S.contrib.quadratic(S.gamma(X, name="g"), name="s1"), name="s2")
+    for number in range(6):
+        x = S.erfinv(x, name=f"e{number}")
+    expected = (
+        "the network cannot be written as ONNX: there is no translation of "
+        "_contrib_quadratic (2: 's1', 's2'), erfinv (6: 'e0', 'e1', 'e2', 'e3', 'e4', …), gamma ('g')"
+    )
+    with pytest.raises(zoo.ZooError) as caught:
+        export.to_onnx(networks.of(x, IMAGE), tmp_path / "model.onnx", IMAGE)
+    assert str(caught.value) == expected

@@ -149,7 +149,7 @@ class Graph:
             "heads": entries(self.heads),
             "attrs": {"mxnet_version": ["int", 10901], "is_np_shape": ["int", int(self.numpy)]},
         }
-        symbol = mx.sym.load_json(json.dumps(raw))
+        symbol = mx.sym.load_json(json.dumps(raw, ensure_ascii=False))  # MXNet does not know \u
         return symbol.as_np_ndarray() if self.numpy else symbol
 
     def nodes(self) -> Iterator[Node]:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from export.onnx.graph import Call
+from export.onnx.parts import reduced
 
 
 def _axes(call: Call) -> list[int]:
     given = call.settings.integers("axis")
     axes: Collection[int] = range(call.data.rank) if given is None else [call.axis(value) for value in given]
-    if call.settings.flag("exclude", False):
+    if call.settings.flag("exclude", False) and given is not None:
         axes = set(range(call.data.rank)) - set(axes)
     if not axes:
         raise call.refusal("it reduces no axis")
@@ -23,11 +24,10 @@ def _reduction(operator: str) -> Callable[[Call], str]:
     def translate(call: Call) -> str:
         axes, keep = _axes(call), call.settings.flag("keepdims", False)
         call.settings.only("dtype", None, "float32")
-        if not keep and len(axes) == call.data.rank:
-            raise call.refusal("it leaves no dimension, where MXNet puts out one of size 1")
-        if operator == "ReduceSum" or call.opset >= 18:  # from these opsets on, axes are an input
-            return call.add(operator, call.data, call.integers("axes", axes), keepdims=int(keep))
-        return call.add(operator, call.data, axes=axes, keepdims=int(keep))
+        if keep or len(axes) < call.data.rank:
+            return reduced(call, operator, call.data, axes, keep)
+        scalar = reduced(call, operator, call.data, axes, keep, "scalar")
+        return call.add("Reshape", scalar, call.integers("shape", [1]))  # MXNet leaves one dimension
 
     return translate
 
@@ -36,6 +36,8 @@ def norm(call: Call) -> str:
     """``norm`` as ReduceL1 or ReduceL2."""
     call.settings.only("out_dtype", None)
     order = call.settings.only("ord", 2, 1)
+    if not np.issubdtype(call.data.dtype, np.floating):
+        raise call.refusal(f"its data are {call.data.dtype}, and norms are translated for floats")
     return _reduction({1: "ReduceL1", 2: "ReduceL2"}[order])(call)
 
 

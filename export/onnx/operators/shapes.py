@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 import numpy as np
 
 from export.onnx.graph import BATCH, Call, Tensor
+from export.onnx.parts import fixed, reshaped
 
 _END = np.iinfo(np.int64).max
 
@@ -26,11 +28,7 @@ def reshape(call: Call) -> str:
         return call.constant("value", call.data.value.reshape(after))
     if len(after) == 2 and after[0] == before[0] == BATCH and isinstance(after[1], int):
         return call.add("Flatten", call.data, axis=1)
-    sizes = [0 if axis == 0 and size == before[0] == BATCH else size for axis, size in enumerate(after)]
-    target = [size if isinstance(size, int) else -1 for size in sizes]
-    if target.count(-1) > 1:
-        raise call.refusal("two of its dimensions depend on the batch size")
-    return call.add("Reshape", call.data, call.integers("shape", target))
+    return reshaped(call, call.data, after)
 
 
 def transpose(call: Call) -> str:
@@ -57,6 +55,10 @@ def expand(call: Call) -> str:
 def squeeze(call: Call) -> str:
     """``squeeze`` as Squeeze; without axes, it removes all of size 1."""
     given = call.settings.integers("axis")
+    if given is None and not all(isinstance(size, int) for size in call.data.shape):
+        raise call.refusal(
+            "without an axis, it also removes the batch where that is 1: give axis, or fix the batch size"
+        )
     ones = [axis for axis, size in enumerate(call.data.shape) if size == 1]
     axes = ones if given is None else sorted(call.axis(value) for value in given)
     return call.add("Squeeze", call.data, call.integers("axes", axes))
@@ -65,9 +67,8 @@ def squeeze(call: Call) -> str:
 def concat(call: Call) -> str:
     """``Concat`` as Concat; a single tensor stays unchanged."""
     call.settings.ignore("num_args")
-    if len(call.inputs) == 1:
-        return call.data.name
-    return call.add("Concat", *call.inputs, axis=call.axis(call.settings.integer("dim", 1)))
+    axis = call.axis(call.settings.integer("dim", 1))
+    return call.data.name if len(call.inputs) == 1 else call.add("Concat", *call.inputs, axis=axis)
 
 
 def stack(call: Call) -> str:
@@ -98,34 +99,54 @@ def slice_axis(call: Call) -> str:
     """``slice_axis`` as Slice along one axis."""
     settings = call.settings
     axis, begin = call.axis(settings.integer("axis", 0)), settings.integer("begin", 0)
-    end = _END if settings.get("end") in (None, "None") else settings.integer("end", _END)
-    return _slice(call, [begin], [end], [axis])
+    end = None if settings.get("end") is None else settings.integer("end", 0)
+    return _slice(call, [(begin, end, None, axis)])
 
 
 def slice_(call: Call) -> str:
-    """``slice`` as Slice along the first axes, without steps."""
-    begins, ends = [begin or 0 for begin in _bounds(call, "begin")], _bounds(call, "end")
-    call.settings.only("step", (), "()", "[]", None)
-    return _slice(call, begins, [_END if end is None else end for end in ends], list(range(len(begins))))
+    """``slice`` as Slice along the first axes."""
+    bounds = zip_longest(*(_bounds(call, key) for key in ("begin", "end", "step")))
+    return _slice(call, [(begin, end, step, axis) for axis, (begin, end, step) in enumerate(bounds)])
 
 
-def _bounds(call: Call, key: str) -> list[int | None]:
+def _bounds(call: Call, key: str) -> tuple[int | None, ...]:
     """Return one bound per leading axis, None if it is not cut; a single number counts as a list of one."""
     given = call.settings.get(key, ())
-    held = given if isinstance(given, (tuple, list)) else (given,)
-    bounds = [each for each in held if each is None or isinstance(each, int)]
-    if len(bounds) < len(held):
+    held = given if isinstance(given, tuple) else (given,)
+    if not all(each is None or isinstance(each, int) for each in held):
         raise call.refusal(f"there is no translation of {key}={given}")
-    return bounds
+    return held
 
 
-def _slice(call: Call, begins: list[int], ends: list[int], axes: list[int]) -> str:
-    kept = [each for each in zip(begins, ends, axes) if each[:2] != (0, _END)]
+def _slice(call: Call, cuts: Sequence[tuple[int | None, int | None, int | None, int]]) -> str:
+    """Cut axes by begin, end and step, which are None where they have their defaults."""
+    kept = []
+    for begin, end, step, axis in cuts:
+        first, last = (_END, -_END) if (step or 1) < 0 else (0, _END)
+        cut = (first if begin is None else begin, last if end is None else end, step or 1, axis)
+        if cut[:3] != (0, _END, 1):
+            kept.append(cut)
     if not kept:
         return call.data.name
-    starts, stops, along = zip(*kept)
-    inputs = (call.integers("starts", starts), call.integers("ends", stops), call.integers("axes", along))
+    starts, stops, steps, axes = zip(*kept)
+    inputs = [call.integers(*each) for each in (("starts", starts), ("ends", stops), ("axes", axes))]
+    if set(steps) != {1}:
+        inputs.append(call.integers("steps", steps))
     return call.add("Slice", call.data, *inputs)
+
+
+def crop(call: Call) -> str:
+    """``Crop`` as Slice of the last two axes."""
+    settings = call.settings
+    settings.ignore("h_w", "num_args")
+    is_centred, offset = settings.flag("center_crop", False), settings.integers("offset", (0, 0))
+    sizes, wanted = fixed(call, call.data.shape[2:]), fixed(call, call.shape[2:])
+    if is_centred:
+        offset = tuple((size - extent) // 2 for size, extent in zip(sizes, wanted))
+    if any(begin + extent > size for begin, extent, size in zip(offset, wanted, sizes)):
+        raise call.refusal(f"{wanted} from {offset} on is not within {sizes}")
+    return _slice(call, [(begin, begin + extent, 1, 2 + axis)
+                         for axis, (begin, extent) in enumerate(zip(offset, wanted))])  # fmt: skip
 
 
 def pad(call: Call) -> str:
@@ -141,6 +162,7 @@ def pad(call: Call) -> str:
 
 OPERATORS: dict[str, Callable[[Call], str | list[str]]] = {
     "Concat": concat,
+    "Crop": crop,
     "Flatten": flatten,
     "Pad": pad,
     "Reshape": reshape,
