@@ -11,9 +11,11 @@ from collections.abc import Callable
 from importlib import import_module
 
 from export.onnx.graph import Call
+from export.onnx.operators.numpy_like import aliases
 
 OPERATORS: dict[str, Callable[[Call], str | list[str]]] = {
     name: translate
     for topic in pkgutil.iter_modules(__path__)  # every file beside this one has a table of its own
     for name, translate in import_module(f"{__name__}.{topic.name}").OPERATORS.items()
 }
+OPERATORS |= aliases(OPERATORS)

@@ -7,14 +7,14 @@ from export.onnx.graph import Call, Tensor
 
 def batch_dot(call: Call) -> str:
     """``batch_dot``, which multiplies the last two axes, as MatMul."""
-    call.settings.only("forward_stype", None, "None", "default")
+    call.settings.only("forward_stype", None, "default")
     left, right = (_transposed(call, each, letter, each.rank) for each, letter in zip(call.inputs, "ab"))
     return call.add("MatMul", left, right)
 
 
 def dot(call: Call) -> str:
     """``dot``, which sums over the last axis of the first input and the first of the second one, as MatMul."""
-    call.settings.only("forward_stype", None, "None", "default")
+    call.settings.only("forward_stype", None, "default")
     (left, right), front = call.inputs, call.inputs[0].rank - 1
     first: Tensor | str = left
     if call.settings.flag("transpose_a", False) and front:  # then over the first axis

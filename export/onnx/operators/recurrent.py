@@ -34,7 +34,7 @@ def rnn(call: Call) -> list[str]:
     layers, directions = settings.integer("num_layers", 1), 1 + settings.flag("bidirectional", False)
     settings.ignore("p", "lstm_state_clip_nan")  # dropout is for training; there is no range to clip to
     for key in ("projection_size", "lstm_state_clip_min", "lstm_state_clip_max"):
-        settings.only(key, None, "None")
+        settings.only(key, None)
     settings.only("use_sequence_length", False)  # MXNet computes it on GPUs only, as it does clipping
     data, vector, *states = call.inputs
     width = data.shape[2]
