@@ -20,14 +20,14 @@ if TYPE_CHECKING:  # the names of _HOMES, for editors and type checkers
     from export.loading import load_symbol as load_symbol
     from export.onnx.importing.network import from_onnx as from_onnx
     from export.onnx.model import to_onnx as to_onnx
+    from export.parity import Verification as Verification
     from export.symbol import to_symbol as to_symbol
-    from export.verification import Verification as Verification
     from export.verification import verify as verify
     from zoo.graph.heads import output_kind as output_kind
 
 _HOMES = {
     "SymbolError": "export.loading",
-    "Verification": "export.verification",
+    "Verification": "export.parity",
     "from_onnx": "export.onnx.importing.network",
     "load_symbol": "export.loading",
     "output_kind": "zoo.graph.heads",

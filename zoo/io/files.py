@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -26,22 +27,34 @@ def read(path: Path, error: type[ZooError] = ZooError, most: int = MOST) -> byte
 
     Links are followed.
     """
+    with _regular(path, error) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise error(f"cannot read {path}: it has more than {most:,} bytes")
+    return content
+
+
+def copy(path: Path, target: Path) -> None:
+    """Copy a regular file of any size; raises :class:`ZooError` if it is none, or cannot be read or written."""
+    with _regular(path, ZooError) as source, atomic(target) as file:
+        shutil.copyfileobj(source, file)
+
+
+@contextmanager
+def _regular(path: Path, error: type[ZooError]) -> Iterator[IO[bytes]]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its writer
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise error(f"cannot read {path}: it is not a file")
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                content = file.read(most + 1)
+                yield file
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as failure:  # ValueError: a zero byte in the name
         if isinstance(failure, ZooError):
             raise
         raise error(f"cannot read {path}: {getattr(failure, 'strerror', None) or failure}") from None
-    if len(content) > most:
-        raise error(f"cannot read {path}: it has more than {most:,} bytes")
-    return content
 
 
 @contextmanager

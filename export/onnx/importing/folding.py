@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from export.onnx.checker import package
 from export.onnx.importing.graph import Refusal, Tensor
 from export.onnx.importing.source import Operation, first_line
-from export.onnx.model import package
 
 # One tensor in another order or form: a weight of any size.
 _MOVES = {"Cast", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}

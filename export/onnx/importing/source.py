@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from export.onnx import reading
-from export.onnx.model import OPSETS, package
-from export.runtimes import data_of
+from export.onnx.checker import package
+from export.onnx.options import OPSETS
 from zoo.errors import ZooError
+from zoo.io import private
 
 if TYPE_CHECKING:
     import onnx
@@ -49,9 +50,14 @@ class Source:
 
 def read(path: Path) -> Source:
     """Read the file ``path``; raises :class:`ZooError` if it is damaged, or no graph with one input."""
-    checked = reading.read(path)
     onnx = package()
-    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(checked.content), data_prop=True)
+    with private.folder() as folder:
+        checked = reading.read(path, str(path), folder)
+        model = onnx.shape_inference.infer_shapes(onnx.load(checked.path), data_prop=True)
+    data, *others = checked.inputs
+    if others or data.dtype not in (np.float32, np.uint8):
+        taken = ", ".join(f"{each.name} ({each.dtype})" for each in checked.inputs)
+        raise ZooError(f"{path} cannot be imported: it takes {taken}, and not one array of float32 or uint8")
     graph = model.graph
     opset = next((each.version for each in model.opset_import if each.domain in _DOMAINS), 0)
     if opset not in OPSETS:
@@ -68,9 +74,8 @@ def read(path: Path) -> Source:
     except Exception as error:  # what the checker lets through is damaged in many ways
         raise ZooError(f"{path} is damaged: its constants cannot be read ({first_line(error)})") from None
     known = [*graph.value_info, *graph.output]
-    (data,) = data_of(graph)
     return Source(
-        str(path), opset, data.name, np.dtype(np.uint8 if checked.uint8 else np.float32), checked.batch, checked.item,
+        str(path), opset, data.name, data.dtype, data.batch, data.item,
         operations, constants, [each.name for each in graph.output],
         {each.name: _sizes(each) for each in known if each.type.tensor_type.HasField("shape")},
     )  # fmt: skip

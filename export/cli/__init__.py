@@ -1,0 +1,107 @@
+"""``python -m export``: write a trained model as files for other programs, once they are verified."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import util
+from pathlib import Path
+
+from export.onnx import DEFAULT_OPSET
+from zoo.cli.options import add_data, add_params, model, path
+from zoo.console import FAILURE
+from zoo.errors import ZooError
+from zoo.graph.cost import INPUT_SHAPE
+from zoo.io import files
+
+# The last is renamed first: a new symbol beside old parameters tells load_symbol that the others may be old too.
+_ORDER = (".params", ".data", ".onnx", ".json")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options for the network, its weights and the files to write."""
+    parser.add_argument("model", nargs="?", type=model, help="a name from python -m zoo list")
+    parser.add_argument("--symbol", metavar="FILE", type=path, help="instead of a name: any network's -symbol.json")
+    add_params(parser)
+    parser.add_argument("--out", metavar="DIR", type=path, required=True, help="where to write")
+    parser.add_argument(
+        "--format", choices=("symbol", "onnx", "both"),
+        help="MXNet's -symbol.json and .params, ONNX, or both (default: both; with --symbol, onnx)",
+    )  # fmt: skip
+    parser.add_argument("--epoch", type=int, default=0, help="number in the name of the .params file (default: 0)")
+    onnx = parser.add_argument_group("ONNX")
+    onnx.add_argument("--softmax", action="store_true", help="output probabilities")
+    onnx.add_argument("--uint8", action="store_true", help="accept uint8 pixels from 0 to 255")
+    onnx.add_argument("--int8", action="store_true", help="compute with 8-bit integers")
+    onnx.add_argument("--opset", type=int, default=DEFAULT_OPSET, help="13 to 21 (default: 17)")
+    onnx.add_argument("--batch", type=int, metavar="N", help="fix the batch size (default: left open)")
+    onnx.add_argument(
+        "--input-shape", metavar="C,H,W", type=_shape, default=INPUT_SHAPE,
+        help="shape of one input, with --symbol (default: 1,28,28)",
+    )  # fmt: skip
+    onnx.add_argument(
+        "--input", metavar="NAME:SHAPE", type=_named_shape, action="append", default=[],
+        help="name and shape of one of several inputs, with --symbol; in their order",
+    )  # fmt: skip
+    onnx.add_argument("--outputs", metavar="NAME", nargs="+", help="names of the outputs")
+    onnx.add_argument(
+        "--seconds", type=float, default=60, help="verification time limit per runtime, in seconds (default: 60)"
+    )
+    add_data(onnx)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the requested files, all or none; returns 1 if a runtime computes something else."""
+    formats = _formats(arguments)
+    from export.cli import writers
+    from export.cli.source import Source
+
+    source = Source.of(arguments)
+    contents: dict[str, bytes] = {}
+    for each in formats:
+        written, failure = writers.WRITERS[each](source, arguments)
+        if failure:
+            print(f"error: {failure}: nothing was written", file=sys.stderr)
+            return FAILURE
+        contents.update(written)
+    targets = {files.output_file(arguments.out / name): content for name, content in contents.items()}
+    order = sorted(targets, key=lambda target: _ORDER.index(target.suffix))
+    files.write_together({target: targets[target] for target in order})
+    for target, content in targets.items():
+        print(f"{target}: {len(content):,} bytes, SHA-256 {files.hexdigest(content)}")
+    return 0
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no shape such as 1,28,28")
+    return tuple(map(int, parts))
+
+
+def _named_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, colon, shape = text.rpartition(":")
+    if not colon or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is no name and shape such as data:1,28,28")
+    return name, _shape(shape)
+
+
+def _formats(arguments: argparse.Namespace) -> tuple[str, ...]:
+    if (arguments.model is None) == (arguments.symbol is None):
+        raise ZooError("name a model of the zoo, or a file with --symbol: one of the two")
+    if arguments.symbol is not None:
+        if arguments.params is None:
+            raise ZooError(_without_weights(arguments.symbol))
+        if arguments.format not in (None, "onnx"):
+            raise ZooError(f"{arguments.symbol} is in MXNet's format already: with --symbol, ONNX is what is written")
+        return ("onnx",)
+    if arguments.format is None and util.find_spec("onnx") is None:
+        print("note: no ONNX file is written without the package onnx: pip install '.[onnx]'", file=sys.stderr)
+        return ("symbol",)
+    return ("symbol", "onnx") if arguments.format in (None, "both") else (arguments.format,)
+
+
+def _without_weights(symbol: Path) -> str:
+    if symbol.suffix == ".onnx":
+        return f"{symbol} is an ONNX file, and no symbol of MXNet's: there is nothing to export"
+    return f"{symbol} has no weights in it: name their file with --params"

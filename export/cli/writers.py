@@ -1,0 +1,62 @@
+"""The files of each format, verified before they are written."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from export import symbol, verification
+from export.cli.source import Source
+from zoo.io import files, private
+
+_PREPROCESSING = {False: "pixels from 0 (background) to 255 (ink), divided by 255", True: "none: pixels from 0 to 255"}
+# Files by name, and what is wrong with them, if anything is.
+Written = tuple[dict[str, bytes], "str | None"]
+
+
+def write_symbol(source: Source, arguments: argparse.Namespace) -> Written:
+    """MXNet's own format."""
+    names = [path.name for path in symbol.names(source.name, arguments.epoch)]
+    contents = symbol.encode(source.net, source.input_shape, arguments.epoch)
+    print("MXNet reads the symbol and its parameters back and computes the same", flush=True)
+    return dict(zip(names, contents)), None
+
+
+def write_onnx(source: Source, arguments: argparse.Namespace) -> Written:
+    """ONNX, compared in all installed runtimes."""
+    from export.onnx import model
+    from export.onnx.options import Options
+
+    name = f"{source.name}{'-int8' * arguments.int8}.onnx"
+    options = Options(
+        arguments.opset, arguments.batch, arguments.softmax, arguments.uint8, _facts(source, arguments),
+        arguments.outputs, source.calibration if arguments.int8 else None,
+    )  # fmt: skip
+    contents = model.encode(source.net, source.input_shape, options, name)
+    data = source.random_items(arguments.uint8) if source.card is None else source.test
+    with private.folder() as folder:
+        files.write_together({folder / each: content for each, content in contents.items()})
+        verified = verification.compare(folder / name, "the file", source.net, data, arguments.seconds)
+    print(f"{verified}\n", flush=True)
+    return contents, ", ".join(verified.failures) or None
+
+
+def _facts(source: Source, arguments: argparse.Namespace) -> dict[str, str]:
+    """Return what a file states of a network of the zoo."""
+    if source.card is None:
+        return {}
+    test = source.test
+    logits = verification.expected_outputs(source.net, test.images[:, None])[0]
+    accuracy = f"{(logits.argmax(axis=1) == test.labels).mean():.2%} of {len(test):,}, {test.source}"
+    facts = {
+        "model": source.card.name,
+        "licence": source.card.licence,
+        "preprocessing": _PREPROCESSING[arguments.uint8],
+    }
+    if not arguments.int8:
+        return {**facts, "accuracy": accuracy}
+    calibration = f"{len(source.calibration):,} of the last 5,000 training images"
+    return {**facts, "accuracy_float32": accuracy, "calibration": calibration}
+
+
+WRITERS: dict[str, Callable[[Source, argparse.Namespace], Written]] = {"symbol": write_symbol, "onnx": write_onnx}
