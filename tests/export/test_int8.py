@@ -14,6 +14,8 @@ import export
 import zoo
 from export import runtimes
 from export.onnx.int8.steps import Steps, layer_integers, weight_integers
+from zoo.graph import lowering
+from zoo.graph.ir import Graph
 from zoo.runtime import mx
 
 onnx = pytest.importorskip("onnx")
@@ -26,7 +28,7 @@ def run(path: Path, data: np.ndarray) -> np.ndarray:
     return onnxruntime.InferenceSession(str(path)).run(None, {"data": data})[0]
 
 
-def fused(path: Path) -> Counter:
+def fused_operators(path: Path) -> Counter:
     """The operators that ONNX Runtime runs."""
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(path.with_suffix(".optimized"))
@@ -46,7 +48,7 @@ def test_digits_stay_the_same_in_a_quarter_of_the_bytes(name: str, mnist, tmp_pa
     parameters = sum(each.data().size for each in net.collect_params().values())
     assert path.stat().st_size < min(1.25 * parameters, 0.3 * real.stat().st_size)
     kernels = {"lenet5": {"QLinearConv": 3, "QGemm": 2}, "mlp": {"QGemm": 2}}[name]
-    assert kernels.items() <= fused(path).items()
+    assert kernels.items() <= fused_operators(path).items()
 
 
 @pytest.mark.exhaustive
@@ -57,7 +59,7 @@ def test_digits_of_all_others_stay_the_same(name: str, mnist, tmp_path: Path):
     images = mnist.test.images[:1000, None] * np.float32(1 / 255)
     expected = run(export.to_onnx(net, tmp_path / "real.onnx"), images)
     assert (run(path, images).argmax(axis=1) == expected.argmax(axis=1)).mean() >= 0.998
-    assert not {"Conv", "FusedConv", "Gemm", "MatMul"} & set(fused(path))
+    assert not {"Conv", "FusedConv", "Gemm", "MatMul"} & set(fused_operators(path))
 
 
 def test_pixels_are_the_integers_themselves(mnist, tmp_path: Path):
@@ -69,7 +71,7 @@ def test_pixels_are_the_integers_themselves(mnist, tmp_path: Path):
     assert not export.verify(path, net, mnist.test[:500], seconds=1).failures
 
 
-def small(x: mx.sym.Symbol) -> mx.sym.Symbol:
+def small(x: mx.sym.Symbol, flatten: bool = False) -> mx.sym.Symbol:
     """Everything that stays in integers: BatchNorm, ReLU, pooling, a sum, a concatenation and dense layers."""
     x = S.Convolution(x, kernel=(3, 3), num_filter=8, pad=(1, 1), no_bias=True, name="c1")
     x = S.Activation(S.BatchNorm(x, fix_gamma=False, name="b1"), act_type="relu", name="r1")
@@ -77,8 +79,14 @@ def small(x: mx.sym.Symbol) -> mx.sym.Symbol:
     x = S.Activation(x + y, act_type="relu", name="r2")
     x = S.Concat(S.Pooling(x, kernel=(2, 2), stride=(2, 2), name="p1"),
                  S.Pooling(x, kernel=(2, 2), stride=(2, 2), pool_type="avg", name="p2"), name="joined")  # fmt: skip
-    x = S.Pooling(S.Convolution(x, kernel=(1, 1), num_filter=8, name="c3"), global_pool=True, pool_type="avg", name="g")
-    return S.FullyConnected(S.FullyConnected(x, num_hidden=8, flatten=False, name="f1"), num_hidden=4, name="f2")
+    x = S.Pooling(
+        S.Convolution(x, kernel=(1, 1), num_filter=8, name="c3"),
+        global_pool=True,
+        kernel=(1, 1),
+        pool_type="avg",
+        name="g",
+    )
+    return S.FullyConnected(S.FullyConnected(x, num_hidden=8, flatten=flatten, name="f1"), num_hidden=4, name="f2")
 
 
 def centred(net: mx.gluon.SymbolBlock) -> mx.gluon.SymbolBlock:
@@ -102,7 +110,7 @@ def test_whole_networks_compute_with_integers(opset: int, tmp_path: Path):
             assert np.linalg.norm(outputs - expected) < 0.03 * np.linalg.norm(expected), runtime.name
     drawn = {node.op_type for node in onnx.load(path).graph.node}
     assert "BatchNormalization" not in drawn
-    assert not {"Conv", "Gemm", "MatMul", "Concat", "MaxPool", "Relu", "DequantizeLinear"} & set(fused(path))
+    assert not {"Conv", "Gemm", "MatMul", "Concat", "MaxPool", "Relu", "DequantizeLinear"} & set(fused_operators(path))
 
 
 @pytest.mark.exhaustive
@@ -112,6 +120,58 @@ def test_the_vision_zoo_of_mxnet_predicts_much_the_same(name: str, tmp_path: Pat
     path = export.to_onnx(net, tmp_path / "int8.onnx", images.shape[1:], int8=images)
     expected, outputs = net(mx.nd.array(images)).asnumpy(), run(path, images)
     assert np.linalg.norm(outputs - expected) < 0.1 * np.linalg.norm(expected)
+
+
+def quantized(net: mx.gluon.HybridBlock, data: np.ndarray, fused: bool) -> mx.gluon.SymbolBlock:
+    """``net`` after MXNet's own quantization, with the operators of oneDNN or with those of MXNet."""
+    from mxnet.contrib import quantization
+
+    symbol = net(V("data"))
+    values = {name: each.data() for name, each in net.collect_params().items()}
+    symbol, arguments, states = quantization.quantize_model(
+        symbol.optimize_for("MKLDNN") if fused else symbol,
+        {name: values[name] for name in symbol.list_arguments() if name in values},
+        {name: values[name] for name in symbol.list_auxiliary_states()},
+        label_names=None, ctx=mx.cpu(), calib_mode="naive", calib_data=mx.io.NDArrayIter(data, batch_size=len(data)),
+        num_calib_examples=len(data), quantized_dtype="auto", quantize_mode="full", logger=None,
+    )  # fmt: skip
+    graph = Graph.of(symbol.optimize_for("MKLDNN_QUANTIZE") if fused else symbol)
+    for node in graph.nodes():
+        if node.operator == "_contrib_requantize":  # MXNet 1.9.1 leaves them out
+            node.attributes |= {"min_calib_range": "-12", "max_calib_range": "12"}
+    result = lowering.block(graph.symbol())
+    for name, parameter in result.collect_params().items():
+        value = arguments.get(name, states.get(name))
+        parameter.shape = value.shape
+        parameter._load_init(value, mx.cpu(), cast_dtype=True, dtype_source="saved")
+    return result
+
+
+def plain(x: mx.sym.Symbol) -> mx.sym.Symbol:
+    x = S.Activation(S.Convolution(x, kernel=(3, 3), num_filter=8, name="c1"), act_type="relu", name="r1")
+    return S.FullyConnected(S.Flatten(S.Pooling(x, kernel=(2, 2), stride=(2, 2))), num_hidden=4, name="f2")
+
+
+@pytest.mark.parametrize(
+    "make, fused, operator",
+    [
+        (plain, False, "_contrib_quantized_conv"),
+        (plain, True, "_sg_mkldnn_fully_connected"),
+        (lambda x: small(x, flatten=True), True, "_sg_mkldnn_conv"),
+    ],
+    ids=["MXNet's operators", "oneDNN's", "more of oneDNN's"],
+)
+def test_networks_that_mxnet_quantized_are_translated(make, fused: bool, operator: str, tmp_path: Path):
+    real = centred(networks.of(make(V("data", dtype="float32")), IMAGE))
+    data = np.random.default_rng(1).random((50, *IMAGE), np.float32)
+    net = quantized(real, 2 * data, fused)  # half of the range, so that MXNet's sums do not saturate without VNNI
+    assert operator in {node.operator for node in Graph.of(net(V("data"))).nodes()}
+    path = export.to_onnx(net, tmp_path / "int8.onnx", IMAGE)
+    outputs, expected = run(path, data), real(mx.nd.array(data)).asnumpy()
+    assert np.linalg.norm(outputs - expected) < 0.03 * np.linalg.norm(expected)
+    if fused:  # those of MXNet's own dense layers do saturate, of signed data
+        assert np.linalg.norm(outputs - net(mx.nd.array(data)).asnumpy()) < 0.02 * np.linalg.norm(expected)
+    assert "QLinearConv" in fused_operators(path)
 
 
 def test_no_two_products_saturate_and_biases_fit():

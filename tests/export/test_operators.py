@@ -9,7 +9,7 @@ from pathlib import Path
 import networks
 import numpy as np
 import pytest
-from operator_cases import CASES, IMAGE, basic
+from operator_cases import CASES, IMAGE, basic, quantized
 
 import export
 import zoo
@@ -91,6 +91,7 @@ def refused(make, words: str):
         refused(lambda x: S.diag(S.reshape(x, (-1,)), name="d"), "diag 'd' .* one dimension"),
         refused(lambda x: S.diag(x, name="d"), "diag 'd' .* size of its matrices is not fixed"),
         refused(lambda x: S.reshape(x, (-1, 9)) + S.zeros((0, 9), name="z"), "_zeros 'z' .* depends on the batch size"),
+        refused(lambda x: quantized.real(S.contrib.quantize_v2(x, name="q")), "quantize_v2 'q' .*no calibrated range"),
         refused(lambda x: S.reshape(x, shape=(0, 5), name="r"), "Reshape 'r' makes .* another number of elements"),
     ],
 )  # fmt: skip
@@ -158,4 +159,4 @@ def test_what_needs_one_batch_size_says_so_and_is_written_for_it(tmp_path: Path)
 
 def test_every_translation_is_tested():
     graphs = [json.loads(make(V("data")).tojson()) for make in CASES]
-    assert set(OPERATORS) <= {node["op"] for graph in graphs for node in graph["nodes"]}
+    assert set(OPERATORS) <= {node["op"] for graph in graphs for node in graph["nodes"]} | quantized.LAYERS

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from export.inference import INPUT
-from export.onnx.int8 import folding, placing, simulation
+from export.onnx import folding
+from export.onnx.int8 import placing, simulation
 from export.onnx.int8.steps import Steps, weight_integers
 from zoo.data import Dataset
 from zoo.errors import ZooError

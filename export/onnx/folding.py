@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -39,17 +39,27 @@ def _is_foldable(
 
 
 def _multiply(norm: Node, layer: Node, arrays: dict[str, np.ndarray]) -> None:
-    gamma, beta, mean, variance = (arrays[each.name].astype(np.float64) for each, _ in norm.inputs[1:])
-    if norm.is_set("fix_gamma", True):  # then MXNet uses 1, whatever gamma holds
-        gamma = np.ones_like(gamma)
-    factor = gamma / np.sqrt(variance + Settings(norm).number("eps", 1e-3))
-    weight = layer.inputs[1][0].name
-    arrays[weight] = (arrays[weight] * factor.reshape(-1, *[1] * (arrays[weight].ndim - 1))).astype(np.float32)
-    shift = beta - mean * factor
+    factor, shift = factor_and_shift(norm, [arrays[each.name] for each, _ in norm.inputs[1:]])
+    weight, beta = layer.inputs[1][0].name, norm.inputs[2][0].name
+    arrays[weight] = scaled(arrays[weight], factor)
     if len(layer.inputs) == 3:
         bias = layer.inputs[2][0].name
         arrays[bias] = (arrays[bias] * factor + shift).astype(np.float32)
     else:
-        layer.inputs.append((Node("null", norm.inputs[2][0].name), 0))  # in the place of beta, which nothing else takes
-        arrays[norm.inputs[2][0].name] = shift.astype(np.float32)
+        layer.inputs.append((Node("null", beta), 0))  # in the place of beta, which nothing else takes
+        arrays[beta] = shift.astype(np.float32)
         layer.attributes["no_bias"] = "False"
+
+
+def factor_and_shift(norm: Node, parameters: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the BatchNorm ``norm`` multiplies each channel by, and what it then adds."""
+    gamma, beta, mean, variance = (each.astype(np.float64) for each in parameters)
+    if norm.is_set("fix_gamma", True):  # then MXNet uses 1, whatever gamma holds
+        gamma = np.ones_like(gamma)
+    factor = gamma / np.sqrt(variance + Settings(norm).number("eps", 1e-3))
+    return factor, beta - mean * factor
+
+
+def scaled(weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Return ``weight`` with each output channel, the first axis, multiplied by its ``factor``."""
+    return (weight * factor.reshape(-1, *[1] * (weight.ndim - 1))).astype(np.float32)
