@@ -106,6 +106,8 @@ def test_all_of_export_leaves_the_interface_as_it_is(is_on: bool, tmp_path: Path
         mx.npx.reset_np()
     path = export.to_onnx(net, tmp_path / "model.onnx", IMAGE)
     assert export.verify(path, net, images).failures == []
+    integers = export.to_onnx(net, tmp_path / "int8.onnx", IMAGE, int8=images)
+    assert export.verify(integers, net, images).parities[0].failure is None
     export.to_symbol(net, tmp_path / "net", input_shape=IMAGE)
     loaded = export.load_symbol(tmp_path / "net", input_shape=IMAGE)
     assert export.verify(export.to_onnx(loaded, path, IMAGE), loaded, images).failures == []

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from export import inference
 from export.onnx.int8.steps import LEVELS, Steps
 from zoo.graph import lowering
 from zoo.graph.ir import Graph, Node
@@ -47,9 +48,9 @@ def run(graph: Graph, arrays: Mapping[str, np.ndarray], items: np.ndarray) -> It
     for name, parameter in block.collect_params().items():
         parameter.shape = arrays[name].shape
         parameter._load_init(mx.nd.array(arrays[name], dtype=arrays[name].dtype), mx.cpu(), cast_dtype=True)
+    forward = inference.forward(block)
     for start in range(0, len(items), _BATCH):
-        computed = block(mx.nd.array(items[start : start + _BATCH]))
-        yield [each.asnumpy() for each in (computed if isinstance(computed, (list, tuple)) else [computed])]
+        yield forward(items[start : start + _BATCH])
 
 
 def outputs(graph: Graph, arrays: Mapping[str, np.ndarray], items: np.ndarray) -> list[np.ndarray]:
@@ -60,4 +61,4 @@ def outputs(graph: Graph, arrays: Mapping[str, np.ndarray], items: np.ndarray) -
 def internals(graph: Graph, names: Sequence[str]) -> Graph:
     """Return ``graph`` with the first outputs of the nodes ``names`` as its outputs."""
     nodes = {node.name: node for node in graph.nodes()}
-    return Graph([(nodes[name], 0) for name in names])
+    return Graph([(nodes[name], 0) for name in names], graph.numpy)
