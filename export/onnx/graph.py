@@ -52,6 +52,7 @@ class OnnxGraph:
     """Operations in topological order, and the constants that they take."""
 
     opset: int
+    data: str  # the name of the first input
     taken: set[str]  # names in use
     operations: list[Operation] = field(default_factory=list)
     initializers: dict[str, np.ndarray] = field(default_factory=dict)

@@ -51,7 +51,8 @@ def translate(
         if node.is_variable:
             node.attributes = {}  # shapes and dtypes are those of the weights themselves
     facts = _infer(source, weights, inputs, batch)
-    graph = OnnxGraph(opset, taken={node.name for node in nodes if node.is_variable} | set(reserved))
+    variables = {node.name for node in nodes if node.is_variable}
+    graph = OnnxGraph(opset, next(iter(inputs)), variables | set(reserved))
     tensors: dict[int, list[Tensor]] = {}  # the outputs of a node, by its id
     for number, node in enumerate(nodes):
         outputs = facts[number]

@@ -140,3 +140,18 @@ def test_a_file_from_before_mxnet_0_9_loads(tmp_path: Path):
     data = random.random((2, 4, 3, 3), np.float32)
     found = export.load_symbol(tmp_path / "net", input_shape=(4, 3, 3))(mx.nd.array(data)).asnumpy()
     assert np.allclose(found, (data - mean) / np.sqrt(variance + 1e-3) * gamma + beta, atol=1e-5)
+
+
+def test_states_that_a_network_begins_with_are_as_many_as_its_first_input(tmp_path: Path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    shapes = {"words": (3, 4), "facts": (5,)}
+    words, facts = (V(name, dtype="float32") for name in shapes)
+    steps, _ = mx.gluon.rnn.LSTMCell(5, input_size=4).unroll(3, words, layout="NTC", merge_outputs=False)
+    net = mx.gluon.SymbolBlock(steps[-1] + facts, [words, facts])
+    net.initialize(mx.init.Uniform(1))
+    net(*(mx.nd.ones((1, *shape)) for shape in shapes.values()))
+    path = export.to_onnx(net, tmp_path / "net.onnx", shapes)
+    for size in (1, 3):
+        given = {name: np.random.default_rng(size).random((size, *shapes[name]), np.float32) for name in shapes}
+        (found,) = onnxruntime.InferenceSession(str(path)).run(None, given)
+        assert np.allclose(found, net(*map(mx.nd.array, given.values())).asnumpy(), atol=1e-5)

@@ -6,11 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from export.inference import INPUT
 from export.onnx.graph import BATCH, Call, Tensor
 from export.onnx.sizes import Size, sizes, sizes_of
-
-_DATA = Tensor(INPUT, (BATCH,), np.dtype(np.float32))  # the network's input, for the batch size
 
 
 def _filled(value: float | None = None) -> Callable[[Call], str]:
@@ -27,7 +24,8 @@ def _filled(value: float | None = None) -> Callable[[Call], str]:
 def _shape(call: Call) -> list[Size]:
     if None in call.shape:
         raise call.refusal("a size of its output depends on the batch size, but is another")
-    return [each if isinstance(each, int) else (_DATA, 0) for each in call.shape]
+    data = Tensor(call.graph.data, (BATCH,), np.dtype(np.float32))  # whose first axis is the batch
+    return [each if isinstance(each, int) else (data, 0) for each in call.shape]
 
 
 def _like(value: float) -> Callable[[Call], str]:
