@@ -21,7 +21,8 @@ def sizes(call: Call, *wanted: Size) -> str:
 
 def sizes_of(call: Call, tensor: Tensor) -> str:
     """Return the shape of ``tensor`` as an int64 tensor."""
-    return sizes(call, *((tensor, axis) for axis in range(tensor.rank)))
+    known = [size for size in tensor.shape if isinstance(size, int)]
+    return call.integers("sizes", known) if len(known) == tensor.rank else call.add("Shape", tensor, suffix="shape")
 
 
 def _computed(call: Call, tensor: Tensor, axis: int) -> str:

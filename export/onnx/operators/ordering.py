@@ -1,4 +1,4 @@
-"""Sorting. The order of equal elements is the first first; MXNet's own sort leaves it open."""
+"""Sorting. Of equal elements, the first comes first; MXNet leaves their order open."""
 
 from __future__ import annotations
 
