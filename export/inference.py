@@ -146,10 +146,10 @@ def without_heads(graph: Graph) -> Graph:
     """Replace ``SoftmaxOutput`` and similar heads of ``graph``, which removes their labels; returns ``graph``."""
     for node in [node for node in graph.nodes() if node.operator in _HEADS]:
         operator, attributes = _HEADS[node.operator], {}
-        if node.is_set("preserve_shape"):
-            operator = "softmax"  # over the last axis
-        elif node.is_set("multi_output"):
+        if node.is_set("multi_output"):
             attributes["mode"] = "channel"
+        elif node.is_set("preserve_shape"):
+            operator = "softmax"  # over the last axis
         graph.replace(node, (Node(operator, node.name, attributes, node.inputs[:1]), 0))
     return graph
 

@@ -60,14 +60,17 @@ def pooling(call: Call) -> str:
     kind = settings.only("pool_type", "max", "avg", "sum", "lp")
     settings.only("layout", *LAYOUTS)
     include = settings.only("count_include_pad", None, True, False) is not False
-    power = settings.only("p_value", None, 1, 2, 3) or 1
+    power = settings.get("p_value") if kind == "lp" else 1
+    settings.ignore("p_value")
     settings.only("pooling_convention", "valid", "full", "same")
     is_global = settings.flag("global_pool", False)
     kernel, ones = settings.integers("kernel", ()), (1,) * (call.data.rank - 2)
     stride, padding = settings.integers("stride", ones), settings.integers("pad", (0,) * len(ones))
-    sizes, counts = (fixed(call, shape[2:]) for shape in (call.data.shape, call.shape))
+    if power not in (1, 2, 3):
+        raise call.refusal(f"there is no translation of p_value={power}")
     if is_global and kind in ("max", "avg"):
         return call.add({"max": "GlobalMaxPool", "avg": "GlobalAveragePool"}[kind], call.data)
+    sizes, counts = (fixed(call, shape[2:]) for shape in (call.data.shape, call.shape))
     windows = _Windows(
         sizes, counts, sizes if is_global else kernel, stride, (0,) * len(ones) if is_global else padding
     )
@@ -75,7 +78,7 @@ def pooling(call: Call) -> str:
         return _largest(call, windows)
     if kind == "avg":
         return _average(call, windows, include)
-    return _norm(call, windows, power if kind == "lp" else 1)
+    return _norm(call, windows, power)
 
 
 def _largest(call: Call, windows: _Windows) -> str:

@@ -122,6 +122,7 @@ CASES = [
     lambda x: S.SoftmaxOutput(x, V("label")),
     lambda x: S.SoftmaxOutput(S.Flatten(x), V("label")),
     lambda x: S.SoftmaxOutput(x, V("label"), multi_output=True),
+    lambda x: S.SoftmaxOutput(x, V("label"), multi_output=True, preserve_shape=True),
     lambda x: S.SoftmaxOutput(x, V("label"), preserve_shape=True),
     lambda x: S.SwapAxis(x, dim1=1, dim2=3),
     lambda x: S.UpSampling(x, scale=2, sample_type="nearest", num_args=1),
