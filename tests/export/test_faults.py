@@ -176,6 +176,11 @@ def test_names_in_every_language(tmp_path: Path):
     assert_close(zoo.compile(net, IMAGE)(items(2)), net(mx.nd.array(items(2))).asnumpy())
 
 
+def test_names_with_control_characters_are_refused(tmp_path: Path):
+    with pytest.raises(zoo.ZooError, match="a name or a setting in the network has a control character"):
+        export.to_onnx(networks.of(S.relu(X, name="a\fb"), IMAGE), tmp_path / "model.onnx", IMAGE)
+
+
 def test_a_refusal_lists_all_operators_without_translation(tmp_path: Path):
     x = S.contrib.quadratic(S.contrib.quadratic(S.gamma(X, name="g"), name="s1"), name="s2")
     for number in range(6):

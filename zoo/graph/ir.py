@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from zoo.errors import ZooError
 from zoo.graph import attributes
 from zoo.runtime import mx
 
@@ -118,7 +119,10 @@ class Graph:
     def of(cls, symbol: mx.sym.Symbol, casts: bool = True) -> Graph:
         """Return the graph of ``symbol``; without ``casts``, those of AMP are omitted, as in MXNet's own exports."""
         kept = symbol if casts else _without_casts(symbol)
-        raw = json.loads(kept.tojson(remove_amp_cast=False))
+        try:
+            raw = json.loads(kept.tojson(remove_amp_cast=False))
+        except json.JSONDecodeError as error:  # MXNet does not escape control characters
+            raise ZooError(f"a name or a setting in the network has a control character ({error.msg})") from None
         nodes: list[Node] = []
         for each in raw["nodes"]:
             inputs = [(nodes[index], output) for index, output, *_ in each["inputs"]]
