@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from export.onnx.graph import Call
+from export.onnx.graph import Call, Tensor
 from export.onnx.parts import reduced
 
 
@@ -20,25 +20,32 @@ def _axes(call: Call) -> list[int]:
     return sorted(axes)
 
 
+def _reduce(call: Call, operator: str, data: Tensor | str, suffix: str = "") -> str:
+    axes, keep = _axes(call), call.settings.flag("keepdims", False)
+    if keep or len(axes) < call.data.rank:
+        return reduced(call, operator, data, axes, keep, suffix)
+    scalar = reduced(call, operator, data, axes, keep, "scalar")
+    return call.add("Reshape", scalar, call.integers("shape", [1]), suffix=suffix)  # MXNet leaves one dimension
+
+
 def _reduction(operator: str) -> Callable[[Call], str]:
     def translate(call: Call) -> str:
-        axes, keep = _axes(call), call.settings.flag("keepdims", False)
         call.settings.only("dtype", None, "float32")
-        if keep or len(axes) < call.data.rank:
-            return reduced(call, operator, call.data, axes, keep)
-        scalar = reduced(call, operator, call.data, axes, keep, "scalar")
-        return call.add("Reshape", scalar, call.integers("shape", [1]))  # MXNet leaves one dimension
+        return _reduce(call, operator, call.data)
 
     return translate
 
 
 def norm(call: Call) -> str:
-    """``norm`` as ReduceL1 or ReduceL2."""
+    """``norm`` as the sum of sizes, or the root of the sum of squares."""
     call.settings.only("out_dtype", None)
     order = call.settings.only("ord", 2, 1)
     if not np.issubdtype(call.data.dtype, np.floating):
         raise call.refusal(f"its data are {call.data.dtype}, and norms are translated for floats")
-    return _reduction({1: "ReduceL1", 2: "ReduceL2"}[order])(call)
+    if order == 1:
+        return _reduce(call, "ReduceSum", call.add("Abs", call.data, suffix="sizes"))
+    squares = call.add("Mul", call.data, call.data, suffix="squares")
+    return call.add("Sqrt", _reduce(call, "ReduceSum", squares, "sum"))
 
 
 def _index(operator: str) -> Callable[[Call], str]:
