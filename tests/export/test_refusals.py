@@ -178,6 +178,11 @@ class OwnError(mx.gluon.HybridBlock):
         return data.asnumpy()
 
 
+class OwnShape(mx.gluon.HybridBlock):
+    def hybrid_forward(self, F, data):
+        return F.reshape(data, shape=(data.shape[0], -1))
+
+
 class Constant(mx.gluon.HybridBlock):
     def hybrid_forward(self, F, data):
         return F.ones((8, 10))
@@ -188,6 +193,8 @@ NETWORKS = {
     "float64": (lambda: cast("float64"), "is float64 and should be float32"),
     "two inputs": (TwoInputs, "must take one input"),
     "an error of its own": (OwnError, "must take one input"),
+    "the shape of an array": (OwnShape, "has no attribute 'shape'"),
+    "a block that is not hybrid": (mx.gluon.nn.Sequential, "must be a HybridBlock"),
     "without its data": (Constant, "do not depend on them"),
     "not initialized": (lambda: mx.gluon.nn.Dense(10, in_units=784), "no weights yet"),
     "never run": (lambda: mx.gluon.nn.Dense(10), "no weights yet"),
