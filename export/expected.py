@@ -72,7 +72,7 @@ class Expected:
 
     def _rows(self, batches: Batches) -> np.ndarray | None:
         """Return the first output for every item; None if it is not one for each."""
-        if any(len(outputs[0]) != size for outputs, size in zip(batches, self.sizes)):
+        if any(outputs[0].shape[:1] != (size,) for outputs, size in zip(batches, self.sizes)):
             return None
         return np.concatenate([outputs[0] for outputs in batches])[: self.items]
 

@@ -62,14 +62,18 @@ def symbol_of(net: mx.gluon.HybridBlock, inputs: Collection[str] = INPUTS) -> mx
     return symbol
 
 
-def forward(net: mx.gluon.HybridBlock) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """Return a function that computes the outputs of ``net``, in its own interface and on its own context."""
-    numpy, context = ir.is_numpy(symbol_of(net)), context_of(net)
+def forward(net: mx.gluon.HybridBlock, inputs: int = 1) -> Callable[..., list[np.ndarray]]:
+    """Return a function that computes the outputs of ``net`` from an array for each of its ``inputs``.
 
-    def compute(items: np.ndarray) -> list[np.ndarray]:
+    It does so in the network's own interface and on its own context.
+    """
+    names = INPUTS if inputs == 1 else [f"data{number}" for number in range(inputs)]
+    numpy, context = ir.is_numpy(symbol_of(net, names)), context_of(net)
+
+    def compute(*arrays: np.ndarray) -> list[np.ndarray]:
         with ir.interface(numpy):
-            data = mx.nd.array(items, ctx=context)
-            outputs = net(data.as_np_ndarray() if numpy else data)
+            given = [mx.nd.array(each, ctx=context, dtype=each.dtype) for each in arrays]
+            outputs = net(*(each.as_np_ndarray() if numpy else each for each in given))
             return [each.asnumpy() for each in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]
 
     return compute

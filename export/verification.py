@@ -102,14 +102,11 @@ def _finite(batches: Batches, softmax: bool) -> Batches:
 def _outputs(net: mx.gluon.HybridBlock, batches: Batches) -> Batches:
     if len(batches[0]) == 1 and batches[0][0].dtype in (np.float32, np.uint8):
         inference.check_takes(net, inference.state(net), {inference.INPUT: batches[0][0].shape[1:]})
-    context = inference.context_of(net)
-    found = []
+    forward, found = inference.forward(net, len(batches[0])), []
     for batch in batches:
         arrays = [feeding.scaled(each) if each.dtype == np.uint8 else each for each in batch]
         try:
-            outputs = net(*(mx.nd.array(each, ctx=context, dtype=each.dtype) for each in arrays))
-            outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-            found.append([each.asnumpy() for each in outputs])
+            found.append(forward(*arrays))
         except (mx.base.MXNetError, TypeError, ValueError, AssertionError) as error:
             raise ZooError(
                 f"the network cannot compute {len(batch[0])} of these items: {mxnet_reason(error)}"

@@ -45,6 +45,7 @@ class Operation:
     inputs: list[str]
     outputs: list[str]
     attributes: dict[str, object]  # None values are left out of the file
+    origin: Settings | None = None  # those of MXNet's operator that it translates
 
 
 @dataclass

@@ -11,8 +11,8 @@ import numpy as np
 
 from export import inference
 from export.inference import INPUT, InputShape
-from export.onnx import DEFAULT_OPSET, ends, external_data
-from export.onnx.checker import check, package
+from export.onnx import DEFAULT_OPSET, ends, external_data, kernels
+from export.onnx.checker import check, element, onnx_node, package
 from export.onnx.graph import BATCH, OnnxGraph, Tensor
 from export.onnx.int8 import calibration, writing
 from export.onnx.options import Options, is_utf8
@@ -104,6 +104,7 @@ def encode(
     }
     dtype = np.dtype(np.uint8 if options.uint8 else np.float32)
     data = [Tensor(key, (batch or BATCH, *shape), dtype) for key, shape in inputs.items()]
+    kernels.check(graph, data)
     beside = external_data.taken(graph.initializers, options.external)
     return _files(_model(graph, data, outputs, net.name, facts), beside, name)
 
@@ -130,14 +131,7 @@ def _model(
     graph: OnnxGraph, inputs: list[Tensor], outputs: list[Tensor], name: str, facts: dict[str, str]
 ) -> onnx.ModelProto:
     onnx = package()
-    nodes = []
-    for each in graph.operations:
-        attributes = {
-            key: _element(value) if isinstance(value, np.dtype) else value
-            for key, value in each.attributes.items()
-            if value is not None
-        }
-        nodes.append(onnx.helper.make_node(each.operator, each.inputs, each.outputs, name=each.name, **attributes))
+    nodes = [onnx_node(each) for each in graph.operations]
     opset = onnx.helper.make_opsetid("", graph.opset)
     model = onnx.helper.make_model(
         onnx.helper.make_graph(
@@ -157,8 +151,4 @@ def _model(
 
 
 def _described(tensor: Tensor) -> onnx.ValueInfoProto:
-    return package().helper.make_tensor_value_info(tensor.name, _element(tensor.dtype), tensor.shape)
-
-
-def _element(dtype: np.dtype) -> int:
-    return package().helper.np_dtype_to_tensor_dtype(dtype)
+    return package().helper.make_tensor_value_info(tensor.name, element(tensor.dtype), tensor.shape)

@@ -9,7 +9,6 @@ import numpy as np
 
 from export import inference
 from export.inference import described
-from export.onnx import kernels
 from export.onnx.graph import BATCH, Call, OnnxGraph, Shape, Tensor
 from export.onnx.operators import OPERATORS
 from export.onnx.settings import Settings
@@ -66,7 +65,8 @@ def translate(
         count = len(graph.operations)
         names = OPERATORS[node.operator](call)
         call.settings.finish()
-        kernels.check(call, graph.operations[count:])
+        for operation in graph.operations[count:]:
+            operation.origin = call.settings
         names = [names] if isinstance(names, str) else names
         known = {each.name: each.value for each in taken}  # a weight that only passes through remains a weight
         values = [known.get(name, graph.initializers.get(name)) for name in names]

@@ -91,11 +91,7 @@ def test_functions(name: str, tmp_path: Path):
 @pytest.mark.parametrize("opset", [13, 17, 21])
 @pytest.mark.usefixtures("on")
 def test_gluon_layers(opset: int, tmp_path: Path):
-    if opset < 17:
-        with pytest.raises(zoo.ZooError, match="LayerNorm .* from opset 17 on"):
-            export.to_onnx(layers(), tmp_path / "model.onnx", IMAGE, opset)
-    else:
-        assert_agrees(layers(), tmp_path / "model.onnx", *IMAGE, opset=opset)
+    assert_agrees(layers(), tmp_path / "model.onnx", *IMAGE, opset=opset)
 
 
 @pytest.mark.parametrize("is_on", [False, True])
@@ -133,18 +129,18 @@ def test_a_network_of_the_other_interface_is_exported_while_numpys_is_on(tmp_pat
 
 
 @pytest.mark.usefixtures("on")
-def test_outputs_without_a_batch_are_not_verified(tmp_path: Path):
+def test_outputs_without_a_batch_are_verified_as_a_whole(tmp_path: Path):
     net = initialized(Function(lambda F, x: F.np.sum(x)), 4)
     path = export.to_onnx(net, tmp_path / "model.onnx", (4,))
-    with pytest.raises(zoo.ZooError, match="not one for each item"):
-        export.verify(path, net, np.ones((3, 4), np.float32))
+    found = export.verify(path, net, np.ones((3, 4), np.float32))
+    assert not found.failures and found.parities[0].same is None
 
 
 @pytest.mark.usefixtures("on")
 @pytest.mark.parametrize(
     "function, words",
     [
-        (lambda F, x: F.np.linalg.svd(x)[0], "no translation of this operator"),
+        (lambda F, x: F.np.linalg.svd(x)[0], "no translation of _np"),
         (lambda F, x: F.np.mean(x.astype("int32"), axis=1), "its data are int32"),
         (lambda F, x: F.np.sum(x, axis=1, dtype="float64"), "dtype=float64"),
         (lambda F, x: F.np.std(x, axis=1, ddof=1), "ddof=1"),
@@ -157,7 +153,7 @@ def test_outputs_without_a_batch_are_not_verified(tmp_path: Path):
 )
 def test_what_has_no_translation_is_refused_by_name(function, words: str, tmp_path: Path):
     net = initialized(Function(function), 4, 4)
-    with pytest.raises(zoo.ZooError, match=f"the _np\\w* '.*' cannot be written as ONNX: .*{words}"):
+    with pytest.raises(zoo.ZooError, match=f"cannot be written as ONNX: .*{words}"):
         export.to_onnx(net, tmp_path / "model.onnx", (4, 4))
 
 
