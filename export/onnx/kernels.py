@@ -12,7 +12,8 @@ from export.onnx.graph import OnnxGraph, Tensor
 # In all of opsets 13 to 21, on CPUs.
 _ANY_DTYPE = frozenset(
     "And Cast Concat ConstantOfShape DequantizeLinear Expand Flatten Gather GatherElements GatherND Identity Not Or "
-    "Pad Reshape ReverseSequence ScatterElements ScatterND Shape Size Slice Split Squeeze Tile Transpose Unsqueeze Xor".split()
+    "Pad Reshape ReverseSequence ScatterElements ScatterND Shape Size Slice Split Squeeze Tile Transpose Unsqueeze "
+    "Xor".split()
 )
 _NUMBERS = frozenset(
     "Abs ArgMax ArgMin Clip Equal Greater GreaterOrEqual Less LessOrEqual Max Min Mod ReduceMax ReduceMin Sign TopK "

@@ -46,7 +46,7 @@ def _run(forward: Forward, batches: Path, answers: Path, seconds: float) -> int:
         if not batch.exists():
             break
         outputs = forward(*load(batch))
-        save(answers / batch.name, [np.atleast_1d(each).astype(np.float32) for each in outputs])
+        save(answers / batch.name, [np.asarray(each, np.float32) for each in outputs])
         number += 1
     return number
 

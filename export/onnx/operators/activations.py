@@ -73,12 +73,12 @@ def softmax(call: Call) -> str:
     axis = call.axis(settings.integer("axis", -1))
     temperature = settings.get("temperature")
     data: Tensor | str = call.data
-    if call.operator == "softmin":
+    if call.operator.endswith("softmin"):
         data = call.add("Neg", data, suffix="negative")
     if temperature not in (None, 1):
         divisor = call.number("temperature", settings.number("temperature", 1))
         data = call.add("Div", data, divisor, suffix="scaled")
-    operator = "LogSoftmax" if call.operator == "log_softmax" else "Softmax"
+    operator = "LogSoftmax" if call.operator.endswith("log_softmax") else "Softmax"
     last = -1 if axis == call.data.rank - 1 else axis
     if not settings.flag("use_length", False):
         return call.add(operator, data, axis=last)

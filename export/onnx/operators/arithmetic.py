@@ -66,7 +66,7 @@ def _modulo(call: Call) -> str:
     if not np.issubdtype(call.data.dtype, np.floating):
         raise call.refusal(f"its data are {call.data.dtype}, and remainders are translated for floats")
     left, right = _operands(call)
-    if call.operator == "_rmod_scalar":
+    if call.operator.endswith("rmod_scalar"):
         left, right = right, left
     zero = call.number("zero", 0)
     rest = call.add("Mod", left, right, suffix="rest", fmod=1)  # with the sign of the dividend
