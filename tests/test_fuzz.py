@@ -165,6 +165,7 @@ READERS = {
     "manifest": Reader(_manifest, lambda path: manifest.read(path.parent)),
     "symbol": Reader(_symbol, export.load_symbol),
     "onnx": Reader(_onnx, _verify),
+    "onnx as a network": Reader(_onnx, export.from_onnx),
 }
 
 SPOT = some.floats(0, 1, exclude_max=True)  # where in the file

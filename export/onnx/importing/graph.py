@@ -227,9 +227,9 @@ class Call:
 def _infer(node: Node, given: list[Shape]) -> list[Shape]:
     """Return the shapes of the outputs of ``node`` for inputs of these shapes."""
     variables = [Node("null", f"input {number}") for number in range(len(given))]
-    alone = Node(node.operator, "alone", node.attributes, [(each, 0) for each in variables])
+    alone = Node(node.operator, node.name, node.attributes, [(each, 0) for each in variables])
     known = {each.name: shape for each, shape in zip(variables, given)}
     try:
-        return shapes.infer(Graph([(alone, 0)]), known)["alone"]
+        return shapes.infer(Graph([(alone, 0)]), known)[alone.name]
     except ZooError as error:
         raise Refusal(str(error)) from None

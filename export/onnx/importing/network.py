@@ -61,18 +61,18 @@ def from_onnx(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None 
 def _item(source: Source, input_shape: tuple[int, ...] | None) -> Shape:
     """Return the shape of one item, which the file or the caller knows."""
     stated = ", ".join("any" if size is None else str(size) for size in source.item)
-    if input_shape is None:
-        sizes = tuple(size for size in source.item if size is not None)
-        if len(sizes) < len(source.item):
-            raise ZooError(f"{source.origin} takes items of the shape ({stated}): choose one by input_shape")
+    sizes = source.item if input_shape is None else inference.item_shape(input_shape)
+    if not _agree(source.item, sizes):
+        raise ZooError(f"{source.origin} takes items of the shape ({stated}), not {sizes}")
+    if None in sizes:
+        raise ZooError(f"{source.origin} takes items of the shape ({stated}): choose one by input_shape")
+    try:
         return inference.item_shape(sizes)
-    chosen = inference.item_shape(input_shape)
-    if not _agree(source.item, chosen):
-        raise ZooError(f"{source.origin} takes items of the shape ({stated}), not {chosen}")
-    return chosen
+    except ZooError as error:
+        raise ZooError(f"{source.origin} cannot be imported: {error}") from None
 
 
-def _agree(stated: Sizes, shape: Shape) -> bool:
+def _agree(stated: Sizes, shape: Sizes) -> bool:
     return len(stated) == len(shape) and all(one in (None, other) for one, other in zip(stated, shape))
 
 
@@ -126,6 +126,8 @@ def _results(source: Source, network: Network, operation: Operation, tensors: di
     found = OPERATORS[operation.operator](call)
     call.finish()
     named = dict(zip(operation.outputs, found if isinstance(found, list) else [found]))
+    if missing := [name for name in operation.outputs if name in source.needed and name not in named]:
+        raise Refusal(f"there is no translation of its output {missing[0]}")
     for name, tensor in named.items():
         if name in source.sizes and not all(_agree(source.sizes[name], shape) for shape in tensor.shapes):
             raise Refusal(f"MXNet computes {tensor.shapes[0]} where ONNX has {source.sizes[name]}")

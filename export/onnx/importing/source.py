@@ -42,9 +42,10 @@ class Source:
     dtype: np.dtype  # of its input
     batch: int | None  # None if it is open
     item: Sizes
-    operations: list[Operation]
+    operations: list[Operation]  # without those that no output depends on
     constants: dict[str, np.ndarray]
     outputs: list[str]
+    needed: set[str]  # the names of the tensors that the outputs depend on
     sizes: dict[str, Sizes]  # of every tensor for which ONNX's shape inference knows them
 
 
@@ -73,10 +74,15 @@ def read(path: Path) -> Source:
         operations = [_operation(node, number) for number, node in enumerate(graph.node)]
     except Exception as error:  # what the checker lets through is damaged in many ways
         raise ZooError(f"{path} is damaged: its constants cannot be read ({first_line(error)})") from None
+    outputs = [each.name for each in graph.output]
+    needed = set(outputs)
+    for each in reversed(operations):  # each comes after those it depends on
+        if needed & set(each.outputs):
+            needed.update(filter(None, each.inputs))
     known = [*graph.value_info, *graph.output]
     return Source(
         str(path), opset, data.name, data.dtype, data.batch, data.item,
-        operations, constants, [each.name for each in graph.output],
+        [each for each in operations if needed & set(each.outputs)], constants, outputs, needed,
         {each.name: _sizes(each) for each in known if each.type.tensor_type.HasField("shape")},
     )  # fmt: skip
 

@@ -1,0 +1,125 @@
+"""ONNX files come back as networks that compute the same, that train, and that are exported again."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import networks
+import numpy as np
+import pytest
+from operator_cases import CASES, IMAGE
+
+import export
+import zoo
+from zoo.runtime import mx
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+QUICK = [name for name in zoo.list_models() if not networks.is_slow(name)]
+SLOW = [name for name in zoo.list_models() if networks.is_slow(name)]
+
+
+def outputs(net: mx.gluon.HybridBlock, data: np.ndarray) -> list[np.ndarray]:
+    """What ``net`` computes from ``data``."""
+    found = net(mx.nd.array(data, dtype=data.dtype))
+    return [each.asnumpy() for each in (found if isinstance(found, (list, tuple)) else [found])]
+
+
+def assert_the_same(computed: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    assert [each.shape for each in computed] == [each.shape for each in expected]
+    for one, other in zip(computed, expected):
+        assert np.abs(one - other).max() <= 1e-5 * np.abs(other).max()
+
+
+def assert_comes_back(net: mx.gluon.HybridBlock, data: np.ndarray, folder: Path, opset: int = 17) -> None:
+    """There and back twice, ``net`` computes the same, with the same weights by the same names."""
+    expected, back = outputs(net, data), net
+    for number in range(2):
+        path = export.to_onnx(back, folder / f"{number}.onnx", data.shape[1:], opset)
+        back = export.from_onnx(path)
+        assert_the_same(outputs(back, data), expected)
+        kept = {name: each.data().shape for name, each in back.collect_params().items()}
+        assert kept.items() <= {name: each.data().shape for name, each in net.collect_params().items()}.items()
+
+
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.exhaustive) for name in SLOW)])
+def test_the_zoo_comes_back(name: str, tmp_path: Path):
+    net = networks.unsettled(name, seed=3)
+    assert_comes_back(net, np.random.default_rng(0).random((3, 1, 28, 28), np.float32), tmp_path)
+    back = export.from_onnx(tmp_path / "0.onnx")
+    assert set(back.collect_params()) == set(net.collect_params())
+    trained = {each.name for each in net.collect_params().values() if each.grad_req != "null"}
+    assert {name for name, each in back.collect_params().items() if each.grad_req != "null"} == trained
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", ["alexnet", "densenet121", "inceptionv3", "mobilenetv2_0.5", "resnet50_v2"])
+def test_the_vision_zoo_of_mxnet_comes_back(name: str, tmp_path: Path):
+    net, images = networks.vision(name)
+    back = export.from_onnx(export.to_onnx(net, tmp_path / "model.onnx", input_shape=images.shape[1:]))
+    assert_the_same(outputs(back, images), outputs(net, images))
+    assert set(back.collect_params()) == set(net.collect_params())
+
+
+@pytest.mark.parametrize("opset", [17, *(pytest.param(each, marks=pytest.mark.exhaustive) for each in (13, 18, 21))])
+@pytest.mark.parametrize("make", CASES, ids=lambda make: inspect.getsource(make).split("x: ", 1)[1].strip()[:60])
+def test_what_is_written_comes_back(make, opset: int, tmp_path: Path):
+    net = networks.of(make(mx.sym.var("data", dtype="float32")), IMAGE)
+    if opset < 17 and "LayerNorm" in str(net(mx.sym.var("data")).tojson()):
+        pytest.skip("ONNX has LayerNormalization from opset 17 on")
+    data = np.random.default_rng(1).random((2, *IMAGE), np.float32)
+    expected = outputs(net, data)
+    back = net
+    for number in range(2):
+        back = export.from_onnx(export.to_onnx(back, tmp_path / f"{number}.onnx", IMAGE, opset))
+        assert_the_same(outputs(back, data), expected)
+        assert [each.dtype for each in outputs(back, data)] == [each.dtype for each in expected]
+
+
+@pytest.mark.parametrize("opset", range(13, 22))
+@pytest.mark.parametrize("batch", [None, 3])
+def test_pixels_and_probabilities_in_every_opset(batch: int | None, opset: int, tmp_path: Path, mnist):
+    if opset > onnx.defs.onnx_opset_version():
+        pytest.skip(f"this onnx knows no opset {opset}")
+    net = networks.unsettled("nano", seed=0)
+    path = export.to_onnx(net, tmp_path / "model.onnx", opset=opset, batch=batch, softmax=True, uint8=True)
+    raw = mnist.test_images[:3, None]
+    expected = [mx.nd.array(outputs(net, raw * np.float32(1 / 255))[0]).softmax().asnumpy()]
+    back = export.from_onnx(path)
+    for pixels in (raw, raw.astype(np.float32)):  # the network takes what the file takes
+        assert_the_same(outputs(back, pixels), expected)
+
+
+def test_it_trains_and_goes_on_as_the_network_would(tmp_path: Path, mnist):
+    """The first steps are those of the network that was exported: the same weights move, and statistics do."""
+    net = networks.unsettled("nano", seed=0)
+    back = export.from_onnx(export.to_onnx(net, tmp_path / "model.onnx"))
+    before = {name: each.data().asnumpy() for name, each in back.collect_params().items()}
+    for each in (net, back):
+        zoo.fit(each, mnist.train[:200], None, zoo.Recipe(epochs=1, batch_size=100, learning_rate=0.01))
+    for name, each in back.collect_params().items():
+        moved, wanted = each.data().asnumpy(), net.collect_params()[name].data().asnumpy()
+        assert np.abs(moved - wanted).max() <= 1e-4 * max(1, np.abs(wanted).max()), name
+        assert (moved != before[name]).any(), name
+    accuracy = zoo.evaluate(back, mnist.test[:100]).accuracy
+    predict = zoo.compile(back)
+    digits = mnist.test[:100].images[:, None] * np.float32(1 / 255)
+    assert (predict(digits).argmax(axis=1) == mnist.test[:100].labels).mean() == pytest.approx(accuracy)
+    export.to_symbol(back, tmp_path / "net")
+    assert_the_same(outputs(export.load_symbol(tmp_path / "net"), digits[:5]), outputs(back, digits[:5]))
+    assert not export.verify(export.to_onnx(back, tmp_path / "tuned.onnx"), back, digits[:5]).failures
+
+
+def test_the_shape_of_an_item_is_the_files(tmp_path: Path):
+    net = networks.make(mx.gluon.nn.Conv2D(2, 3), mx.gluon.nn.GlobalAvgPool2D(), shape=(3, 8, 9))
+    path = export.to_onnx(net, tmp_path / "model.onnx", (3, 8, 9))
+    with pytest.raises(zoo.ZooError, match=r"takes items of the shape \(3, 8, 9\), not \(3, 9, 9\)$"):
+        export.from_onnx(path, (3, 9, 9))
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    onnx.save(model, path)
+    with pytest.raises(zoo.ZooError, match=r"the shape \(3, any, 9\): choose one by input_shape$"):
+        export.from_onnx(path)
+    data = np.random.default_rng(0).random((2, 3, 11, 9), np.float32)
+    assert_the_same(outputs(export.from_onnx(path, (3, 11, 9)), data), outputs(net, data))
