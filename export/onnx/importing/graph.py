@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -10,10 +11,12 @@ import numpy as np
 
 from export.inference import INPUT
 from export.onnx.importing.source import Operation
+from zoo.console import mxnet_reason
 from zoo.errors import ZooError
 from zoo.graph import shapes
 from zoo.graph.ir import Graph, Node, Output
 from zoo.graph.shapes import Shape
+from zoo.runtime import mx
 
 FLOAT32 = np.dtype(np.float32)
 # MXNet divides by these, or creates that many of something, without checking them.
@@ -157,7 +160,7 @@ class Call:
         """Return an attribute of the type of its ``default``."""
         self._unread.discard(key)
         value = self.operation.attributes.get(key, default)
-        if not isinstance(value, type(default)):
+        if not isinstance(value, type(default)) or (isinstance(value, float) and not math.isfinite(value)):
             raise Refusal(f"there is no translation of {key}={str(value)[:40]}")
         return value
 
@@ -233,3 +236,5 @@ def _infer(node: Node, given: list[Shape]) -> list[Shape]:
         return shapes.infer(Graph([(alone, 0)]), known)[alone.name]
     except ZooError as error:
         raise Refusal(str(error)) from None
+    except mx.base.MXNetError as error:  # of attributes that it cannot read
+        raise Refusal(mxnet_reason(error)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -68,13 +69,16 @@ def mish(call: Call) -> Tensor:
 
 def clip(call: Call) -> Tensor:
     """``Clip`` as clip, or as a maximum or minimum if it has one bound."""
-    low, high = call.number(1), call.number(2)
-    bounded = low is not None and np.isfinite(low), high is not None and np.isfinite(high)
-    if all(bounded):
-        return call.add("clip", call.data, a_min=low, a_max=high)
-    if bounded[0]:
-        return call.add("_maximum_scalar", call.data, scalar=low)
-    return call.add("_minimum_scalar", call.data, scalar=high) if bounded[1] else call.data
+    data, low, high = call.data, call.number(1), call.number(2)
+    low, high = None if low == -math.inf else low, None if high == math.inf else high
+    if not all(each is None or math.isfinite(each) for each in (low, high)):
+        raise Refusal(f"its bounds are {low} and {high}")
+    if low is None or high is None:
+        data = data if low is None else call.add("_maximum_scalar", data, scalar=low)
+        return data if high is None else call.add("_minimum_scalar", data, scalar=high)
+    if low > high:
+        raise Refusal(f"its bounds are {low} and {high}, the wrong way round")
+    return call.add("clip", data, a_min=low, a_max=high)
 
 
 def _softmax(operator: str) -> Callable[[Call], Tensor]:

@@ -42,8 +42,9 @@ def read(call: Call, data: Tensor, kernel: tuple[int, ...]) -> Windows:
     begin, end = pads[:rank], pads[rank:]
     if automatic.startswith("SAME"):
         steps = zip(sizes, kernel, stride, dilation)
-        whole = [max(0, (-(-size // step) - 1) * step + (extent - 1) * gap + 1 - size)
-                 for size, extent, step, gap in steps]  # fmt: skip
+        whole = [(-(-size // step) - 1) * step + (extent - 1) * gap + 1 - size for size, extent, step, gap in steps]
+        if min(whole) < 0:
+            raise Refusal(f"auto_pad={automatic} would cut the data, where programs differ")
         small, large = tuple(each // 2 for each in whole), tuple(each - each // 2 for each in whole)
         begin, end = (small, large) if automatic == "SAME_UPPER" else (large, small)
     elif automatic == "VALID":
