@@ -11,33 +11,34 @@ from export.onnx import DEFAULT_OPSET
 from zoo.cli.options import add_data, add_params, model, path
 from zoo.console import FAILURE
 from zoo.errors import ZooError
-from zoo.graph.cost import INPUT_SHAPE
 from zoo.io import files
 
 # The last is renamed first: a new symbol beside old parameters tells load_symbol that the others may be old too.
-_ORDER = (".params", ".data", ".onnx", ".json")
+_ORDER = (".params", ".data", ".onnx", ".json", ".c", ".h")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options for the network, its weights and the files to write."""
     parser.add_argument("model", nargs="?", type=model, help="a name from python -m zoo list")
     parser.add_argument("--symbol", metavar="FILE", type=path, help="instead of a name: any network's -symbol.json")
+    parser.add_argument("--onnx", metavar="FILE", type=path, help="instead of a name: a network in an ONNX file")
     add_params(parser)
     parser.add_argument("--out", metavar="DIR", type=path, required=True, help="where to write")
     parser.add_argument(
-        "--format", choices=("symbol", "onnx", "both"),
-        help="MXNet's -symbol.json and .params, ONNX, or both (default: both; with --symbol, onnx)",
+        "--format", choices=("symbol", "onnx", "both", "c"),
+        help="MXNet's -symbol.json and .params, ONNX, both, or plain C "
+        "(default: both; onnx with --symbol, symbol with --onnx)",
     )  # fmt: skip
     parser.add_argument("--epoch", type=int, default=0, help="number in the name of the .params file (default: 0)")
-    onnx = parser.add_argument_group("ONNX")
+    onnx = parser.add_argument_group("ONNX and C")
     onnx.add_argument("--softmax", action="store_true", help="output probabilities")
     onnx.add_argument("--uint8", action="store_true", help="accept uint8 pixels from 0 to 255")
     onnx.add_argument("--int8", action="store_true", help="compute with 8-bit integers")
     onnx.add_argument("--opset", type=int, default=DEFAULT_OPSET, help="13 to 21 (default: 17)")
     onnx.add_argument("--batch", type=int, metavar="N", help="fix the batch size (default: left open)")
     onnx.add_argument(
-        "--input-shape", metavar="C,H,W", type=_shape, default=INPUT_SHAPE,
-        help="shape of one input, with --symbol (default: 1,28,28)",
+        "--input-shape", metavar="C,H,W", type=_shape,
+        help="shape of one input, with --symbol (default: 1,28,28), or with --onnx if the file leaves it open",
     )  # fmt: skip
     onnx.add_argument(
         "--input", metavar="NAME:SHAPE", type=_named_shape, action="append", default=[],
@@ -87,14 +88,27 @@ def _named_shape(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _formats(arguments: argparse.Namespace) -> tuple[str, ...]:
-    if (arguments.model is None) == (arguments.symbol is None):
-        raise ZooError("name a model of the zoo, or a file with --symbol: one of the two")
+    if [arguments.model, arguments.symbol, arguments.onnx].count(None) != 2:
+        raise ZooError("name a model of the zoo, or a file with --symbol or --onnx: one of the two")
+    if arguments.onnx is not None and arguments.params is not None:
+        raise ZooError(f"{arguments.onnx} holds its weights: --params is for others")
+    if arguments.symbol is not None and arguments.params is None:
+        raise ZooError(_without_weights(arguments.symbol))
+    if arguments.int8 and arguments.model is None:
+        raise ZooError(
+            "--int8 finds the ranges of the integers with images of MNIST: for another network, call "
+            "export.to_onnx(net, path, int8=items) in Python"
+        )
+    if arguments.format == "c":
+        return ("c",)
+    if arguments.int8 and arguments.format == "symbol":
+        raise ZooError("--int8 is for ONNX files and C, and --format symbol writes none")
     if arguments.symbol is not None:
-        if arguments.params is None:
-            raise ZooError(_without_weights(arguments.symbol))
         if arguments.format not in (None, "onnx"):
             raise ZooError(f"{arguments.symbol} is in MXNet's format already: with --symbol, ONNX is what is written")
         return ("onnx",)
+    if arguments.onnx is not None and arguments.format is None:
+        return ("symbol",)
     if arguments.format is None and util.find_spec("onnx") is None:
         print("note: no ONNX file is written without the package onnx: pip install '.[onnx]'", file=sys.stderr)
         return ("symbol",)
@@ -103,5 +117,5 @@ def _formats(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 def _without_weights(symbol: Path) -> str:
     if symbol.suffix == ".onnx":
-        return f"{symbol} is an ONNX file, and no symbol of MXNet's: there is nothing to export"
+        return f"{symbol} is an ONNX file, and no symbol of MXNet's: name it with --onnx"
     return f"{symbol} has no weights in it: name their file with --params"

@@ -41,7 +41,14 @@ class Source:
         named: dict[str, tuple[int, ...]] = dict(arguments.input)
         if len(named) < len(arguments.input):
             raise ZooError("two of the inputs have the same name: each needs its own")
-        shape: inference.InputShape = named or arguments.input_shape
+        if arguments.onnx is not None:
+            from export.onnx.importing import network
+
+            if named:
+                raise ZooError("an ONNX file names its input itself: --input is for --symbol")
+            net, found = network.load(arguments.onnx, arguments.input_shape)
+            return cls(net, arguments.onnx.stem, found, None, arguments.data)
+        shape: inference.InputShape = named or arguments.input_shape or INPUT_SHAPE
         if arguments.symbol is not None:
             from export.loading import load_symbol
 
@@ -49,7 +56,7 @@ class Source:
             name = arguments.symbol.name.replace("-symbol.json", "").replace(".json", "")
             return cls(net, name, shape, None, arguments.data)
         if shape != INPUT_SHAPE:
-            raise ZooError("the models of the zoo take (1, 28, 28): --input-shape is for --symbol, as is --input")
+            raise ZooError("the models of the zoo take (1, 28, 28): --input-shape is for --symbol and --onnx, --input for --symbol")
         net = load_network(arguments.model, arguments.params)[0]
         return cls(net, arguments.model, shape, models.get_card(arguments.model), arguments.data)
 
@@ -65,10 +72,6 @@ class Source:
     @property
     def calibration(self) -> Dataset:
         """Images that no network was trained on, for the ranges of 8-bit integers."""
-        if self.card is None:
-            raise ZooError(
-                "--int8 takes the ranges from MNIST: for a network from --symbol, call the function of export with int8"
-            )
         return self._mnist.train[_CALIBRATION]
 
     def random_items(self, uint8: bool) -> dict[str, np.ndarray]:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import networks
 import numpy as np
+import onnx_graphs
 import pytest
+from conftest import assert_refused
 from operator_cases import CASES, IMAGE
 
 import export
@@ -54,7 +56,7 @@ def test_the_zoo_comes_back(name: str, tmp_path: Path):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("name", ["alexnet", "densenet121", "inceptionv3", "mobilenetv2_0.5", "resnet50_v2"])
+@pytest.mark.parametrize("name", ["inceptionv3", "mobilenetv2_0.5"])
 def test_the_vision_zoo_of_mxnet_comes_back(name: str, tmp_path: Path):
     net, images = networks.vision(name)
     back = export.from_onnx(export.to_onnx(net, tmp_path / "model.onnx", input_shape=images.shape[1:]))
@@ -62,7 +64,7 @@ def test_the_vision_zoo_of_mxnet_comes_back(name: str, tmp_path: Path):
     assert set(back.collect_params()) == set(net.collect_params())
 
 
-@pytest.mark.parametrize("opset", [17, *(pytest.param(each, marks=pytest.mark.exhaustive) for each in (13, 18, 21))])
+@pytest.mark.parametrize("opset", [17, *(pytest.param(each, marks=pytest.mark.exhaustive) for each in (13, 21))])
 @pytest.mark.parametrize("make", CASES, ids=lambda make: inspect.getsource(make).split("x: ", 1)[1].strip()[:60])
 def test_what_is_written_comes_back(make, opset: int, tmp_path: Path):
     net = networks.of(make(mx.sym.var("data", dtype="float32")), IMAGE)
@@ -109,6 +111,58 @@ def test_it_trains_and_goes_on_as_the_network_would(tmp_path: Path, mnist):
     export.to_symbol(back, tmp_path / "net")
     assert_the_same(outputs(export.load_symbol(tmp_path / "net"), digits[:5]), outputs(back, digits[:5]))
     assert not export.verify(export.to_onnx(back, tmp_path / "tuned.onnx"), back, digits[:5]).failures
+
+
+def test_what_is_trained_and_what_is_not(tmp_path: Path):
+    """Weights of layers are, whoever wrote them; other constants and statistics are not."""
+    shapes = {"data": (9, 5), "bias": (5,), "offset": (1, 4, 1, 5), "zeros": (4,), "ones": (4,), "slope": (1,)}
+    path = onnx_graphs.write(
+        tmp_path / "model.onnx",
+        "n = BatchNormalization(x, ones, zeros, zeros, ones) m = BatchNormalization(n, ones, zeros, zeros, ones) "
+        "p = MatMul(m, data) q = Add(p, bias) a = Add(q, offset) y = PRelu(a, slope)",
+        {name: np.full(shape, 0.5, np.float32) for name, shape in shapes.items()},
+    )
+    model = onnx.load(path)
+    (bias,) = (each for each in model.graph.initializer if each.name == "bias")
+    bias.name = model.graph.node[3].input[1] = (
+        "bias:0"  # as TensorFlow names it; in MXNet's files, a colon ends a prefix
+    )
+    onnx.save(model, path)
+    parameters = export.from_onnx(path).collect_params()
+    trained = {name for name, each in parameters.items() if each.grad_req != "null"}
+    assert trained == {"ones", "zeros", "data_2", "bias_0", "slope"}
+    # Every layer has statistics of its own, even if the file keeps equal ones once.
+    assert set(parameters) - trained == {"offset", "zeros_2", "zeros_3", "ones_2", "ones_3"}
+
+
+def test_a_fixed_batch_is_open_where_the_graph_allows(tmp_path: Path):
+    """As PyTorch writes reshapes where the batch size is fixed."""
+    graph = "s = Constant<value_ints=[2,36,9]>() r = Reshape(x, s) t = Transpose<perm=[0,2,1]>(r) y = MatMul(r, t)"
+    path = onnx_graphs.write(tmp_path / "model.onnx", graph, {}, output=None, data="float[2,4,9,9] x")
+    net = export.from_onnx(path)
+    for size in (1, 2, 5):
+        data = np.random.default_rng(size).random((size, *IMAGE), np.float32)
+        rows = data.reshape(size, 36, 9)
+        assert_the_same(outputs(net, data), [rows @ rows.transpose(0, 2, 1)])
+
+
+def test_the_command_writes_the_symbol_or_another_file(run_here, tmp_path: Path):
+    net = networks.make(mx.gluon.nn.Conv2D(2, 3), mx.gluon.nn.GlobalAvgPool2D(), shape=(3, 8, 9))
+    path = export.to_onnx(net, tmp_path / "net.onnx", (3, 8, 9))
+    data = np.random.default_rng(0).random((2, 3, 8, 9), np.float32)
+    assert run_here("export", "--onnx", path, "--out", tmp_path / "files").returncode == 0
+    assert_the_same(
+        outputs(export.load_symbol(tmp_path / "files/net", input_shape=(3, 8, 9)), data), outputs(net, data)
+    )
+    again = run_here("export", "--onnx", path, "--out", tmp_path / "files", "--format", "onnx", "--opset", "21")
+    assert again.returncode == 0 and "ONNX Runtime" in again.stdout
+    assert onnx.load(tmp_path / "files/net.onnx").opset_import[0].version == 21
+    for more, words in (
+        (["--params", path], "holds its weights"),
+        (["--input-shape", "3,8,8"], "(3, 8, 9), not (3, 8, 8)"),
+    ):
+        assert_refused(run_here("export", "--onnx", path, "--out", tmp_path / "no", *more), words)
+    assert not (tmp_path / "no").exists()
 
 
 def test_the_shape_of_an_item_is_the_files(tmp_path: Path):

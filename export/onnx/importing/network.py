@@ -38,6 +38,11 @@ def from_onnx(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None 
     Raises :class:`ZooError` for a damaged file, and for one that MXNet cannot compute exactly; it names all operations
     that are in the way.
     """
+    return load(path, input_shape)[0]
+
+
+def load(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None) -> tuple[mx.gluon.SymbolBlock, Shape]:
+    """Do what :func:`from_onnx` does; returns the network with the shape of one item."""
     source = read(Path(path))
     item = _item(source, input_shape)
     graph, network = _translate(source, item)
@@ -55,7 +60,7 @@ def from_onnx(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None 
     for each in parameters:
         if not each.is_trained:
             block.collect_params()[each.node.name].grad_req = "null"
-    return block
+    return block, item
 
 
 def _item(source: Source, input_shape: tuple[int, ...] | None) -> Shape:
