@@ -56,7 +56,9 @@ class Source:
             name = arguments.symbol.name.replace("-symbol.json", "").replace(".json", "")
             return cls(net, name, shape, None, arguments.data)
         if shape != INPUT_SHAPE:
-            raise ZooError("the models of the zoo take (1, 28, 28): --input-shape is for --symbol and --onnx, --input for --symbol")
+            raise ZooError(
+                "the models of the zoo take (1, 28, 28): --input-shape is for --symbol and --onnx, --input for --symbol"
+            )
         net = load_network(arguments.model, arguments.params)[0]
         return cls(net, arguments.model, shape, models.get_card(arguments.model), arguments.data)
 

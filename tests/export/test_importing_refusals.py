@@ -19,7 +19,7 @@ CONSTANTS = {
     "big": np.array([10**9]),
     "word": np.array(["word"]), "matrix": np.ones((9, 5), np.float32), "stack": np.ones((4, 9, 9), np.float32),
     "empty": np.ones((0, 4, 9, 9), np.float32), "large": np.zeros(10_000, np.int64),
-    "from": np.array([0]), "to": np.array([4]), "half": np.ones(4, np.float16),
+    "from": np.array([0]), "to": np.array([4]), "one_more": np.array([1]), "half": np.ones(4, np.float16),
 }  # fmt: skip
 
 
@@ -67,6 +67,8 @@ def case(graph: str, words: str, output: str = OPEN):
         case("s = Shape(x) t = Sub(s, s) y = Reshape(x, t)", "the Sub 't' (s depends on the batch size)"),
         case("s = Shape(x) t = Add(s, s) y = Reshape(x, t)", "the Add 't' (s depends on the batch size)"),
         case("r = ReduceMax<axes=[1,2,3]>(x) i = Cast<to=7>(r) j = Squeeze(i, integers) y = Reshape(x, j)", ""),
+        case("s = Shape(x) n = Slice(s, from, one_more) v = Gather(integers, n) y = Reshape(x, v)", "the Gather 'v' (",
+             "float[a] y"),
         case("y = ReduceMean<keepdims=0>(x)", "the ReduceMean 'y' (it leaves no dimension", "float y"),
         case("y = Squeeze(x)", "the Squeeze 'y' (it names no axes)"),
         case("y = Gather<axis=1>(x, integers)", "the Gather 'y' (only the rows of a constant matrix"),

@@ -19,11 +19,9 @@ _SMALL = {
     "Where",
 }  # fmt: skip
 _MOST_ELEMENTS = 512
-# Of tensors that depend on the batch size: their results are multiples of its powers, or do not depend on it. Two batch
-# sizes tell these apart, which they do not for a difference.
-_MULTIPLES = {"Cast", "Concat", "Gather", "Identity", "Mul", "Reshape", "Slice", "Squeeze", "Unsqueeze"}
-
-
+# Of a first input that depends on the batch size, or of any: the results are multiples of its powers, or do not depend
+# on it. Two batch sizes tell these apart, which they do not for differences, or for what is looked up in a table.
+_OF_FIRST, _OF_ANY = {"Cast", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze"}, {"Concat", "Mul"}
 _LITERALS = {"value", "value_float", "value_floats", "value_int", "value_ints"}
 
 
@@ -48,12 +46,12 @@ def values(operation: Operation, inputs: Sequence[Tensor | None], opset: int, co
         return [shape[begin:end] if operation.operator == "Shape" else np.asarray(shape.prod()) for shape in shapes]
     if not given or not all(each.is_constant for each in given) or len(operation.outputs) != 1:
         return None
-    depends = any(each.depends for each in given)
+    depends = [each.depends for each in given]
     sets = list(zip(*(each.values or () for each in given)))
-    if not _is_foldable(operation, sets[0], depends):
+    if not _is_foldable(operation.operator, sets[0], depends):
         return None
     try:
-        if not depends:
+        if not any(depends):
             return [_fold(operation, sets[0], opset)] * count
         return [_fold(operation, each, opset) for each in sets]
     except Exception as error:  # ONNX's reference has its own for every operator
@@ -67,15 +65,14 @@ def _literal(operation: Operation) -> np.ndarray:
     return np.asarray(value, {"value_f": np.float32, "value_i": np.int64}.get(key[:7]))
 
 
-def _is_foldable(operation: Operation, inputs: Sequence[np.ndarray], depends: bool) -> bool:
-    """Whether :func:`_fold` may compute it; ``depends`` says whether the inputs depend on the batch size."""
-    if depends and operation.operator not in _MULTIPLES:
+def _is_foldable(operator: str, inputs: Sequence[np.ndarray], depends: Sequence[bool]) -> bool:
+    """Whether :func:`_fold` may compute it; ``depends`` says which inputs depend on the batch size."""
+    if any(depends) and operator not in (_OF_ANY if any(depends[1:]) else _OF_ANY | _OF_FIRST):
         return False
-    if operation.operator == "ConstantOfShape":
+    if operator == "ConstantOfShape":
         (shape,) = inputs
         return shape.size <= 8 and 0 <= np.prod(shape.astype(float)) <= _MOST_ELEMENTS
-    small = sum(each.size for each in inputs) <= _MOST_ELEMENTS
-    return operation.operator in _MOVES or (operation.operator in _SMALL and small)
+    return operator in _MOVES or (operator in _SMALL and sum(each.size for each in inputs) <= _MOST_ELEMENTS)
 
 
 def _fold(operation: Operation, inputs: Sequence[np.ndarray], opset: int) -> np.ndarray:

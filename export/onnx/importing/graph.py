@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -104,7 +105,9 @@ class Network:
             same[0].is_trained |= is_trained
             node = same[0].node
         else:
-            node = Node("null", self._unique(tensor.origin.replace(":", "_")))  # a colon ends a prefix in MXNet's files
+            node = Node(
+                "null", self._unique(re.sub(r"[:\s]", "_", tensor.origin))
+            )  # in MXNet's files, a colon ends a prefix
             known.append(Parameter(node, value.reshape(value.shape or (1,)), is_trained))
         shape = value.shape or (1,)  # MXNet has no scalars
         return Tensor(tensor.name, FLOAT32, (shape,) * len(self.batches), (node, 0))

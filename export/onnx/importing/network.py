@@ -54,7 +54,7 @@ def load(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None) -> t
     try:
         inference.check_fit(graph, arrays, {INPUT: item})
     except ZooError as error:
-        raise ZooError(f"{source.origin} cannot be imported: it does not take a batch of one, {error}") from None
+        raise _refusal(source, f"it does not take a batch of one, {error}") from None
     block = lowering.block(graph.symbol())
     fill(block, arrays)
     for each in parameters:
@@ -74,7 +74,12 @@ def _item(source: Source, input_shape: tuple[int, ...] | None) -> Shape:
     try:
         return inference.item_shape(sizes)
     except ZooError as error:
-        raise ZooError(f"{source.origin} cannot be imported: {error}") from None
+        raise _refusal(source, str(error)) from None
+
+
+def _refusal(source: Source, reason: str) -> ZooError:
+    """Return the error to raise; names of tensors, which may hold anything, do not break its line."""
+    return ZooError(f"{source.origin} cannot be imported: {' '.join(reason.split())}")
 
 
 def _agree(stated: Sizes, shape: Sizes) -> bool:
@@ -101,10 +106,10 @@ def _translate(source: Source, item: Shape) -> tuple[Graph, Network]:
     if unknown:
         reasons.insert(0, f"there is no translation of {', '.join(map(_listed, unknown, unknown.values()))}")
     if reasons:
-        raise ZooError(f"{source.origin} cannot be imported: {'; '.join(reasons)}")
+        raise _refusal(source, "; ".join(reasons))
     graph = Graph([_head(source, tensors[name]) for name in source.outputs])
     if not any(node.name == INPUT for node in graph.nodes()):
-        raise ZooError(f"{source.origin} cannot be imported: its outputs do not depend on its data")
+        raise _refusal(source, "its outputs do not depend on its data")
     return graph, network
 
 
@@ -123,10 +128,9 @@ def _results(source: Source, network: Network, operation: Operation, tensors: di
         return {name: replace(_constant(name, values), origin=moved or name)}
     if operation.operator not in OPERATORS:
         raise Refusal("it is computed for constants only, of up to a few hundred elements")
-    for each in inputs:
-        others = each is not None and not each.is_constant and each.dtype != FLOAT32
-        if each is not None and others and operation.operator not in OF_ANY_DTYPE:
-            raise Refusal(f"{each.name} is {each.dtype}, and is translated for float32 only")
+    others = [each for each in inputs if each and not each.is_constant and each.dtype != FLOAT32]
+    if others and operation.operator not in OF_ANY_DTYPE:
+        raise Refusal(f"{others[0].name} is {others[0].dtype}, and is translated for float32 only")
     call = Call(network, operation, inputs)
     found = OPERATORS[operation.operator](call)
     call.finish()
@@ -146,7 +150,7 @@ def _constant(name: str, values: Sequence[np.ndarray]) -> Tensor:
 def _head(source: Source, tensor: Tensor) -> Output:
     """Return an output of the network, in the dtype that the file states; what ONNX calls true is 1."""
     if tensor.output is None:
-        raise ZooError(f"{source.origin} cannot be imported: its output {tensor.name} is constant")
+        raise _refusal(source, f"its output {tensor.name} is constant")
     if tensor.held != tensor.dtype and tensor.dtype != np.dtype(bool):
         return Node("Cast", tensor.name, {"dtype": tensor.dtype.name}, [tensor.output]), 0
     node, _ = tensor.output

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import onnx
 
 _DOMAINS = ("", "ai.onnx")  # the two names of ONNX's own operators
-Sizes = tuple[int | None, ...]  # None if a size is open
+Sizes = tuple[Union[int, None], ...]  # None if a size is open
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,12 @@ def read(path: Path) -> Source:
         checked = reading.read(path, str(path), folder)
         model = onnx.shape_inference.infer_shapes(onnx.load(checked.path), data_prop=True)
     data, *others = checked.inputs
-    if others or data.dtype not in (np.float32, np.uint8):
-        taken = ", ".join(f"{each.name} ({each.dtype})" for each in checked.inputs)
-        raise ZooError(f"{path} cannot be imported: it takes {taken}, and not one array of float32 or uint8")
+    if others:
+        raise ZooError(
+            f"{path} cannot be imported: it has {1 + len(others)} inputs, and networks here take one, the data"
+        )
+    if data.dtype not in (np.float32, np.uint8):
+        raise ZooError(f"{path} cannot be imported: it takes {data.dtype}, and not float32 or uint8")
     graph = model.graph
     opset = next((each.version for each in model.opset_import if each.domain in _DOMAINS), 0)
     if opset not in OPSETS:
