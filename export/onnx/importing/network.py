@@ -27,7 +27,7 @@ _TRIED = (2, 3)  # batch sizes, where it is open
 _MOST_NAMES = 5  # of operations, in a sentence
 
 
-def from_onnx(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None = None) -> mx.gluon.SymbolBlock:
+def from_onnx(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None = None) -> mx.gluon.HybridBlock:
     """Load the network in the ONNX file ``path``, on the CPU, to run, fine-tune, benchmark or export it.
 
     Weights become parameters with the names that they have in the file, and running statistics of BatchNorm remain
@@ -41,7 +41,7 @@ def from_onnx(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None 
     return load(path, input_shape)[0]
 
 
-def load(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None) -> tuple[mx.gluon.SymbolBlock, Shape]:
+def load(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None) -> tuple[mx.gluon.HybridBlock, Shape]:
     """Do what :func:`from_onnx` does; returns the network with the shape of one item."""
     source = read(Path(path))
     item = _item(source, input_shape)
@@ -60,7 +60,9 @@ def load(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None) -> t
     for each in parameters:
         if not each.is_trained:
             block.collect_params()[each.node.name].grad_req = "null"
-    return block, item
+    net = mx.gluon.nn.HybridSequential(prefix="")  # of a SymbolBlock itself, to_symbol would make a classifier
+    net.add(block)
+    return net, item
 
 
 def _item(source: Source, input_shape: tuple[int, ...] | None) -> Shape:
