@@ -99,18 +99,17 @@ class Network:
             raise Refusal(f"{tensor.name} is {value.dtype}, and networks are imported in float32")
         if not value.size:
             raise Refusal(f"{tensor.name} has no values")
+        value = value.reshape(value.shape or (1,))  # MXNet has no scalars
         known = self.parameters.setdefault(tensor.origin, [])
         same = [each for each in known if np.array_equal(each.value, value)] if not is_own else []
         if same:
             same[0].is_trained |= is_trained
             node = same[0].node
         else:
-            node = Node(
-                "null", self._unique(re.sub(r"[:\s]", "_", tensor.origin))
-            )  # in MXNet's files, a colon ends a prefix
-            known.append(Parameter(node, value.reshape(value.shape or (1,)), is_trained))
-        shape = value.shape or (1,)  # MXNet has no scalars
-        return Tensor(tensor.name, FLOAT32, (shape,) * len(self.batches), (node, 0))
+            name = re.sub(r"[:\s]", "_", tensor.origin)  # in MXNet's files, a colon ends a prefix
+            node = Node("null", self._unique(name))
+            known.append(Parameter(node, value, is_trained))
+        return Tensor(tensor.name, FLOAT32, (value.shape,) * len(self.batches), (node, 0))
 
     def _unique(self, name: str) -> str:
         chosen, number = name, 1

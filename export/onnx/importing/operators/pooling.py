@@ -34,13 +34,13 @@ def _pooling(kind: str) -> Callable[[Call], Tensor]:
         counted = kind == "avg" and bool(call.get("count_include_pad", 0)) and any((*window.begin, *window.end))
         if kind == "avg":
             settings["count_include_pad"] = counted
-        wanted = _counts(data, window, up)
-        convention = _convention(data, window, wanted, ("valid",) if counted else ("valid", "full"))
+        wanted, possible = _counts(data, window, up), ("valid",) if counted else ("valid", "full")
+        convention = _convention(data, window, wanted, possible)
         if convention is None or (counted and not window.is_symmetric):
             if kind == "avg" and not counted:
                 raise Refusal(f"its padding differs at both ends: {window.begin} and {window.end}")
             data, window = windows.padded(call, data, window, _LOWEST if kind == "max" else 0.0)
-            convention = _convention(data, window, wanted, ("valid",) if counted else ("valid", "full"))
+            convention = _convention(data, window, wanted, possible)
         if convention is None:
             raise Refusal("MXNet puts its last windows elsewhere, or counts what is beyond the padding otherwise")
         return call.add("Pooling", data, **window.settings, **settings, pooling_convention=convention)
@@ -61,18 +61,16 @@ def _counts(data: Tensor, window: Windows, up: bool) -> list[int]:
 
 def _convention(data: Tensor, window: Windows, wanted: list[int], possible: tuple[str, ...]) -> str | None:
     """Return MXNet's name for the way to place these windows, each of which begins within the data."""
-    padding = Windows(window.kernel, window.stride, window.dilation, window.begin, window.begin)
+    sizes = [data.size(axis) for axis in range(2, data.rank)]
     lasts = ((count - 1) * step - pad for count, step, pad in zip(wanted, window.stride, window.begin))
-    if any(last >= data.size(axis) for axis, last in enumerate(lasts, 2)):
+    if any(last >= size for last, size in zip(lasts, sizes)):
         return None
-    for convention in possible:
-        rests = [data.size(axis) + 2 * pad - extent for axis, (pad, extent) in
-                 enumerate(zip(padding.begin, padding.kernel), 2)]  # fmt: skip
-        counts = [(-(-rest // step) if convention == "full" else rest // step) + 1
-                  for rest, step in zip(rests, window.stride)]  # fmt: skip
-        if counts == wanted:
-            return convention
-    return None
+    rests = [size + 2 * pad - extent for size, pad, extent in zip(sizes, window.begin, window.kernel)]
+    counts = {
+        "valid": [rest // step + 1 for rest, step in zip(rests, window.stride)],
+        "full": [-(-rest // step) + 1 for rest, step in zip(rests, window.stride)],
+    }
+    return next((convention for convention in possible if counts[convention] == wanted), None)
 
 
 def _global_pooling(kind: str) -> Callable[[Call], Tensor]:
