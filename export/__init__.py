@@ -3,6 +3,7 @@
     import export
     export.to_symbol(net, "digits/cnn7")  # digits/cnn7-symbol.json and digits/cnn7-0000.params
     export.to_onnx(net, "digits/cnn7.onnx")  # needs the package onnx
+    export.to_c(net, "digits/cnn7.c")  # plain C99, and digits/cnn7.h
     print(export.verify("digits/cnn7.onnx", net, mnist.test))  # against every installed runtime
     net = export.load_symbol("digits/cnn7")  # any MXNet network
     net = export.from_onnx("digits/cnn7.onnx")  # likewise, to run, train or export
@@ -16,6 +17,7 @@ import zoo  # noqa: F401  so that MXNet works wherever it is imported from now o
 
 TYPE_CHECKING = False  # as in typing, whose import takes longer than everything here
 if TYPE_CHECKING:  # the names of _HOMES, for editors and type checkers
+    from export.c.model import to_c as to_c
     from export.loading import SymbolError as SymbolError
     from export.loading import load_symbol as load_symbol
     from export.onnx.importing.network import from_onnx as from_onnx
@@ -31,6 +33,7 @@ _HOMES = {
     "from_onnx": "export.onnx.importing.network",
     "load_symbol": "export.loading",
     "output_kind": "zoo.graph.heads",
+    "to_c": "export.c.model",
     "to_onnx": "export.onnx.model",
     "to_symbol": "export.symbol",
     "verify": "export.verification",

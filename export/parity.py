@@ -74,7 +74,7 @@ class Verification:
 
     def __str__(self) -> str:
         rows: list[tuple[str, int, str | None, str | None, str | None, str]] = [
-            (f"MXNet {mx.__version__}", self.items, None, None, _percent(self.accuracy), "reference")
+            (f"MXNet {mx.__version__}", self.items, None, None, percent(self.accuracy), "reference")
         ]
         for each in self.parities:
             name = f"{each.runtime} {each.version}"
@@ -84,7 +84,7 @@ class Verification:
             same = None
             if each.same is not None:
                 same = f"{each.same:,} of {each.items:,}" + (f", {each.ties} tied" if each.ties else "")
-            rows.append((name, each.items, f"{each.difference:.1e}", same, _percent(each.accuracy), each.verdict))
+            rows.append((name, each.items, f"{each.difference:.1e}", same, percent(each.accuracy), each.verdict))
         difference = "rms difference" if any(each.int8 for each in self.parities) else "max difference"
         headers = ("runtime", "items", difference, "same prediction", "accuracy", "verdict")
         lines = [tabulate(rows, headers, intfmt=",", disable_numparse=[2, 3], missingval="")]
@@ -98,5 +98,6 @@ class Verification:
         return "\n".join(lines)
 
 
-def _percent(share: float | None) -> str | None:
+def percent(share: float | None) -> str | None:
+    """Return ``share`` as tables have it."""
     return None if share is None else f"{share:.2%}"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 
-from export import symbol, verification
+from export import feeding, symbol, verification
 from export.cli.source import Source
+from export.inference import INPUT
+from zoo.errors import ZooError
 from zoo.io import files, private
 
 _PREPROCESSING = {False: "pixels from 0 (background) to 255 (ink), divided by 255", True: "none: pixels from 0 to 255"}
@@ -59,4 +62,40 @@ def _facts(source: Source, arguments: argparse.Namespace) -> dict[str, str]:
     return {**facts, "accuracy_float32": accuracy, "calibration": calibration}
 
 
-WRITERS: dict[str, Callable[[Source, argparse.Namespace], Written]] = {"symbol": write_symbol, "onnx": write_onnx}
+def write_c(source: Source, arguments: argparse.Namespace) -> Written:
+    """Plain C, compiled and compared; without a compiler, a note says that nothing is known."""
+    from export.c import checking, model
+    from zoo.kernels import compilers
+
+    if arguments.batch not in (None, 1):
+        raise ZooError("a file of C computes one item at a time: --batch is for ONNX")
+    if isinstance(source.input_shape, Mapping):
+        raise ZooError("a file of C computes from one array: --input is for ONNX")
+    labels, calibration, title = None, None, "a network"
+    if source.card is None:
+        items = source.random_items(uint8=True)[INPUT]
+    else:
+        items, labels = source.test.images[:, None], source.test.labels
+        title = f"{source.card.name}, {source.card.licence}"
+        calibration = source.calibration if arguments.int8 else None
+    if not (arguments.uint8 or arguments.int8):
+        items = feeding.scaled(items)
+    code = model.source_of(
+        source.net, f"{source.name}{'_int8' * arguments.int8}", title, source.input_shape, arguments.softmax,
+        arguments.uint8, calibration,
+    )  # fmt: skip
+    contents = {f"{code.name}.c": code.code.encode(), f"{code.name}.h": code.header.encode()}
+    compiler = compilers.find()
+    if compiler is None:
+        print("note: there is no C compiler here, so that nobody has verified the C file", file=sys.stderr)
+        return contents, None
+    checked = checking.check(source.net, code, items, labels, arguments.softmax, arguments.int8, compiler)
+    print(f"{checked}\n", flush=True)
+    return contents, f"the C file {checked.failure}" if checked.failure else None
+
+
+WRITERS: dict[str, Callable[[Source, argparse.Namespace], Written]] = {
+    "symbol": write_symbol,
+    "onnx": write_onnx,
+    "c": write_c,
+}

@@ -17,8 +17,8 @@ Value = TypeVar("Value")
 class Settings:
     """An operator's settings; MXNet keeps them as text and omits defaults, so each getter names the default."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, node: Node, form: str = "ONNX") -> None:
+        self._node, self._form = node, form
         hidden = {key for key in node.attributes if key.startswith("__")}  # annotations, such as learning rates
         self._unread = set(node.attributes) - hidden - _WITHOUT_EFFECT
 
@@ -79,8 +79,8 @@ class Settings:
             raise self._unknown(key)
 
     def refusal(self, reason: str) -> ZooError:
-        """Return the error to raise: the operator cannot be written as ONNX, for this reason."""
-        return ZooError(f"the {self._node.operator} {self._node.name!r} cannot be written as ONNX: {reason}")
+        """Return the error to raise: the operator cannot be written in this form, for this reason."""
+        return ZooError(f"the {self._node.operator} {self._node.name!r} cannot be written as {self._form}: {reason}")
 
     def _unknown(self, key: str) -> ZooError:
         return self.refusal(f"there is no translation of {key}={self._node.attributes.get(key)}")
