@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -35,7 +35,7 @@ class Arithmetic(Protocol):
     weight: str
     sum: str
     bytes: int  # of an element of an array
-    helpers: str  # functions that the others call
+    helpers: Mapping[str, str]  # functions in C that the others may call, by name
 
     def parameters(self, layer: Convolution | Dense) -> tuple[np.ndarray, np.ndarray]:
         """Return weight and bias in their types."""
@@ -61,7 +61,7 @@ class Float32:
 
     data = weight = sum = "float"
     bytes = 4
-    helpers = ""
+    helpers: Mapping[str, str] = {}
 
     def parameters(self, layer: Convolution | Dense) -> tuple[np.ndarray, np.ndarray]:
         """Return weight and bias as they are."""

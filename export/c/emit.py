@@ -45,7 +45,8 @@ def emit(plan: Plan, name: str, title: str, arithmetic: Arithmetic = FLOAT32) ->
         f"{body.prefix}({', '.join(map(pointer, (*layer.reads, layer.target)))});"
         for body, layer in zip(bodies, plan.layers)
     ]
-    called = (line for body in bodies for line in body.lines)
+    called = "\n".join(line for body in bodies for line in body.lines)
+    helpers = [text for helper, text in arithmetic.helpers.items() if f"{helper}(" in called]
     about = _about(plan, prefix, title, weights, memory)
     parts = [
         [
@@ -56,8 +57,7 @@ def emit(plan: Plan, name: str, title: str, arithmetic: Arithmetic = FLOAT32) ->
             "#define restrict __restrict",
             "#endif",
         ],
-        *(definition.splitlines() for definition in functions.definitions(called)),
-        *([arithmetic.helpers.splitlines()] if arithmetic.helpers else []),
+        *(definition.splitlines() for definition in (*functions.definitions(called), *helpers)),
         *([[f"static {arithmetic.data} buffer[{size}];"]] if size else []),
         *(_function(layer, body, plan, arithmetic.data) for layer, body in zip(plan.layers, bodies)),
         [signature, *block("", calls)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
@@ -85,8 +85,7 @@ def evaluated(function: Function, v: np.ndarray) -> np.ndarray:
         return np.nan_to_num(_VALUES[kind](v), nan=0.0)
 
 
-def definitions(lines: Iterable[str]) -> list[str]:
-    """Return the definitions of the functions that ``lines`` call."""
-    text = "\n".join(lines)
-    called = [kind for kind in _DEFINITIONS if f"apply_{kind}(" in text]
+def definitions(code: str) -> list[str]:
+    """Return the definitions of the functions that ``code`` calls."""
+    called = [kind for kind in _DEFINITIONS if f"apply_{kind}(" in code]
     return [_DEFINITIONS[kind] for kind in called if not (kind == "tanh" and "sigmoid" in called)]

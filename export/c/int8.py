@@ -34,18 +34,20 @@ from zoo.errors import ZooError
 
 _SATURATED = {"tanh": 4.0, "sigmoid": 8.0}  # beyond this, the function hardly changes
 _BITS = 30  # of fixed-point multipliers, besides the sign
-_HELPERS = """\
+_HELPERS = {
+    "limited": """\
 static int32_t limited(int32_t v)
 {
     return v < 0 ? 0 : v > 255 ? 255 : v;
-}
-
+}""",
+    "requantized": """\
 static int32_t requantized(int32_t sum, int32_t multiplier, int shift, int32_t zero)
 {
     const int64_t product = (int64_t)sum * multiplier + ((int64_t)1 << (shift - 1));
     const int64_t v = (product >> shift) + zero;
     return v < 0 ? 0 : v > 255 ? 255 : (int32_t)v;
-}"""
+}""",
+}
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ def absorbs(step: Step) -> bool:
 class Int8:
     """Bytes, with the scales of a plan."""
 
-    data, weight, sum, bytes, helpers = "uint8_t", "int8_t", "int32_t", 1, _HELPERS
+    data, weight, sum, bytes = "uint8_t", "int8_t", "int32_t", 1
+    helpers: Mapping[str, str] = _HELPERS
 
     def __init__(self, plan: Plan, ranges: Mapping[str, tuple[float, float]]) -> None:
         self.last = plan.output.number

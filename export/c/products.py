@@ -6,17 +6,19 @@ lie side by side. Several terms of each sum are written out, so that compilers k
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from export.c.arithmetic import Arithmetic, Code
-from export.c.plan import Convolution, Dense
+from export.c.arithmetic import Arithmetic, Code, steps
+from export.c.plan import Convolution, Dense, Function
 from export.c.text import block, by, loop, repeated, times
 
 _PIXELS = 4  # that share the weights they are multiplied with
 _LANES = 32  # sums of one pixel at a time, at most
 _DENSE_LANES = 64
-_TERMS = (8, 7, 6, 5, 4, 9)  # written out, by preference
-_FEW_TERMS = (4, 5, 6, 7, 8, 9)  # for many lanes
+_TERMS = (4, 5, 3, 6, 7, 8)  # written out, by preference
+_INTEGER_TERMS = (1,)  # bytes are widened best on their own
 
 
 def convolution(layer: Convolution, found: Code, kind: Arithmetic) -> list[str]:
@@ -36,7 +38,7 @@ def convolution(layer: Convolution, found: Code, kind: Arithmetic) -> list[str]:
     bias = found.constant("bias", padded(biases, groups, blocks, lanes))
     pixels = min(_PIXELS, columns)
     is_row = groups == 1 and layer.dilate[1] == 1  # of the window, whose values lie side by side
-    sums = _sums(pixels, lanes, wide * depth if is_row else depth, along * channels)
+    sums = _sums(pixels, lanes, wide * depth if is_row else depth, along * channels, kind)
     pixel = f"(({by('y', down)} + {by('ky', layer.dilate[0])}) * {width} + {by('x', along)}) * {channels}"
     start = f"in0 + {pixel}{times('g', groups, depth)}"
     parts = [f"const {kind.data} *p = {start};", *sums]
@@ -49,22 +51,27 @@ def convolution(layer: Convolution, found: Code, kind: Arithmetic) -> list[str]:
     index = f"(y * {columns} + x + t) * {filters} + {channel}"
     offset = f"{times('g', groups, blocks * lanes)}{times('b', blocks, lanes)}"
     size = lanes * high * wide * depth
+    stored, functions = layer, None
+    if kind.sum == "float" and layer.steps and all(isinstance(step, Function) for step in layer.steps):
+        stored = replace(layer, steps=())
+        functions = ["float v = a[t][c];", *steps(layer, found, "c", str), "a[t][c] = v;"]  # of whole vectors
     return repeated("g", groups, repeated("b", blocks, loop("y", rows,
         block(
             f"for (int x0 = 0; x0 < {columns}; x0 += {pixels})",
             f"const int x = {f'x0 < {columns - pixels} ? x0 : {columns - pixels}' if columns % pixels else 'x0'};",
             f"{kind.sum} a[{pixels}][{lanes}];",
             f"const {kind.weight} *w = {weight}{times('g', groups, size * blocks)}{times('b', blocks, size)};",
-            loop("t", pixels, loop("c", lanes, f"a[t][c] = {bias}[c{offset}];")),
+            loop("c", lanes, "".join(f"a[{t}][c] = " for t in range(pixels)) + f"{bias}[c{offset}];"),
             window,
-            loop("t", pixels, loop("c", count, kind.stored(layer, found, "a[t][c]", index, channel))),
+            [] if functions is None else loop("t", pixels, loop("c", lanes, functions)),
+            loop("t", pixels, loop("c", count, kind.stored(stored, found, "a[t][c]", index, channel))),
         ),
     )))  # fmt: skip
 
 
-def _sums(pixels: int, lanes: int, terms: int, step: int) -> list[str]:
+def _sums(pixels: int, lanes: int, terms: int, step: int, kind: Arithmetic) -> list[str]:
     """Return the statements that add ``terms`` products to the sums ``a``, from ``p`` and ``w`` on, some at a time."""
-    few = _FEW_TERMS if lanes > 16 else _TERMS
+    few = _INTEGER_TERMS if kind.sum != "float" else _TERMS
     chosen = terms if terms <= max(few) else next((each for each in few if terms % each == 0), few[0])
     parts = repeated("j", terms // chosen, _products(pixels, lanes, chosen, step))
     return [*parts, *(_products(pixels, lanes, terms % chosen, step) if terms % chosen else [])]

@@ -21,6 +21,7 @@ _DRIVER = """\
 #include <stdlib.h>
 #include <time.h>
 #include "@NAME@.h"
+#define MOST 10000 /* calls that are timed */
 
 static double now(void)
 {
@@ -29,7 +30,13 @@ static double now(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
 }
 
-/* Compute all items of a file, then the same for some milliseconds, and print the microseconds that one took. */
+static int compared(const void *one, const void *other)
+{
+    const double difference = *(const double *)one - *(const double *)other;
+    return (difference > 0) - (difference < 0);
+}
+
+/* Compute all items of a file, then some of them again for some milliseconds; print the median of the microseconds. */
 int main(int count, char **arguments)
 {
     const int items = count == 5 ? atoi(arguments[3]) : 0;
@@ -49,13 +56,16 @@ int main(int count, char **arguments)
     if (!file || fwrite(output, sizeof(float) * @SIZE@_OUTPUT, (size_t)items, file) != (size_t)items || fclose(file)) {
         return 1;
     }
+    static double times[MOST];
     int done = 0;
     const double start = now();
-    do {
+    while (done < MOST && (!done || now() - start < duration)) {
+        const double before = now();
         @NAME@_run(input + (size_t)(done % items) * @SIZE@_INPUT, output);
-        done++;
-    } while (now() - start < duration);
-    printf("%f\\n", (now() - start) / done);
+        times[done++] = now() - before;
+    }
+    qsort(times, (size_t)done, sizeof(double), compared);
+    printf("%f\\n", times[done / 2]);
     return 0;
 }
 """
