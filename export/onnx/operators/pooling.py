@@ -8,7 +8,7 @@ import numpy as np
 
 from export.onnx.graph import Call, Tensor
 from export.onnx.operators.layers import LAYOUTS
-from export.onnx.parts import cube_root, fixed
+from export.onnx.parts import cube_root, fixed, reduced
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ def pooling(call: Call) -> str:
     if is_global and kind in ("max", "avg"):
         return call.add({"max": "GlobalMaxPool", "avg": "GlobalAveragePool"}[kind], call.data)
     sizes, counts = (fixed(call, shape[2:]) for shape in (call.data.shape, call.shape))
-    windows = _Windows(
-        sizes, counts, sizes if is_global else kernel, stride, (0,) * len(ones) if is_global else padding
-    )
+    if is_global:
+        kernel, stride, padding = sizes, ones, (0,) * len(ones)
+    windows = _Windows(sizes, counts, kernel, stride, padding)
     if kind == "max":
         return _largest(call, windows)
     if kind == "avg":
@@ -83,9 +83,7 @@ def pooling(call: Call) -> str:
 
 def _largest(call: Call, windows: _Windows) -> str:
     if windows.hold_data:
-        return call.add(
-            "MaxPool", call.data, kernel_shape=windows.kernel, strides=windows.stride, pads=windows.pads
-        )  # fmt: skip
+        return call.add("MaxPool", call.data, kernel_shape=windows.kernel, strides=windows.stride, pads=windows.pads)
     begins, ends = windows.pads[: len(windows.kernel)], windows.pads[len(windows.kernel) :]
     lowest = call.constant("lowest", np.finfo(call.data.dtype).min, call.data.dtype)
     widths = call.integers("pads", [0, 0, *begins, 0, 0, *ends])
@@ -115,7 +113,9 @@ def _norm(call: Call, windows: _Windows, power: int) -> str:
 
 
 def _sum(call: Call, data: Tensor | str, windows: _Windows, suffix: str = "") -> str:
-    """Add up what is in each window: a convolution of every channel with ones."""
+    """Add up what is in each window: a convolution of every channel with ones, unless there is one window of all."""
+    if windows.kernel == windows.sizes and not any(windows.pads):
+        return reduced(call, "ReduceSum", data, range(2, call.data.rank), suffix=suffix)
     (channels,) = fixed(call, call.data.shape[1:2])
     ones = call.constant("ones", np.ones((channels, 1, *windows.kernel)), call.data.dtype)
     return call.add(
@@ -127,9 +127,9 @@ def _sum(call: Call, data: Tensor | str, windows: _Windows, suffix: str = "") ->
 def adaptive_average(call: Call) -> str:
     """``_contrib_AdaptiveAvgPooling2D`` as AveragePool if all windows have the same size, as products if not."""
     call.settings.ignore("output_size")
-    sizes, wanted = (fixed(call, shape[2:]) for shape in (call.data.shape, call.shape))
-    if set(wanted) == {1}:
+    if set(call.shape[2:]) == {1}:
         return call.add("GlobalAveragePool", call.data)
+    sizes, wanted = (fixed(call, shape[2:]) for shape in (call.data.shape, call.shape))
     if not any(size % count for size, count in zip(sizes, wanted)):
         kernel = [size // count for size, count in zip(sizes, wanted)]
         return call.add("AveragePool", call.data, kernel_shape=kernel, strides=kernel)
