@@ -27,6 +27,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SAID = {
     "compare_machines": r"mlp on cpu\(0\), float32, batch 200, infer .*\n(.*\n)*threads differs: 1 in A, 2 in B",
     "export_and_run": r"ONNX Runtime .* agrees\n(.*\n)*accuracy in ONNX Runtime: 99\.",
+    "export_gluoncv": r"needs GluonCV: pip install .*portalocker|ONNX Runtime .* agrees",
     "fine_tune": r"before: 99\.1\d% clean, 5[34]\.\d\d% shifted\nafter: 9\d\.\d\d% clean, [78]\d\.\d\d% shifted",
     "notebook_module": r"5,000 images packed\nvalidation accuracy: [78]\d\.",
     "report_loop": r"epoch 1: validation accuracy [4-9]\d\.",
