@@ -43,8 +43,8 @@ def build(name: str) -> mx.gluon.HybridBlock:
     model_store.get_model_file = lambda *_, **__: ""
     mx.gluon.Block.load_parameters = lambda net, *_, **__: net.initialize()
     task, options = task_of(name), dict[str, Any]()
-    if name.startswith("i3d"):
-        options["pretrained_base"] = False  # or weights for videos are computed from those for images
+    if re.match("i3d|alpha_pose|.*posenet", name):
+        options["pretrained_base"] = False  # or they compute with the pretrained weights
     if task == "segmentation" and not name.startswith("hrnet"):
         options["crop_size"] = 192 if re.match("icnet|fastscnn", name) else 96  # the size that they resize to
     if "custom" in name and task == "detection":
@@ -100,9 +100,11 @@ def set_weights(net: mx.gluon.HybridBlock, images: np.ndarray) -> None:
 
     With others, outputs would explode in some networks, and differences between images vanish in most.
     """
+    graph, parameters = graph_of(net), net.collect_params()
+    for path, found in shapes.infer(graph, {"data": images.shape}).items():
+        if path in parameters:
+            parameters[path].shape = found[0]
     net.initialize(mx.init.Zero())
-    net(mx.nd.array(images))
-    parameters = net.collect_params()
     for path, parameter in parameters.items():
         random = np.random.default_rng(len(path))
         if path.endswith("weight"):
@@ -111,14 +113,14 @@ def set_weights(net: mx.gluon.HybridBlock, images: np.ndarray) -> None:
             parameter.set_data(mx.nd.array(random.uniform(0.1, 0.2, parameter.shape)))
         elif path.endswith(("beta", "bias")):
             parameter.set_data(mx.nd.array(random.uniform(-0.05, 0.05, parameter.shape)))
-    nodes = list(graph_of(net).nodes())
+    nodes = list(graph.nodes())
     if any(node.subgraphs for node in nodes):  # quantized networks, which are not run operator by operator
         return
     values: dict[int, list[mx.nd.NDArray]] = {}  # the outputs of a node, by its id
     scaled: set[str] = set()
     for node in nodes:
-        if node.is_variable:
-            values[id(node)] = [mx.nd.array(images) if node.name == "data" else parameters[node.name].data()]
+        if node.is_variable:  # copies, because convolutions lay out their weights anew
+            values[id(node)] = [mx.nd.array(images) if node.name == "data" else parameters[node.name].data().copy()]
             continue
         taken = [values[id(each)][output] for each, output in node.inputs]
         if node.operator.endswith("BatchNorm"):
