@@ -63,19 +63,26 @@ def _not(call: Call) -> str:
 
 def _modulo(call: Call) -> str:
     """The remainder with the sign of the divisor, as in Python, and 0 for divisors of 0."""
-    if not np.issubdtype(call.data.dtype, np.floating):
-        raise call.refusal(f"its data are {call.data.dtype}, and remainders are translated for floats")
     left, right = _operands(call)
     if call.operator.endswith("rmod_scalar"):
         left, right = right, left
     zero = call.number("zero", 0)
+    is_zero = call.add("Equal", right, zero, suffix="is_zero")
+    if np.issubdtype(call.data.dtype, np.floating):
+        rest = _float_rest(call, left, right, zero)
+    else:  # ONNX's own of integers, for which a runtime may divide by 0 and end
+        divisor = call.add("Where", is_zero, call.number("one", 1), right, suffix="divisor")
+        rest = call.add("Mod", left, divisor, suffix="rest")
+    return call.add("Where", is_zero, zero, rest)
+
+
+def _float_rest(call: Call, left: Tensor | str, right: Tensor | str, zero: str) -> str:
     rest = call.add("Mod", left, right, suffix="rest", fmod=1)  # with the sign of the dividend
     signs = [call.add("Less", each, zero, suffix="is_negative") for each in (rest, right)]
     is_exact = call.add("Equal", rest, zero, suffix="is_exact")
     is_other = call.add("Xor", *signs, suffix="is_other")
     shifts = call.add("And", is_other, call.add("Not", is_exact, suffix="is_rest"), suffix="shifts")
-    shifted = call.add("Where", shifts, call.add("Add", rest, right, suffix="sum"), rest, suffix="shifted")
-    return call.add("Where", call.add("Equal", right, zero, suffix="is_zero"), zero, shifted)
+    return call.add("Where", shifts, call.add("Add", rest, right, suffix="sum"), rest, suffix="shifted")
 
 
 def _sum(call: Call) -> str:

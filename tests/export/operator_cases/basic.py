@@ -146,6 +146,7 @@ CASES = [
     lambda x: logic(x, "xor") + logic(x, "and", 1) * 2 + logic(x, "or", 0) * 4 + logic(x, "xor", 0) * 8,
     lambda x: whole(x) % 2 + whole(x) % -2 * 10 + (x - 0.5) % 0.3 + whole(x) % 0,
     lambda x: 2 % whole(x) + -2 % (x - 0.5) * 10 + S.broadcast_mod(x - 0.5, W) + whole(x) % other(x),
+    lambda x: S.Cast(S.Cast(whole(x), dtype="int64") % S.Cast(other(x), dtype="int64"), dtype="float32"),
     lambda x: S.broadcast_greater(x, W) + S.broadcast_lesser(x, W),
     lambda x: S.broadcast_equal(S.floor(x * 2), S.floor(S.slice_axis(x, axis=1, begin=0, end=1) * 2)),
     lambda x: S.abs(x - 0.5) + S.ceil(x) + S.cos(x) + S.erf(x) + S.exp(x) + S.floor(x) + S.log(x + 1),
