@@ -14,7 +14,7 @@ import numpy as np
 from export.inference import graph_of
 from zoo.errors import ZooError
 from zoo.graph import shapes
-from zoo.graph.ir import Node
+from zoo.graph.ir import Graph, Node
 from zoo.runtime import mx
 
 TASKS = {
@@ -113,24 +113,21 @@ def set_weights(net: mx.gluon.HybridBlock, images: np.ndarray) -> None:
             parameter.set_data(mx.nd.array(random.uniform(0.1, 0.2, parameter.shape)))
         elif path.endswith(("beta", "bias")):
             parameter.set_data(mx.nd.array(random.uniform(-0.05, 0.05, parameter.shape)))
-    nodes = list(graph.nodes())
-    if any(node.subgraphs for node in nodes):  # quantized networks, which are not run operator by operator
-        return
+    if not any(node.subgraphs for node in graph.nodes()):  # quantized networks are not run operator by operator
+        _settle(graph, parameters, mx.nd.array(images))
+
+
+def _settle(graph: Graph, parameters: mx.gluon.ParameterDict, images: mx.nd.NDArray) -> None:
+    """Run ``graph`` operator by operator, and set the statistics and the scales of weights as they are met."""
     values: dict[int, list[mx.nd.NDArray]] = {}  # the outputs of a node, by its id
     scaled: set[str] = set()
-    for node in nodes:
+    for node in graph.nodes():
         if node.is_variable:  # copies, because convolutions lay out their weights anew
-            values[id(node)] = [mx.nd.array(images) if node.name == "data" else parameters[node.name].data().copy()]
+            values[id(node)] = [images if node.name == "data" else parameters[node.name].data().copy()]
             continue
         taken = [values[id(each)][output] for each, output in node.inputs]
         if node.operator.endswith("BatchNorm"):
-            axis = int(node.attributes.get("axis", "1")) % taken[0].ndim
-            mean = taken[0].mean(axis=axis, exclude=True)
-            centered = taken[0] - mean.reshape([-1 if each == axis else 1 for each in range(taken[0].ndim)])
-            # Of all channels together: that of one channel, or of a single pixel, may be close to 0.
-            spread = mx.nd.maximum(centered.square().mean(), taken[0].square().mean() / 10)
-            variance = spread * mx.nd.array(np.random.default_rng(0).uniform(0.8, 1.2, mean.shape))
-            for (variable, _), value in zip(node.inputs[3:], (mean, variance)):
+            for (variable, _), value in zip(node.inputs[3:], _statistics(node, taken[0])):
                 parameters[variable.name].set_data(value)
         made = _run(node, taken)
         own = {each.name for each, _ in node.inputs if each.is_variable and each.name.endswith(("weight", "bias"))}
@@ -141,6 +138,15 @@ def set_weights(net: mx.gluon.HybridBlock, images: np.ndarray) -> None:
             made[0] = made[0] / spread
             scaled |= own
         values[id(node)] = made
+
+
+def _statistics(node: Node, data: mx.nd.NDArray) -> tuple[mx.nd.NDArray, mx.nd.NDArray]:
+    axis = int(node.attributes.get("axis", "1")) % data.ndim
+    mean = data.mean(axis=axis, exclude=True)
+    centered = data - mean.reshape([-1 if each == axis else 1 for each in range(data.ndim)])
+    # Of all channels together: that of one channel, or of a single pixel, may be close to 0.
+    spread = mx.nd.maximum(centered.square().mean(), data.square().mean() / 10)
+    return mean, spread * mx.nd.array(np.random.default_rng(0).uniform(0.8, 1.2, mean.shape))
 
 
 def _run(node: Node, taken: list[mx.nd.NDArray]) -> list[mx.nd.NDArray]:
