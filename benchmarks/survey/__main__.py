@@ -110,17 +110,25 @@ def run(name: str, seconds: float) -> dict[str, Any]:
 
 
 def report(results: list[dict[str, Any]]) -> str:
-    """Return the table of all networks, and the totals by task."""
-    rows = [
-        (each["name"], each.get("shape"), each["verdict"], max(each.get("differences", [None])), each.get("reason"))
-        for each in results
-    ]
+    """Return three tables: the totals by task, those that agree by family, and those that do not by name."""
     counts = Counter((networks.task_of(each["name"]), each["verdict"]) for each in results)
     totals = [(task, *(counts[task, verdict] for verdict in VERDICTS)) for task in networks.TASKS]
     totals.append(("all", *map(sum, zip(*(row[1:] for row in totals)))))
+    families: dict[tuple[str, str], list[float]] = {}
+    for each in results:
+        if each["verdict"] == "agrees":
+            family = networks.task_of(each["name"]), networks.family_of(each["name"])
+            families.setdefault(family, []).append(max(each["differences"]))
+    agreeing = [(*family, len(found), max(found)) for family, found in sorted(families.items())]
+    others = [
+        (each["name"], each["verdict"], each.get("reason") or f"differs by {max(each['differences']):.1e}")
+        for each in results
+        if each["verdict"] != "agrees"
+    ]
     return "\n\n".join([
-        tabulate(rows, ("network", "input", "verdict", "max difference", "reason"), floatfmt=".1e", missingval=""),
         tabulate(totals, ("task", *VERDICTS)),
+        tabulate(agreeing, ("task", "family", "agree", "max difference"), floatfmt=".1e"),
+        tabulate(others, ("network", "verdict", "reason"), maxcolwidths=[None, None, 100]),
     ])  # fmt: skip
 
 

@@ -35,6 +35,12 @@ def task_of(name: str) -> str:
     return next(task for task, pattern in TASKS.items() if re.search(pattern, name))
 
 
+def family_of(name: str) -> str:
+    """Return the first words of ``name``, which networks of one kind share."""
+    first = r"((alpha|center|cifar|custom|doublehead|faster|mask|mobile|se|simple)_)*([cip]3d|r2plus1d|[a-z]+)"
+    return re.match(first, name)[0] + (" int8" if name.endswith("int8") else "")
+
+
 def build(name: str) -> mx.gluon.HybridBlock:
     """Build the network ``name``; nothing is fetched."""
     np.float = float  # an old name that GluonCV uses
