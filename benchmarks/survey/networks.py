@@ -133,7 +133,8 @@ def _settle(graph: Graph, parameters: mx.gluon.ParameterDict, images: mx.nd.NDAr
             continue
         taken = [values[id(each)][output] for each, output in node.inputs]
         if node.operator.endswith("BatchNorm"):
-            for (variable, _), value in zip(node.inputs[3:], _statistics(node, taken[0])):
+            taken[3:] = _statistics(node, taken[0])
+            for (variable, _), value in zip(node.inputs[3:], taken[3:]):
                 parameters[variable.name].set_data(value)
         made = _run(node, taken)
         own = {each.name for each, _ in node.inputs if each.is_variable and each.name.endswith(("weight", "bias"))}
