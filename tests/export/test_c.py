@@ -116,8 +116,8 @@ def test_integers_through_functions_sums_and_several_inputs(compiler, monkeypatc
     right = S.relu(S.Convolution(x, kernel=(3, 3), num_filter=5, pad=(1, 1), num_group=1))
     joined = S.Concat(S.relu(left + right), left - right, S.sigmoid(right), dim=1)
     pooled = S.Pooling(joined, kernel=(3, 3), stride=(2, 2), pad=(1, 1), pool_type="avg")
-    net = networks.of(S.FullyConnected(S.Pad(pooled, mode="constant", pad_width=(0, 0, 0, 0, 1, 1, 1, 1)), num_hidden=8) / 5,
-                      IMAGE)  # fmt: skip
+    padded = S.Pad(pooled, mode="constant", pad_width=(0, 0, 0, 0, 1, 1, 1, 1))
+    net = networks.of(S.FullyConnected(padded, num_hidden=8) / 5, IMAGE)
     items = np.random.default_rng(1).integers(0, 256, (50, *IMAGE), np.uint8)
     found = computed(net, items, compiler, monkeypatch, int8=items)
     expected = net(mx.nd.array(items / np.float32(255))).asnumpy()

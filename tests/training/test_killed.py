@@ -75,8 +75,9 @@ def test_killed_at_any_moment_it_goes_on(model: str, optimizer: str, images: int
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("optimizer", ["sgd", "nag", "adam"])
-@pytest.mark.parametrize("model, images", [("mlp", 5000), ("nano", 2000), ("cnn7", 300)])
+@pytest.mark.parametrize(
+    "model, images, optimizer", [("mlp", 5000, "sgd"), ("nano", 2000, "nag"), ("cnn7", 300, "adam")]
+)
 def test_killed_at_many_moments_it_goes_on(model: str, images: int, optimizer: str, tmp_path: Path, mnist):
     assert_killed_runs_go_on(model, optimizer, images, 2, tmp_path)
 
