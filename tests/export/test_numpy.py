@@ -88,7 +88,7 @@ def test_functions(name: str, tmp_path: Path):
     assert_agrees(net, tmp_path / "model.onnx", *shape)
 
 
-@pytest.mark.parametrize("opset", [13, 17, 21])
+@pytest.mark.parametrize("opset", [13, 21])
 @pytest.mark.usefixtures("on")
 def test_gluon_layers(opset: int, tmp_path: Path):
     assert_agrees(layers(), tmp_path / "model.onnx", *IMAGE, opset=opset)
@@ -96,7 +96,8 @@ def test_gluon_layers(opset: int, tmp_path: Path):
 
 @pytest.mark.parametrize("is_on", [False, True])
 def test_all_of_export_leaves_the_interface_as_it_is(is_on: bool, tmp_path: Path, on):
-    net, images = layers(), np.random.default_rng(0).random((8, *IMAGE), np.float32)
+    net = initialized(sequential(nn.Conv2D(4, 3), nn.BatchNorm(), nn.Activation("relu"), nn.Dense(5)), *IMAGE)
+    images = np.random.default_rng(0).random((8, *IMAGE), np.float32)
     expected = net(mx.np.array(images)).asnumpy()
     if not is_on:
         mx.npx.reset_np()
@@ -140,11 +141,12 @@ def test_outputs_without_a_batch_are_verified_as_a_whole(tmp_path: Path):
 @pytest.mark.parametrize(
     "function, words",
     [
-        (lambda F, x: F.np.linalg.svd(x)[0], "no translation of _np"),
+        (lambda F, x: F.np.linalg.svd(x)[0], "no translation of _npi_svd"),
         (lambda F, x: F.np.mean(x.astype("int32"), axis=1), "its data are int32"),
         (lambda F, x: F.np.sum(x, axis=1, dtype="float64"), "dtype=float64"),
         (lambda F, x: F.np.std(x, axis=1, ddof=1), "ddof=1"),
         (lambda F, x: x.astype("int32") > 0.5, "data of float32"),
+        (lambda F, x: x.astype("int32") * 2.5, "otherwise when hybridized: cast its data of int32"),
         (lambda F, x: F.np.linalg.norm(x, ord=2, axis=(1, 2)), "ord=2 with axis="),
         (lambda F, x: F.np.cumsum(x), "along an axis"),
         (lambda F, x: F.np.pad(x, ((0, 0), (1, 1), (1, 1)), mode="symmetric"), "mode=symmetric"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from string import ascii_letters
 
 import numpy as np
@@ -11,43 +12,59 @@ from export.onnx.graph import Call, Tensor
 
 Translation = Callable[[Call], "str | list[str]"]
 
-# By the names of NumPy's interface, without "_npi_": operators that compute the same and have the same settings.
-_SAME = {
-    "absolute": "abs", "add_scalar": "_plus_scalar", "arange": "_arange", "argmax": "argmax", "argmin": "argmin",
-    "hypot": "broadcast_hypot", "mod": "broadcast_mod", "mod_scalar": "_mod_scalar", "multiply_scalar": "_mul_scalar",
-    "ones": "_ones", "power_scalar": "_power_scalar", "rmod_scalar": "_rmod_scalar", "rpower_scalar": "_rpower_scalar",
-    "rsubtract_scalar": "_rminus_scalar", "rtrue_divide_scalar": "_rdiv_scalar", "stack": "stack",
-    "subtract_scalar": "_minus_scalar", "true_divide_scalar": "_div_scalar", "zeros": "_zeros",
-    **{name: name for name in (
+# By the names of NumPy's interface: operators that compute the same and have the same settings.
+_ELEMENTWISE = {
+    "_npi_absolute": "abs", "_npi_add_scalar": "_plus_scalar", "_npi_mod": "broadcast_mod",
+    "_npi_mod_scalar": "_mod_scalar", "_npi_multiply_scalar": "_mul_scalar", "_npi_power_scalar": "_power_scalar",
+    "_npi_rmod_scalar": "_rmod_scalar", "_npi_rpower_scalar": "_rpower_scalar",
+    "_npi_rsubtract_scalar": "_rminus_scalar", "_npi_rtrue_divide_scalar": "_rdiv_scalar",
+    "_npi_subtract_scalar": "_minus_scalar", "_npi_true_divide_scalar": "_div_scalar", "_npx_relu": "relu",
+    "_npx_sigmoid": "sigmoid",
+    **{f"_npi_{name}": name for name in (
         "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "cbrt", "ceil", "cos", "cosh", "degrees", "exp",
         "expm1", "fix", "floor", "log", "log10", "log1p", "log2", "negative", "radians", "reciprocal", "rint", "sign",
         "sin", "sinh", "sqrt", "square", "tan", "tanh", "trunc",
     )},
 }  # fmt: skip
-_SAME_WITH_OTHER_PREFIXES = {
-    "_np_copy": "_copy", "_np_squeeze": "squeeze", "_np_transpose": "transpose", "_npx_relu": "relu",
-    "_npx_sigmoid": "sigmoid",
+_OTHERS = {
+    "_np_copy": "_copy", "_np_squeeze": "squeeze", "_np_transpose": "transpose", "_npi_arange": "_arange",
+    "_npi_argmax": "argmax", "_npi_argmin": "argmin", "_npi_ones": "_ones", "_npi_stack": "stack",
+    "_npi_zeros": "_zeros",
 }  # fmt: skip
 
 
 def aliases(operators: Mapping[str, Translation]) -> dict[str, Translation]:
     """Return the operators of NumPy's interface that are translated as one of ``operators``."""
-    named = {**{f"_npi_{name}": other for name, other in _SAME.items()}, **_SAME_WITH_OTHER_PREFIXES}
-    return {name: operators[other] for name, other in named.items() if other in operators}
+    return {name: _alias(other, operators[other]) for name, other in {**_ELEMENTWISE, **_OTHERS}.items()}
+
+
+def _alias(operator: str, translate: Translation) -> Translation:
+    """Translate a call as one of ``operator``, whose operands NumPy promotes to the dtype of the result."""
+
+    def as_other(call: Call) -> str | list[str]:
+        if operator.endswith("_scalar") and call.data.dtype != call.outputs[0][1]:
+            raise call.refusal(f"MXNet computes it otherwise when hybridized: cast its data of {call.data.dtype}")
+        inputs = [cast(call, each) if call.operator in _ELEMENTWISE else each for each in call.inputs]
+        return translate(replace(call, node=replace(call.node, operator=operator), inputs=inputs))
+
+    return as_other
+
+
+def cast(call: Call, tensor: Tensor, dtype: np.dtype | None = None) -> Tensor:
+    """Return ``tensor`` in ``dtype``, or in that of the result."""
+    dtype = call.outputs[0][1] if dtype is None else dtype
+    if tensor.dtype == dtype:
+        return tensor
+    return Tensor(call.add("Cast", tensor, suffix="cast", to=np.dtype(dtype)), tensor.shape, dtype)
 
 
 def _binary(operator: str) -> Translation:
     """Two tensors, in the dtype of the result, which NumPy promotes them to."""
 
     def translate(call: Call) -> str:
-        return call.add(operator, *(cast(call, each, call.outputs[0][1]) for each in call.inputs))
+        return call.add(operator, *(cast(call, each) for each in call.inputs))
 
     return translate
-
-
-def cast(call: Call, tensor: Tensor, dtype: np.dtype) -> Tensor | str:
-    """Return ``tensor`` in ``dtype``."""
-    return tensor if tensor.dtype == dtype else call.add("Cast", tensor, suffix="cast", to=np.dtype(dtype))
 
 
 def _comparison(operator: str, opposite: bool = False) -> Translation:
@@ -68,10 +85,9 @@ def _comparison(operator: str, opposite: bool = False) -> Translation:
 def where(call: Call) -> str:
     """``_npi_where`` and its forms with numbers, as Where."""
     condition, *branches = call.inputs
-    dtype = call.outputs[0][1]
-    chosen: list[Tensor | str] = [cast(call, each, dtype) for each in branches]
+    chosen: list[Tensor | str] = [cast(call, each) for each in branches]
     for position, key in _NUMBERS[call.operator]:
-        chosen.insert(position, call.constant(key, call.settings.number(key, 0.0), dtype))
+        chosen.insert(position, call.constant(key, call.settings.number(key, 0.0), call.outputs[0][1]))
     return call.add("Where", cast(call, condition, np.dtype(bool)), *chosen)
 
 

@@ -34,7 +34,7 @@ def concatenate(call: Call) -> str:
     if call.operator == "_npi_vstack" and call.data.rank < 2:
         raise call.refusal("it is translated for two dimensions and more")
     axis = call.axis(call.settings.integer("axis", 0))
-    return call.add("Concat", *(cast(call, each, call.outputs[0][1]) for each in call.inputs), axis=axis)
+    return call.add("Concat", *(cast(call, each) for each in call.inputs), axis=axis)
 
 
 def split(call: Call) -> list[str]:

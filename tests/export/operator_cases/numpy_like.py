@@ -23,6 +23,8 @@ _CASES = [
     lambda x: N.arcsinh(x) + N.arccosh(x + 1) + N.arctanh(x * 0.9) + N.degrees(x) + N.radians(x) + N.expm1(x),
     lambda x: N.log1p(x) + N.log2(x + 1) + N.log10(x + 1) + N.fix(x * 8 - 4) + N.rint(x * 8) + N.trunc(x * 8 - 4),
     lambda x: N.mod(x * 8 - 4, weight(9)) + (x * 8 - 4) % 0.7 + 3 % (x + 1),
+    lambda x: (x > 0.5) * x + (x * 9).astype("int32") * 2 * x + x / (x * 9 + 1).astype("int32") + x**2 % (x + 1),
+    lambda x: x[:, 1:3] * x[:, -1:] + x[:, 0:4:2, ::-1],
     lambda x: X.relu(x - 0.5) + X.sigmoid(x) + N.reciprocal(x + 1) + N.copy(x),
     lambda x: N.where(x > 0.5, x, -x) + N.where(x >= 0.5, 1.0, x) + N.where(x < 0.2, x, 2.0) + N.where(x, 1.0, 2.0),
     lambda x: (x != 0.5).astype("float32") + (x <= 0.5) * x + (N.floor(x * 2) == 1) * x,
