@@ -118,6 +118,17 @@ def test_all_of_export_leaves_the_interface_as_it_is(is_on: bool, tmp_path: Path
     assert np.abs(imported(mx.np.array(images)).asnumpy() - expected).max() < 1e-6
 
 
+@pytest.mark.usefixtures("on")
+def test_files_of_mxnets_own_export_are_loaded(tmp_path: Path):
+    net, images = layers(), mx.np.random.uniform(size=(2, *IMAGE))
+    net.hybridize()
+    expected = net(images).asnumpy()
+    net.export(str(tmp_path / "net"))
+    loaded = export.load_symbol(tmp_path / "net", input_shape=IMAGE)
+    assert np.array_equal(loaded(images).asnumpy(), expected)
+    assert_agrees(loaded, tmp_path / "model.onnx", *IMAGE)
+
+
 def test_a_network_of_the_other_interface_is_exported_while_numpys_is_on(tmp_path: Path, request):
     net = networks.make(nn.Conv2D(4, 3), nn.Dense(5), shape=IMAGE)
     images = np.random.default_rng(0).random((8, *IMAGE), np.float32)

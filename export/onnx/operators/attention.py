@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from export.onnx.graph import Call, Tensor
+from export.onnx.parts import fixed
 
 
 def scores(call: Call) -> str:
@@ -20,7 +21,7 @@ def scores(call: Call) -> str:
     scaled = call.add("Div", queries, call.number("root", math.sqrt(width)), suffix="scaled")
     turned = call.add("Transpose", keys, suffix="turned", perm=[0, 1, 3, 2])
     product = call.add("MatMul", scaled, turned, suffix="product")
-    return call.add("Reshape", product, call.integers("shape", [-1, *_steps(call, call.shape[1:])]))
+    return call.add("Reshape", product, call.integers("shape", [-1, *fixed(call, call.shape[1:])]))
 
 
 def attended(call: Call) -> str:
@@ -28,7 +29,7 @@ def attended(call: Call) -> str:
     heads, parts = call.settings.integer("heads", 0), 3 if "selfatt" in call.operator else 2
     data, attention = call.inputs
     values = _projection(call, data, heads, parts, parts - 1)
-    shape = call.integers("heads", [-1, heads, *_steps(call, attention.shape[1:])])
+    shape = call.integers("heads", [-1, heads, *fixed(call, attention.shape[1:])])
     split = call.add("Reshape", attention, shape, suffix="attention")
     product = call.add("MatMul", split, values, suffix="product")
     turned = call.add("Transpose", product, suffix="turned", perm=[2, 0, 1, 3])
@@ -48,13 +49,6 @@ def _width(call: Call, data: Tensor, heads: int, parts: int) -> int:
     if not isinstance(total, int) or heads < 1 or total % (heads * parts):
         raise call.refusal(f"{total} values cannot be divided among {heads} heads")
     return total // (heads * parts)
-
-
-def _steps(call: Call, sizes: tuple[int | str | None, ...]) -> list[int]:
-    steps = [size for size in sizes if isinstance(size, int)]
-    if len(steps) < len(sizes):
-        raise call.refusal("how many steps it has depends on the batch size")
-    return steps
 
 
 def div_sqrt_dim(call: Call) -> str:

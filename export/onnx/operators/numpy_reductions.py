@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from export.onnx.graph import Call, Tensor
+from export.onnx.graph import Call
+from export.onnx.parts import reduced
 
 
 def _reduction(operator: str) -> Callable[[Call], str]:
     """Reductions along axes, or of everything to a number."""
 
     def translate(call: Call) -> str:
-        axes, keep = _axes(call), call.settings.flag("keepdims", False)
-        return _reduced(call, operator, call.data, axes, keep)
+        return reduced(call, operator, call.data, _axes(call), call.settings.flag("keepdims", False))
 
     return translate
 
@@ -27,21 +27,15 @@ def _axes(call: Call) -> list[int]:
     return sorted(call.axis(axis) for axis in axes)
 
 
-def _reduced(call: Call, operator: str, data: Tensor | str, axes: list[int], keep: bool, suffix: str = "") -> str:
-    if operator == "ReduceSum" or call.opset >= 18:  # from these opsets on, axes are an input
-        return call.add(operator, data, call.integers("axes", axes), suffix=suffix, keepdims=int(keep))
-    return call.add(operator, data, suffix=suffix, axes=axes, keepdims=int(keep))
-
-
 def variance(call: Call) -> str:
     """``_npi_var`` and ``_npi_std``: the mean square of the distances from the mean, and its root."""
     axes, keep = _axes(call), call.settings.flag("keepdims", False)
     call.settings.only("ddof", 0)
-    mean = _reduced(call, "ReduceMean", call.data, axes, True, "mean")
+    mean = reduced(call, "ReduceMean", call.data, axes, True, "mean")
     distance = call.add("Sub", call.data, mean, suffix="distance")
     square = call.add("Mul", distance, distance, suffix="square")
     is_root = call.operator == "_npi_std"
-    mean = _reduced(call, "ReduceMean", square, axes, keep, "variance" * is_root)
+    mean = reduced(call, "ReduceMean", square, axes, keep, "variance" * is_root)
     return call.add("Sqrt", mean) if is_root else mean
 
 
@@ -54,7 +48,7 @@ def norm(call: Call) -> str:
     if not is_of_vectors and flag not in (-2, 1):  # -2: of all elements, 1: Frobenius'
         raise call.refusal(f"there is no translation of ord={order:g} with axis={axis}")
     axes = sorted(call.axis(each) for each in (range(call.data.rank) if axis is None else axis))
-    return _reduced(call, "ReduceL1" if order == 1 else "ReduceL2", call.data, axes, keep)
+    return reduced(call, "ReduceL1" if order == 1 else "ReduceL2", call.data, axes, keep)
 
 
 def cumulative_sum(call: Call) -> str:
