@@ -22,9 +22,9 @@ onnxruntime = pytest.importorskip("onnxruntime")
 SMALL = [name for name in zoo.list_models() if zoo.get_card(name).flops < 10**7]
 LARGE = sorted(set(zoo.list_models()) - set(SMALL))
 LAYERS = set(
-    "null Activation BatchNorm Concat Convolution Deconvolution Dropout Flatten FullyConnected InstanceNorm LRN LayerNorm"
-    " LeakyReLU Pad Pooling SliceChannel SoftmaxActivation SoftmaxOutput UpSampling add_n clip elemwise_add elemwise_mul"
-    " expand_dims log_softmax relu sigmoid softmax stack tanh transpose".split()
+    "null Activation BatchNorm Concat Convolution Deconvolution Dropout Flatten FullyConnected InstanceNorm LRN "
+    "LayerNorm LeakyReLU Pad Pooling SliceChannel SoftmaxActivation SoftmaxOutput UpSampling add_n clip elemwise_add "
+    "elemwise_mul expand_dims log_softmax relu sigmoid softmax stack tanh transpose".split()
 )  # a network of these alone comes back
 
 
