@@ -40,8 +40,8 @@ def fused_operators(path: Path) -> Counter:
 @pytest.mark.parametrize("name", ["lenet5", "mlp"])
 def test_digits_stay_the_same_in_a_quarter_of_the_bytes(name: str, mnist, tmp_path: Path):
     net = zoo.get_model(name, pretrained=True)
-    path = export.to_onnx(net, tmp_path / "int8.onnx", int8=mnist.train[-500:])
-    found = export.verify(path, net, mnist.test[:2000], seconds=2)
+    path = export.to_onnx(net, tmp_path / "int8.onnx", int8=mnist.train[-200:])
+    found = export.verify(path, net, mnist.test[:1000], seconds=2)
     assert not found.failures and "rms difference" in str(found), str(found)
     assert found.parities[0].same >= 0.999 * found.parities[0].items and found.parities[0].limit == 0.1
     real = export.to_onnx(net, tmp_path / "real.onnx")
@@ -52,11 +52,11 @@ def test_digits_stay_the_same_in_a_quarter_of_the_bytes(name: str, mnist, tmp_pa
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("name", ["vgg6", "cnn7", "sprint", "micro"])
+@pytest.mark.parametrize("name", ["vgg6", "cnn7", "sprint"])
 def test_digits_of_all_others_stay_the_same(name: str, mnist, tmp_path: Path):
     net = zoo.get_model(name, pretrained=True)
     path = export.to_onnx(net, tmp_path / "int8.onnx", int8=mnist.train[-100:])
-    images = mnist.test.images[:1000, None] * np.float32(1 / 255)
+    images = mnist.test.images[:500, None] * np.float32(1 / 255)
     expected = run(export.to_onnx(net, tmp_path / "real.onnx"), images)
     assert (run(path, images).argmax(axis=1) == expected.argmax(axis=1)).mean() >= 0.998
     assert not {"Conv", "FusedConv", "Gemm", "MatMul"} & set(fused_operators(path))
@@ -90,11 +90,13 @@ def small(x: mx.sym.Symbol, flatten: bool = False) -> mx.sym.Symbol:
 
 
 def centred(net: mx.gluon.SymbolBlock) -> mx.gluon.SymbolBlock:
-    """``net`` with weights of both signs."""
+    """``net`` with weights of both signs, and none in the first channel of convolutions."""
     random = np.random.default_rng(3)
     for name, parameter in net.collect_params().items():
         if name.endswith("weight"):
-            parameter.set_data(mx.nd.array(random.standard_normal(parameter.shape) / 4))
+            values = random.standard_normal(parameter.shape) / 4
+            values[:1] *= values.ndim == 2
+            parameter.set_data(mx.nd.array(values))
     return net
 
 
@@ -114,7 +116,7 @@ def test_whole_networks_compute_with_integers(opset: int, tmp_path: Path):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("name", ["resnet18_v1", "mobilenet1.0", "vgg11", "squeezenet1.1"])
+@pytest.mark.parametrize("name", ["resnet18_v1", "squeezenet1.1"])
 def test_the_vision_zoo_of_mxnet_predicts_much_the_same(name: str, tmp_path: Path):
     net, images = networks.vision(name)
     path = export.to_onnx(net, tmp_path / "int8.onnx", images.shape[1:], int8=images)
@@ -220,6 +222,12 @@ def test_what_has_no_layers_is_refused(tmp_path: Path):
     net = networks.of(S.Activation(V("data", dtype="float32"), act_type="relu", name="a"), IMAGE)
     with pytest.raises(zoo.ZooError, match="int8 is for convolutions and dense layers"):
         export.to_onnx(net, tmp_path / "int8.onnx", IMAGE, int8=np.zeros((2, *IMAGE), np.float32))
+
+
+def test_values_that_overflow_are_refused(tmp_path: Path):
+    net = networks.of(S.FullyConnected(S.exp(V("data", dtype="float32") * 100), num_hidden=2, name="f"), IMAGE)
+    with pytest.raises(zoo.ZooError, match="finite values only"):
+        export.to_onnx(net, tmp_path / "int8.onnx", IMAGE, int8=np.ones((2, *IMAGE), np.float32))
 
 
 def test_the_command_writes_a_verified_file(run, tmp_path: Path):

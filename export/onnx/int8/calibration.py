@@ -86,12 +86,16 @@ def calibrate(graph: Graph, arrays: Mapping[str, np.ndarray], items: np.ndarray)
         raise ZooError("int8 is for convolutions and dense layers, and the network has none with weights of its own")
     expected = simulation.outputs(graph, arrays, items)
     seen = _observe(graph, arrays, items, sorted(set(placing.tensors(graph, arrays, layers).values())))
+    ends = [np.array([each.low, each.high]) for each in seen.values()]
+    if not all(np.isfinite(each).all() for each in [*expected, *ends]):
+        raise ZooError("int8 needs items from which the network computes finite values only, unlike from these")
+    ways = [{name: way(each) for name, each in seen.items()} for way in (_whole, _percentile, _least_error)]
+    rounded = _rounded_weights(graph, arrays, layers)
     best, least = Plan({}, ()), float("inf")
     for chosen in filter(None, (layers, layers[:-1], layers[1:], layers[1:-1])):
-        weights = _rounded_weights(graph, arrays, chosen)
+        weights = {**arrays, **{weight: rounded[weight] for weight in _weights(graph, chosen)}}
         owners = placing.tensors(graph, arrays, chosen)
-        for method in (_whole, _percentile, _least_error):
-            found = {name: method(seen[name]) for name in set(owners.values())}
+        for found in ways:
             steps = {name: found[owner] for name, owner in owners.items()}
             error = _error(simulation.outputs(simulation.rounded(graph, steps), weights, items), expected)
             if error < least:
@@ -101,9 +105,13 @@ def calibrate(graph: Graph, arrays: Mapping[str, np.ndarray], items: np.ndarray)
     return best
 
 
-def _rounded_weights(graph: Graph, arrays: Mapping[str, np.ndarray], layers: list[str]) -> dict[str, np.ndarray]:
-    rounded = dict(arrays)
-    for name in {node.inputs[1][0].name for node in graph.nodes() if node.name in layers}:
+def _weights(graph: Graph, layers: Collection[str]) -> set[str]:
+    return {node.inputs[1][0].name for node in graph.nodes() if node.name in layers}
+
+
+def _rounded_weights(graph: Graph, arrays: Mapping[str, np.ndarray], layers: Collection[str]) -> dict[str, np.ndarray]:
+    rounded = {}
+    for name in _weights(graph, layers):
         integers, scales = weight_integers(arrays[name])
         rounded[name] = integers * scales.reshape(-1, *[1] * (integers.ndim - 1))
     return rounded

@@ -41,7 +41,8 @@ def weight_integers(weight: np.ndarray, floor: np.ndarray | float = 0.0) -> tupl
     So any two weights of one sign must not add up to more than 128: they have seven bits, or one of them has more.
     """
     flat = weight.reshape(len(weight), -1).astype(np.float64)
-    highest = [np.sort(np.maximum(sign * flat, 0), axis=1)[:, -2:].sum(axis=1) for sign in (1, -1)]
+    padded = np.pad(flat, ((0, 0), (0, 2)))  # zeros, for one weight alone and for none of a sign
+    highest = [np.partition(sign * padded, -2, axis=1)[:, -2:].sum(axis=1) for sign in (1, -1)]
     scales = np.maximum(np.maximum(*highest) / (_PAIR - 1), np.abs(flat).max(axis=1) / _LARGEST_WEIGHT)
     scales = np.maximum(scales, floor).astype(np.float32)
     scales[scales < np.finfo(np.float32).tiny] = 1  # all weights are zero

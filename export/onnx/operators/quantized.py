@@ -21,6 +21,7 @@ from zoo.graph.ir import Node
 _SIGNED = 127.5  # what MXNet scales the end of a range to in int8, and in uint8:
 _UNSIGNED = 255.5
 _ZERO = 128  # what stands for 0 in uint8 if there are values of both signs
+_LARGEST_BIAS = 2**30
 _FLAGS = (
     "enable_float_output", "no_bias", "quantized", "with_act", "with_bn", "with_eltwise", "with_postsum_act",
     "with_sum",
@@ -68,7 +69,8 @@ def fused_layer(call: Call) -> list[str]:
             after.append(("Relu", []))
         else:
             raise call.refusal(f"MXNet scales its {node.operator} {node.name!r} otherwise than the network computes")
-    integers, scale = (real, _scale_of(call, bias)) if dense else _integers(real)
+    least = np.abs(0 if shift is None else shift) / (call.graph.initializers[_steps(call, data)[0]] * _LARGEST_BIAS)
+    integers, scale = (real, _scale_of(call, bias)) if dense else _integers(real, least)
     output = _layer(call, layer, data, integers, scale, shift)
     for operator, others in after:
         output = call.add(operator, output, *others, suffix=operator.lower())
@@ -186,10 +188,10 @@ def _real_bias(call: Call, bias: Sequence[Tensor]) -> np.ndarray | None:
     return _value(call, bias[0]) * _scale_of(call, bias, back=0) if bias else None
 
 
-def _integers(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``weight`` in int8, and the scale of each output channel."""
+def _integers(weight: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``weight`` in int8, and the scale of each output channel, at ``least`` so large that biases fit."""
     flat = weight.reshape(len(weight), -1)
-    scales = np.maximum(np.abs(flat).max(axis=1), np.finfo(np.float32).tiny * _SIGNED) / _SIGNED
+    scales = np.maximum(np.abs(flat).max(axis=1) / _SIGNED, np.maximum(least, np.finfo(np.float32).tiny))
     integers = np.clip(np.rint(flat / scales[:, None]), -_ZERO, _ZERO - 1)
     return integers.astype(np.int8).reshape(weight.shape), scales
 
@@ -208,8 +210,9 @@ def _layer(
     real = [_dequantized(call, f"{name}_weight", integers, scales, np.full(len(scales), _ZERO, np.uint8))]
     if bias is not None:
         products = scales * call.graph.initializers[steps[0]]
-        limits = np.iinfo(np.int32)
-        held = np.clip(np.rint(bias / products.astype(np.float64)), limits.min, limits.max).astype(np.int32)
+        if (np.abs(bias) > np.iinfo(np.int32).max * products.astype(np.float64)).any():
+            raise call.refusal("its weights are so small that its biases do not fit into 32 bits")
+        held = np.rint(bias / products.astype(np.float64)).astype(np.int32)
         real.append(_dequantized(call, f"{name}_bias", held, products, np.zeros(len(scales), np.int32)))
     shapes = (weight.shape, (len(weight),))
     inputs = [Tensor(each, shape, np.dtype(np.float32)) for each, shape in zip(real, shapes)]
