@@ -55,6 +55,8 @@ class Expected:
                 shapes = f"puts out {others} where MXNet puts out {mxnets}"
                 return Parity(runtime.name, version, count, float("inf"), self.limit, 0, shapes=shapes)
         expected, rows = self._rows(self.outputs[: len(computed)]), self._rows(computed)
+        if self.int8 and rows is not None and rows.ndim != 2:
+            rows = None  # rounding decides where the largest of many numbers is
         same, ties = (None, 0) if expected is None or rows is None else agreement(rows, expected)
         return Parity(
             runtime.name, version, count, self._difference(computed), self.limit, same, ties, self._accuracy(rows),

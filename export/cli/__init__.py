@@ -109,7 +109,7 @@ def _formats(arguments: argparse.Namespace) -> tuple[str, ...]:
         return ("onnx",)
     if arguments.onnx is not None and arguments.format is None:
         return ("symbol",)
-    if arguments.format is None and util.find_spec("onnx") is None:
+    if arguments.format is None and not arguments.int8 and util.find_spec("onnx") is None:
         print("note: no ONNX file is written without the package onnx: pip install '.[onnx]'", file=sys.stderr)
         return ("symbol",)
     return ("symbol", "onnx") if arguments.format in (None, "both") else (arguments.format,)
