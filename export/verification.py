@@ -36,9 +36,9 @@ def verify(
     from 0 to 255, or integers. For a file with several inputs, it maps their names to such arrays, and ``net`` is
     called with these in the order of the file. The file must pass ONNX's full checker; weights may lie beside it.
 
-    Each runtime has a process of its own, and is told as unable to run the file if that crashes. The first batch has
-    one item, the second an odd number, and the rest are large. A runtime stops after ``seconds``, so a slow one sees
-    fewer items; one that does not stop is ended two minutes later. Raises :class:`ZooError` for a file that is not like
+    Each runtime has a process of its own; one that crashes counts as unable to run the file. The first batch has one
+    item, the second an odd number, and the rest are large. A runtime stops after ``seconds``, so a slow one sees fewer
+    items; one that does not stop is ended two minutes later. Raises :class:`ZooError` for a file that is not like
     this, and for data that the file or the network does not take.
     """
     return compare(Path(path), str(path), net, data, seconds)
@@ -76,7 +76,7 @@ def compare(
                 continue
             with temporary.folder("answers-", parent=folder) as answers:
                 try:
-                    computed = process.run(runtime, model.path, given, answers, float(seconds))
+                    computed = process.run(runtime, model.path, given, answers, seconds)
                 except process.Refusal as refusal:
                     parities.append(expected.refused(runtime, version, str(refusal)))
                 else:
@@ -100,15 +100,18 @@ def _finite(batches: Batches, softmax: bool) -> Batches:
 
 
 def _outputs(net: mx.gluon.HybridBlock, batches: Batches) -> Batches:
+    if not isinstance(net, mx.gluon.HybridBlock):
+        raise ZooError(f"the network must be a HybridBlock of Gluon's, and is of the type {type(net).__name__}")
     if len(batches[0]) == 1 and batches[0][0].dtype in (np.float32, np.uint8):
         inference.check_takes(net, inference.state(net), {inference.INPUT: batches[0][0].shape[1:]})
-    forward, found = inference.forward(net, len(batches[0])), []
+    found: Batches = []
     for batch in batches:
         arrays = [feeding.scaled(each) if each.dtype == np.uint8 else each for each in batch]
         try:
-            found.append(forward(*arrays))
-        except (mx.base.MXNetError, TypeError, ValueError, AssertionError) as error:
-            raise ZooError(
-                f"the network cannot compute {len(batch[0])} of these items: {mxnet_reason(error)}"
-            ) from None
+            found.append(inference.forward(net, len(arrays))(*arrays))
+        except (mx.base.MXNetError, RuntimeError, TypeError, ValueError, AssertionError) as error:
+            if isinstance(error, ZooError):
+                raise
+            reason = mxnet_reason(error)
+            raise ZooError(f"the network cannot compute {len(batch[0])} of these items: {reason}") from None
     return found

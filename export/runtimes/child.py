@@ -33,7 +33,7 @@ def main(module: str, function: str, model: str, batches: str, answers: str, sec
         opener: Callable[[Path], Forward] = getattr(import_module(module), function)
         answer = {"batches": _run(opener(Path(model)), Path(batches), Path(answers), float(seconds))}
     except BaseException as error:  # each runtime has its own exceptions, and some end the process
-        lines = (line.strip() for line in str(error).splitlines())
+        lines = (line.strip() for line in str(error).replace(model, Path(model).name).splitlines())
         answer = {"refusal": next(filter(None, lines), type(error).__name__)}
     Path(answers, ANSWER).write_text(json.dumps(answer))
     os._exit(0)  # without what the runtime does at the end, which may crash

@@ -12,6 +12,7 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,7 +42,7 @@ def open_file(path: Path) -> Forward:
     beside = [str(each) for each in path.parent.iterdir() if each != path]
     process = subprocess.Popen(
         ["node", str(Path(__file__).with_suffix(".mjs")), str(_package()), str(path), *beside],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=die_with_parent,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=partial(die_with_parent, os.getpid()),
     )  # fmt: skip
     assert process.stdin and process.stdout
     to, back = process.stdin, process.stdout

@@ -15,7 +15,7 @@ from export.runtimes.runtime import Runtime
 from zoo.io import children, files
 
 GRACE = 120  # seconds besides its own that a runtime has to start, to open the file, and for its last batch
-_MOST_SECONDS = 1e6  # that the system can wait for; longer is without limit
+_MOST_SECONDS = 1e6  # that the system can wait for
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from export.runtimes.child import main; main(*sys.argv[2:])"
@@ -32,26 +32,27 @@ def run(runtime: Runtime, model: Path, batches: Path, answers: Path, seconds: fl
     ``batches`` is a folder for :mod:`export.runtimes.child`, and ``answers`` an empty one. Raises :class:`Refusal`,
     whatever the runtime does.
     """
-    limit = seconds + GRACE
+    seconds = float(min(seconds, _MOST_SECONDS))
     command = [
         sys.executable, "-c", _START, json.dumps([str(each) for each in sys.path]), runtime.open.__module__,
         runtime.open.__qualname__, *map(str, (model, batches, answers, seconds)),
     ]  # fmt: skip
     try:
-        children.run(command, timeout=limit if limit < _MOST_SECONDS else None, stdout=subprocess.DEVNULL)
+        children.run(command, timeout=seconds + GRACE, stdout=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
-        raise Refusal(f"it was ended after {limit:,.0f} seconds") from None
+        raise Refusal(f"it was ended after {seconds + GRACE:,.0f} seconds") from None
     except subprocess.CalledProcessError as error:
         raise Refusal(_end(error.returncode, error.stderr)) from None
     except OSError as error:
         raise Refusal(f"it cannot be started: {error.strerror or error}") from None
     try:
         answer = json.loads(files.read(answers / child.ANSWER))
-        if "refusal" not in answer:
-            return [child.load(answers / f"{number}.npz") for number in range(answer["batches"])]
+        outputs = [child.load(answers / f"{number}.npz") for number in range(answer.get("batches", 0))]
     except Exception:  # a damaged file of arrays is one of many errors
-        raise Refusal("it ended without an answer") from None
-    raise Refusal(answer["refusal"])
+        answer, outputs = {}, []
+    if not outputs:
+        raise Refusal(answer.get("refusal", "it ended without an answer"))
+    return outputs
 
 
 def _end(code: int, errors: str) -> str:

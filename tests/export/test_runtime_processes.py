@@ -49,6 +49,7 @@ REFUSALS = {
     planted_runtimes.ends_silently: "it ended without an answer",
     planted_runtimes.eats_its_answer: "it ended without an answer",
     planted_runtimes.puts_out_words: "could not convert string to float",
+    planted_runtimes.removes_its_batches: "it ended without an answer",  # the last, since they are everyone's
 }
 
 

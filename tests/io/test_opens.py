@@ -40,7 +40,6 @@ OWN = {
         "bench/sides/checks.py", "bench/sides/ours.py", "bench/sides/pytorch.py", "bench/sides/report_loop.py",
         "bench/compare/revisions.py", "bench/report/drawing.py", "export/runtimes/apache_tvm.py",
         "export/runtimes/child.py", "export/runtimes/opencv.py", "export/runtimes/process.py",
-        "export/runtimes/sonos_tract.py",
     ),
     "regular, which is checked before": ("zoo/data/images.py",),
     "written": ("zoo/data/mxnet_loaders.py",),
