@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -89,8 +90,8 @@ def test_a_runtime_errs_alone_if_onnx_runtime_and_the_reference_agree(net, path:
     found = export.verify(path, net, data)
     assert not found.failures and "differs by" in found.parities[1].failure
     assert "\nWrong differs by 0.2: an error of its own" in str(found)
-    monkeypatch.setattr(verification, "RUNTIMES", (RUNTIME, wrong))
-    assert export.verify(path, net, data).failures == ["Wrong differs by 0.2"]
+    undecided = dataclasses.replace(found, parities=found.parities[:2])
+    assert undecided.failures == ["Wrong differs by 0.2"] and "of its own" not in str(undecided)
 
 
 def test_a_runtime_that_hangs_is_ended_with_its_children(net, path: Path, data, tmp_path: Path, monkeypatch):
@@ -102,7 +103,14 @@ def test_a_runtime_that_hangs_is_ended_with_its_children(net, path: Path, data, 
         assert_ended(tmp_path / "children")
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    "number, code",
+    [
+        (signal.SIGTERM, 130),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.exhaustive),
+        pytest.param(signal.SIGKILL, -9, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_nothing_outlives_a_command_that_is_ended(number: int, code: int, net, path: Path, tmp_path: Path):
     script = (
         "import sys, planted_runtimes, export, zoo; from export import verification; from zoo.console import guarded\n"
