@@ -105,13 +105,11 @@ def _outputs(net: mx.gluon.HybridBlock, batches: Batches) -> Batches:
     if len(batches[0]) == 1 and batches[0][0].dtype in (np.float32, np.uint8):
         inference.check_takes(net, inference.state(net), {inference.INPUT: batches[0][0].shape[1:]})
     found: Batches = []
-    for batch in batches:
-        arrays = [feeding.scaled(each) if each.dtype == np.uint8 else each for each in batch]
-        try:
-            found.append(inference.forward(net, len(arrays))(*arrays))
-        except (mx.base.MXNetError, RuntimeError, TypeError, ValueError, AssertionError) as error:
-            if isinstance(error, ZooError):
-                raise
-            reason = mxnet_reason(error)
-            raise ZooError(f"the network cannot compute {len(batch[0])} of these items: {reason}") from None
+    try:
+        forward = inference.forward(net, len(batches[0]))
+        for batch in batches:
+            found.append(forward(*(feeding.scaled(each) if each.dtype == np.uint8 else each for each in batch)))
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:  # MXNet's own error is a RuntimeError
+        count, reason = len(batches[len(found)][0]), mxnet_reason(error)
+        raise ZooError(f"the network cannot compute {count} of these items: {reason}") from None
     return found
