@@ -11,7 +11,7 @@ from export.c import text
 from export.c.plan import Function
 
 _TANH = """\
-/* The hyperbolic tangent as a ratio of polynomials: at most 3e-7 from the true value. It has no branches. */
+/* The hyperbolic tangent as a ratio of polynomials: at most 4e-7 from the true value. It has no branches. */
 static float apply_tanh(float v)
 {
     v = v > 7.9053111f ? 7.9053111f : v < -7.9053111f ? -7.9053111f : v;

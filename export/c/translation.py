@@ -14,7 +14,7 @@ from export.onnx.settings import Settings
 from zoo.errors import ZooError
 from zoo.graph import ir, shapes
 
-_MOST_ELEMENTS = 2**28  # of all arrays and weights: what compilers still take
+_MOST_WEIGHTS = 2**26  # more than compilers take as text
 
 
 def translate(
@@ -99,6 +99,9 @@ def _check(source: ir.Graph, nodes: list[ir.Node], weights: dict[str, np.ndarray
             f"the network cannot be written as C: there is no translation of {', '.join(foreign[:10])}"
             f"{' …' if len(foreign) > 10 else ''}"
         )
+    size = sum(each.size for each in weights.values())
+    if size > _MOST_WEIGHTS:
+        raise ZooError(f"the network cannot be written as C: it has {size:,} weights, more than {_MOST_WEIGHTS:,}")
     if len(source.heads) > 1:
         raise ZooError(f"the network cannot be written as C: it has {len(source.heads)} outputs, and C code has one")
     source.name_uniquely()
