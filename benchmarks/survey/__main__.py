@@ -77,7 +77,8 @@ def difference(mine: list[np.ndarray], theirs: list[np.ndarray]) -> float:
 def rows_difference(mine: list[np.ndarray], theirs: list[np.ndarray]) -> float:
     """Return the largest difference of any detection; those with the same score up to rounding are in any order.
 
-    The outputs are (batch, detections, …), the second of them the scores.
+    The outputs are (batch, detections, …), the second of them the scores. Which ones with the score of the last are
+    among them is chance, too, so these are left out.
     """
     if [each.shape for each in mine] != [each.shape for each in theirs]:
         return np.inf
@@ -88,7 +89,7 @@ def rows_difference(mine: list[np.ndarray], theirs: list[np.ndarray]) -> float:
     )
     largest = 0.0
     for one, other in [*zip(ours, others), *zip(others, ours)]:
-        for row in one:
+        for row in one[one[:, 1] > one[-1, 1] + TOLERANCE]:
             tied = np.abs(other[:, 1] - row[1]) <= TOLERANCE
             largest = max(largest, float(np.abs(other[tied] - row).max(axis=1).min()) if tied.any() else np.inf)
     return largest
