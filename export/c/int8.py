@@ -74,7 +74,7 @@ class Scale:
 
     def value(self, byte: str) -> str:
         """Return what ``byte`` stands for, in C."""
-        return f"(float)({byte}{f' - {self.zero}' if self.zero else ''}) * {number(self.step)}"
+        return f"((float)({byte}{f' - {self.zero}' if self.zero else ''}) * {number(self.step)})"
 
 
 def prepared(plan: Plan) -> Plan:
