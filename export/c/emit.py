@@ -41,9 +41,15 @@ def emit(plan: Plan, name: str, title: str, arithmetic: Arithmetic = FLOAT32) ->
         own = {plan.input.number: "input", plan.output.number: "output"}
         return own.get(tensor.number) or f"buffer + {places[tensor.number]}"
 
+    functions_of = [_function(layer, body, plan, arithmetic.data) for layer, body in zip(plan.layers, bodies)]
+    # Layers that do the same share a function. GCC 12 at -O3 would fold them itself, and compiles the result wrongly.
+    shared: dict[str, Code] = {}
+    chosen = [
+        shared.setdefault("\n".join(lines).replace(body.prefix, ""), body) for lines, body in zip(functions_of, bodies)
+    ]
     calls = [
         f"{body.prefix}({', '.join(map(pointer, (*layer.reads, layer.target)))});"
-        for body, layer in zip(bodies, plan.layers)
+        for body, layer in zip(chosen, plan.layers)
     ]
     called = "\n".join(line for body in bodies for line in body.lines)
     helpers = [text for helper, text in arithmetic.helpers.items() if f"{helper}(" in called]
@@ -59,7 +65,7 @@ def emit(plan: Plan, name: str, title: str, arithmetic: Arithmetic = FLOAT32) ->
         ],
         *(definition.splitlines() for definition in (*functions.definitions(called), *helpers)),
         *([[f"static {arithmetic.data} buffer[{size}];"]] if size else []),
-        *(_function(layer, body, plan, arithmetic.data) for layer, body in zip(plan.layers, bodies)),
+        *(lines for lines, body, own in zip(functions_of, chosen, bodies) if body is own),
         [signature, *block("", calls)],
         reader.main(prefix, plan).splitlines(),
     ]

@@ -12,6 +12,7 @@ from export.c import calibration
 from export.c.emit import Source, emit
 from export.c.int8 import Int8, prepared
 from export.c.translation import translate
+from export.onnx.ends import wants_softmax
 from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.graph.cost import INPUT_SHAPE
@@ -31,7 +32,8 @@ def to_c(
     """Write ``net`` as C99 to ``path``, with its header beside it, and return the path.
 
     The function in it, ``NAME_run`` with the name of the file, computes the output of one item of ``input_shape``.
-    With ``uint8``, the item holds pixels from 0 to 255, which are divided by 255. ``softmax`` appends a softmax.
+    With ``uint8``, the item holds pixels from 0 to 255, which are divided by 255. ``softmax`` appends a softmax,
+    unless the network ends in one.
 
     With ``int8``, it computes in 8-bit integers, from pixels from 0 to 255: ``int8`` holds such items that the network
     was not trained on, a data set or an array of uint8. They decide which values the integers stand for.
@@ -62,8 +64,9 @@ def source_of(
     """Return what :func:`to_c` writes, with ``title`` in its first line."""
     input_shape = inference.item_shape(input_shape)
     graph, state = inference.graph_of(net), inference.finite_state(net)
+    inference.check_takes(net, state, {inference.INPUT: input_shape})
     arrays = {key.split(":", 1)[1]: params.widened(value) for key, value in state.items()}
-    plan = translate(graph, arrays, input_shape, uint8 and int8 is None, softmax)
+    plan = translate(graph, arrays, input_shape, uint8 and int8 is None, wants_softmax(graph, softmax))
     if int8 is None:
         return emit(plan, name, title)
     items = _items(int8, input_shape)

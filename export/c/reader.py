@@ -8,6 +8,17 @@ _MAIN = """\
 #ifdef @NAME@_MAIN /* a program that reads images of 8 bits a pixel: raw bytes, IDX, or one PGM (P5) */
 #include <stdio.h>
 
+static int failed(const char *reason)
+{
+    fprintf(stderr, "error: %s\\n", reason);
+    return 1;
+}
+
+static unsigned long idx_number(const unsigned char *bytes)
+{
+    return (unsigned long)bytes[0] << 24 | (unsigned long)bytes[1] << 16 | (unsigned long)bytes[2] << 8 | bytes[3];
+}
+
 static int pgm_number(void)
 {
     int c = getchar(), value = 0;
@@ -29,21 +40,32 @@ int main(void)
     static @KIND@ input[@NAME@_INPUT];
     static float output[@NAME@_OUTPUT];
     size_t have = fread(bytes, 1, 2, stdin);
-    int images = 0;
+    unsigned long images = 0, announced = 0;
+    int is_idx = 0;
     if (have == 2 && bytes[0] == 'P' && bytes[1] == '5') {
         const int width = pgm_number(), height = pgm_number(), most = pgm_number();
-        if (width * height != @NAME@_INPUT || most != 255) {
-            fputs("error: this PGM has another size or depth\\n", stderr);
-            return 1;
+        if ((double)width * (double)height != @NAME@_INPUT || most != 255) {
+            return failed("this PGM has another size or depth");
         }
         have = 0;
+    } else if (have == 2 && ((bytes[0] == 0x1f && bytes[1] == 0x8b) || (bytes[0] == 'P' && bytes[1] == '2'))) {
+        return failed("the input is compressed, or a PGM in text: this reads raw bytes, IDX, and PGM (P5)");
     } else {
         have += fread(bytes + 2, 1, 2, stdin);
-        if (have == 4 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] == 8 && bytes[3] == 3) {
-            have = fread(bytes, 1, 12, stdin) - 12; /* IDX: the number of images, rows and columns */
+        if (have == 4 && !bytes[0] && !bytes[1] && bytes[2] >= 8 && bytes[2] <= 14 && bytes[3] >= 1 && bytes[3] <= 4) {
+            is_idx = bytes[2] == 8 && bytes[3] == 3;
+            if (!is_idx || fread(bytes, 1, 12, stdin) < 12) {
+                return failed("this IDX file holds no images of 8 bits a pixel, or ends before they begin");
+            }
+            announced = idx_number(bytes);
+            if ((double)idx_number(bytes + 4) * (double)idx_number(bytes + 8) != @NAME@_INPUT) {
+                return failed("the images of this IDX file have another size");
+            }
+            have = 0;
         }
     }
-    while ((have += fread(bytes + have, 1, @NAME@_INPUT - have, stdin)) == @NAME@_INPUT) {
+    while ((!is_idx || images < announced)
+           && (have += fread(bytes + have, 1, @NAME@_INPUT - have, stdin)) == @NAME@_INPUT) {
         int best = 0;
         for (int i = 0; i < @NAME@_INPUT; i++) {
             input[i] = @VALUE@;
@@ -60,9 +82,11 @@ int main(void)
         images++;
         have = 0;
     }
-    if (have || !images) {
-        fputs("error: the input ends before an image does\\n", stderr);
-        return 1;
+    if (fflush(stdout) || ferror(stdout)) {
+        return failed("the output cannot be written");
+    }
+    if (have || (is_idx ? images < announced : !images)) {
+        return failed("the input ends before an image does");
     }
     return 0;
 }

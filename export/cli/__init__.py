@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     onnx.add_argument("--softmax", action="store_true", help="output probabilities")
     onnx.add_argument("--uint8", action="store_true", help="accept uint8 pixels from 0 to 255")
     onnx.add_argument("--int8", action="store_true", help="compute with 8-bit integers")
-    onnx.add_argument("--opset", type=int, default=DEFAULT_OPSET, help="13 to 21 (default: 17)")
+    onnx.add_argument("--opset", type=int, help=f"13 to 21 (default: {DEFAULT_OPSET})")
     onnx.add_argument("--batch", type=int, metavar="N", help="fix the batch size (default: left open)")
     onnx.add_argument(
         "--input-shape", metavar="C,H,W", type=_shape,
@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the requested files, all or none; returns 1 if a runtime computes something else."""
     formats = _formats(arguments)
+    _refuse_unused(arguments, formats)
     from export.cli import writers
     from export.cli.source import Source
 
@@ -89,7 +90,7 @@ def _named_shape(text: str) -> tuple[str, tuple[int, ...]]:
 
 def _formats(arguments: argparse.Namespace) -> tuple[str, ...]:
     if [arguments.model, arguments.symbol, arguments.onnx].count(None) != 2:
-        raise ZooError("name a model of the zoo, or a file with --symbol or --onnx: one of the two")
+        raise ZooError("name a model of the zoo, or a file with --symbol or --onnx: one of the three")
     if arguments.onnx is not None and arguments.params is not None:
         raise ZooError(f"{arguments.onnx} holds its weights: --params is for others")
     if arguments.symbol is not None and arguments.params is None:
@@ -101,8 +102,6 @@ def _formats(arguments: argparse.Namespace) -> tuple[str, ...]:
         )
     if arguments.format == "c":
         return ("c",)
-    if arguments.int8 and arguments.format == "symbol":
-        raise ZooError("--int8 is for ONNX files and C, and --format symbol writes none")
     if arguments.symbol is not None:
         if arguments.format not in (None, "onnx"):
             raise ZooError(f"{arguments.symbol} is in MXNet's format already: with --symbol, ONNX is what is written")
@@ -113,6 +112,26 @@ def _formats(arguments: argparse.Namespace) -> tuple[str, ...]:
         print("note: no ONNX file is written without the package onnx: pip install '.[onnx]'", file=sys.stderr)
         return ("symbol",)
     return ("symbol", "onnx") if arguments.format in (None, "both") else (arguments.format,)
+
+
+def _refuse_unused(arguments: argparse.Namespace, formats: tuple[str, ...]) -> None:
+    """Refuse options that none of ``formats`` takes, which would otherwise be ignored."""
+    onnx, both = {"onnx"}, {"onnx", "c"}
+    options: dict[str, tuple[object, set[str]]] = {
+        "--softmax": (arguments.softmax, both),
+        "--uint8": (arguments.uint8, both),
+        "--int8": (arguments.int8, both),
+        "--opset": (arguments.opset is not None, onnx),
+        "--batch": (arguments.batch is not None, onnx),
+        "--outputs": (arguments.outputs, onnx),
+    }
+    for option, (is_given, takers) in options.items():
+        if is_given and not takers & set(formats):
+            raise ZooError(
+                f"{option} is for {' and '.join(sorted(takers))}, and the format is {formats[0]}: see --format"
+            )
+    if arguments.input and arguments.input_shape is not None:
+        raise ZooError("--input and --input-shape both give shapes: one of the two")
 
 
 def _without_weights(symbol: Path) -> str:

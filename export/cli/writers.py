@@ -27,12 +27,12 @@ def write_symbol(source: Source, arguments: argparse.Namespace) -> Written:
 
 def write_onnx(source: Source, arguments: argparse.Namespace) -> Written:
     """ONNX, compared in all installed runtimes."""
-    from export.onnx import model
+    from export.onnx import DEFAULT_OPSET, model
     from export.onnx.options import Options
 
     name = f"{source.name}{'-int8' * arguments.int8}.onnx"
     options = Options(
-        arguments.opset, arguments.batch, arguments.softmax, arguments.uint8, _facts(source, arguments),
+        DEFAULT_OPSET if arguments.opset is None else arguments.opset, arguments.batch, arguments.softmax, arguments.uint8, _facts(source, arguments),
         arguments.outputs, source.calibration if arguments.int8 else None,
     )  # fmt: skip
     contents = model.encode(source.net, source.input_shape, options, name)
@@ -67,8 +67,6 @@ def write_c(source: Source, arguments: argparse.Namespace) -> Written:
     from export.c import checking, model
     from zoo.kernels import compilers
 
-    if arguments.batch not in (None, 1):
-        raise ZooError("a file of C computes one item at a time: --batch is for ONNX")
     if isinstance(source.input_shape, Mapping):
         raise ZooError("a file of C computes from one array: --input is for ONNX")
     labels, calibration, title = None, None, "a network"

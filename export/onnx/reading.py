@@ -64,6 +64,7 @@ def read(path: Path, origin: str, folder: Path) -> Model:
     beside = _names_beside(model, origin)
     for name in beside:
         files.copy(path.with_name(name), folder / name)
+    _check_ends(model, origin, folder)
     copy = folder / "model.onnx"
     while copy.name in beside:
         copy = copy.with_name(f"_{copy.name}")
@@ -99,6 +100,20 @@ def _names_beside(model: onnx.ModelProto, origin: str) -> set[str]:
                 raise ZooError(f"{origin} keeps weights in {name!r}, and only a file beside it is read, by its name")
             found.add(name)
     return found
+
+
+def _check_ends(model: onnx.ModelProto, origin: str, folder: Path) -> None:
+    """Refuse weights that end after the file beside the model does."""
+    for tensor in _tensors(model):
+        if tensor.data_location == tensor.EXTERNAL:
+            place = {each.key: each.value for each in tensor.external_data}
+            numbers = [place.get(key, "0") for key in ("offset", "length")]
+            size = (folder / place["location"]).stat().st_size
+            if not all(each.isdecimal() for each in numbers) or sum(map(int, numbers)) > size:
+                raise ZooError(
+                    f"{origin} keeps the weights {tensor.name} in {place['location']}, where they are not whole: the "
+                    "file is damaged, or belongs to another model"
+                )
 
 
 def _tensors(message: Message) -> Iterator[onnx.TensorProto]:

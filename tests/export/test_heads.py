@@ -90,3 +90,12 @@ def test_no_softmax_is_written_over_a_sigmoid(tmp_path: Path):
     net = networks.of(S.LogisticRegressionOutput(dense(V("data", dtype="float32")), V("label")), (1, 28, 28))
     with pytest.raises(zoo.ZooError, match="ends in a sigmoid, over which no softmax belongs"):
         export.to_onnx(net, tmp_path / "net.onnx", softmax=True)
+
+
+def test_no_second_softmax_is_compiled(net, mnist, tmp_path: Path):
+    images = mnist.test.images[:20, None]
+    path = export.to_c(net, tmp_path / "net.c", softmax=True)
+    assert path.read_text().count("expf(") <= export.to_c(net, tmp_path / "net.c").read_text().count("expf(")
+    with pytest.raises(zoo.ZooError, match="float16 and should be float32"):
+        net.cast("float16")
+        export.to_c(net, tmp_path / "half.c", input_shape=images.shape[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zoo.errors import ZooError
 from zoo.graph import lowering
 from zoo.graph.ir import Graph, Node, Output, symbol_of
 from zoo.runtime import mx
@@ -13,6 +14,8 @@ _PASSING = ("BlockGrad", "Cast", "Flatten", "Reshape", "_copy", "amp_cast")  # t
 
 def output_kind(net: mx.gluon.HybridBlock) -> str:
     """Return "probabilities" if every output of ``net`` comes from a softmax, and "logits" otherwise."""
+    if not isinstance(net, mx.gluon.HybridBlock):
+        raise ZooError(f"the network must be a HybridBlock of Gluon's, and is of the type {type(net).__name__}")
     return PROBABILITIES if are_probabilities(Graph.of(symbol_of(net))) else LOGITS
 
 

@@ -33,7 +33,8 @@ def from_onnx(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None 
     Weights become parameters with the names that they have in the file, and running statistics of BatchNorm remain
     such. Constants that are added to data or multiplied with them are parameters that are not trained. Dropout, which
     the file may have, drops in training. ``input_shape`` is the shape of one item, for a file that leaves it open. The
-    network takes what the file takes: pixels from 0 to 255 if these are its input.
+    network takes what the file takes; if that begins by dividing pixels by 255, this is left out, and the network takes
+    pixels from 0 to 1, as all do here.
 
     Raises :class:`ZooError` for a damaged file, and for one that MXNet cannot compute exactly; it names all operations
     that are in the way.
@@ -46,6 +47,7 @@ def load(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None) -> t
     source = read(Path(path))
     item = _item(source, input_shape)
     graph, network = _translate(source, item)
+    _take_scaled_pixels(graph)
     _add_biases(graph, network)
     used = {node.name for node in graph.nodes() if node.is_variable}
     parameters = [each for known in network.parameters.values() for each in known if each.node.name in used]
@@ -63,6 +65,17 @@ def load(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None) -> t
     net = mx.gluon.nn.HybridSequential(prefix="")  # of a SymbolBlock itself, to_symbol would make a classifier
     net.add(block)
     return net, item
+
+
+def _take_scaled_pixels(graph: Graph) -> None:
+    """Remove a division of pixels by 255 from the start of ``graph``: networks here take pixels from 0 to 1."""
+    nodes = list(graph.nodes())
+    taking = [node for node in nodes if any(source.name == INPUT for source, _ in node.inputs)]
+    casts = [node for node in taking if node.operator == "Cast"]
+    taking = [node for node in nodes if any(source in casts for source, _ in node.inputs)] if casts == taking else []
+    factor = taking[0].attributes["scalar"] if [each.operator for each in taking] == ["_mul_scalar"] else "1"
+    if np.float32(factor) == np.float32(1 / 255):
+        graph.replace(taking[0], casts[0].inputs[0])
 
 
 def _item(source: Source, input_shape: tuple[int, ...] | None) -> Shape:
