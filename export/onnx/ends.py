@@ -21,7 +21,8 @@ def wants_softmax(source: Graph, softmax: bool) -> bool:
     """Whether a softmax is to be added; a network that ends in one needs none, and over a sigmoid it is refused."""
     if not softmax or heads.are_probabilities(source):
         return False
-    if heads.origin(source.heads[0]).operator in _SIGMOIDS:
+    origin = heads.origin(source.heads[0])
+    if origin.operator in _SIGMOIDS or (origin.operator, origin.get("act_type")) == ("Activation", "sigmoid"):
         raise ZooError("the network ends in a sigmoid, over which no softmax belongs: its outputs are probabilities")
     return True
 
