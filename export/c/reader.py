@@ -39,7 +39,8 @@ int main(void)
     static unsigned char bytes[@NAME@_INPUT + 16];
     static @KIND@ input[@NAME@_INPUT];
     static float output[@NAME@_OUTPUT];
-    size_t have = fread(bytes, 1, 2, stdin);
+    const int headed = @NAME@_INPUT >= 4; /* smaller images come as raw bytes */
+    size_t have = headed ? fread(bytes, 1, 2, stdin) : 0;
     unsigned long images = 0, announced = 0;
     int is_idx = 0;
     if (have == 2 && bytes[0] == 'P' && bytes[1] == '5') {
@@ -50,7 +51,7 @@ int main(void)
         have = 0;
     } else if (have == 2 && ((bytes[0] == 0x1f && bytes[1] == 0x8b) || (bytes[0] == 'P' && bytes[1] == '2'))) {
         return failed("the input is compressed, or a PGM in text: this reads raw bytes, IDX, and PGM (P5)");
-    } else {
+    } else if (headed) {
         have += fread(bytes + 2, 1, 2, stdin);
         if (have == 4 && !bytes[0] && !bytes[1] && bytes[2] >= 8 && bytes[2] <= 14 && bytes[3] >= 1 && bytes[3] <= 4) {
             is_idx = bytes[2] == 8 && bytes[3] == 3;
