@@ -147,6 +147,9 @@ class Int8:
         source = self.scales[layer.sources[0].number]
         weight = np.round(flat / steps[:, None]).astype(np.int8)
         bias = np.round(layer.bias / (steps * source.step)) - source.zero * weight.sum(axis=1, dtype=np.int64)
+        ends = [bias + sign * 255 * np.maximum(sign * weight.astype(np.int64), 0).sum(axis=1) for sign in (1, -1)]
+        if np.abs(ends).max() > np.iinfo(np.int32).max:
+            raise ZooError(f"the layer {layer.name!r} has too many weights for sums of 32 bits: write it in float32")
         return weight.reshape(layer.weight.shape), bias.astype(np.int32)
 
     def _steps(self, layer: Convolution | Dense) -> np.ndarray:
@@ -187,7 +190,7 @@ class Int8:
         if step.operator == "-":
             signs = (-1, 1) if step.is_left else (1, -1)
         ratios = (signs[0] * before.step / after.step, signs[1] * theirs.step / after.step)
-        bits = 29 - math.ceil(math.log2(255 * (abs(ratios[0]) + abs(ratios[1])) + 256))
+        bits = _bits(255 * (abs(ratios[0]) + abs(ratios[1])) + 256)
         first, second = (round(each * 2.0**bits) for each in ratios)
         total = round((after.zero + 0.5) * 2.0**bits) - before.zero * first - theirs.zero * second
         return f"limited((v * {first} + {other} * {second} + {total}) >> {bits})"
@@ -235,14 +238,22 @@ class Int8:
 def _scaled(step: Affine, before: Scale, after: Scale, found: Code, count: int, channel: str) -> str:
     """Return ``v`` times a number for each channel, plus another."""
     ratio, shift = step.scale * before.step / after.step, step.shift / after.step
-    bits = 29 - math.ceil(math.log2(255 * np.abs(ratio).max() + np.abs(shift).max() + 256))
+    bits = _bits(255 * np.abs(ratio).max() + np.abs(shift).max() + 256)
     factors = np.round(ratio * 2.0**bits).astype(np.int32)
     starts = np.round((shift + after.zero + 0.5) * 2.0**bits - before.zero * np.float64(factors)).astype(np.int32)
     factor, start = found.constant(f"factor{count}", factors), found.constant(f"start{count}", starts)
     return f"limited((v * {factor}[{channel}] + {start}[{channel}]) >> {bits})"
 
 
+def _bits(largest: float) -> int:
+    """Return by how many bits numbers up to ``largest`` can be shifted in 29 bits."""
+    bits = _BITS - 1 - math.ceil(math.log2(largest))
+    if bits < 0:
+        raise ZooError("the ranges of the network's arrays differ too much for 8-bit integers: write it in float32")
+    return bits
+
+
 def _fixed(real: np.ndarray) -> tuple[np.ndarray, int]:
     """Return numbers as integers over a power of two, and its exponent."""
-    shift = min(62, _BITS - math.ceil(math.log2(real.max())))
+    shift = min(62, _bits(real.max()) + 1)
     return np.round(real * 2.0**shift).astype(np.int32), shift

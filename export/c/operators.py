@@ -108,6 +108,8 @@ def leaky(call: Call) -> Tensor:
 def clip(call: Call) -> Tensor:
     """``clip`` between two numbers."""
     low, high = call.settings.number("a_min", -math.inf), call.settings.number("a_max", math.inf)
+    if low > high:
+        raise call.refusal(f"its least value {low} is larger than its largest, {high}")
     return call.apply(Function("clip", (low, high)))
 
 
@@ -122,8 +124,12 @@ def pooling(call: Call) -> Tensor:
     kernel, stride, pad = _pair(call, "kernel", 1), _pair(call, "stride", 1), _pair(call, "pad", 0)
     if settings.flag("global_pool", False):
         kernel, stride, pad = call.data.stored[:2], (1, 1), (0, 0)
+    target = call.new()
+    places = zip(call.data.stored, target.stored, kernel, stride, pad)
+    if any((count - 1) * step - before >= size or before >= extent for size, count, extent, step, before in places):
+        raise call.refusal("one of its windows lies outside of the data")
     return call.builder.add(Pool(
-        call.node.name, (call.data,), call.new(), (), kind=kind, kernel=kernel, stride=stride, pad=pad,
+        call.node.name, (call.data,), target, (), kind=kind, kernel=kernel, stride=stride, pad=pad,
         counts_padding=included,
     ))  # fmt: skip
 
@@ -233,12 +239,12 @@ def _binary(sign: str) -> Callable[[Call], Tensor]:
         aligned = ((1,) * (len(data.shape) + 1 - constant.ndim) + constant.shape)[1]
         if constant.size != aligned or aligned not in (1, channels):
             raise call.refusal(f"a weight of the shape {constant.shape} is not combined with {data.shape}")
-        return call.builder.apply(call.node.name, data, *_with(sign, np.resize(constant, channels), is_left))
+        return call.builder.apply(call.node.name, data, *_with(call, sign, np.resize(constant, channels), is_left))
 
     return function
 
 
-def _with(sign: str, numbers: np.ndarray, is_left: bool) -> list[Affine | Function]:
+def _with(call: Call, sign: str, numbers: np.ndarray, is_left: bool) -> list[Affine | Function]:
     """Return what combines an array with one number for every channel."""
     values = numbers.astype(np.float64)
     one, zero = np.ones_like(values), np.zeros_like(values)
@@ -248,16 +254,18 @@ def _with(sign: str, numbers: np.ndarray, is_left: bool) -> list[Affine | Functi
         return [Affine(-one, values)] if is_left else [Affine(one, -values)]
     if sign == "*":
         return [Affine(values, zero)]
-    return [Function("reciprocal"), Affine(values, zero)] if is_left else [Affine(1 / values, zero)]
+    if is_left:
+        return [Function("reciprocal"), Affine(values, zero)]
+    if not values.all():
+        raise call.refusal("it divides by zero")
+    return [Affine(1 / values, zero)]
 
 
 def _scalar(sign: str, is_left: bool = False) -> Callable[[Call], Tensor]:
     def function(call: Call) -> Tensor:
         call.settings.ignore("is_int")
         number = call.settings.number("scalar", 0.0)
-        if sign == "/" and not is_left and number == 0:
-            raise call.refusal("it divides by zero")
-        return call.apply(*_with(sign, np.full(call.data.stored[2], number), is_left))
+        return call.apply(*_with(call, sign, np.full(call.data.stored[2], number), is_left))
 
     return function
 

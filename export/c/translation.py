@@ -23,6 +23,8 @@ def translate(
     """Translate every node of ``source``, whose only input is "data", for one item of ``input_shape``."""
     nodes = list(source.nodes())
     _check(source, nodes, weights)
+    if not 1 <= len(input_shape) <= MOST_RANK:
+        raise ZooError(f"a C file takes items of one to {MOST_RANK} dimensions, not of the shape {input_shape}")
     try:
         found = shapes.infer(
             source, {inference.INPUT: (1, *input_shape), **{name: each.shape for name, each in weights.items()}}
@@ -78,11 +80,15 @@ def _finish(builder: Builder, data: Tensor, output: Operand, uint8: bool, softma
 
 
 def _folded(layer: Layer) -> Layer:
-    """Return ``layer`` with the scales and shifts that follow its sums within its weights."""
+    """Return ``layer`` with the scales and shifts that follow its sums within its weights; refuses infinite ones."""
     while isinstance(layer, (Convolution, Dense)) and layer.steps and isinstance(layer.steps[0], Affine):
         scale, shift = layer.steps[0].scale, layer.steps[0].shift
         weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
         layer = replace(layer, weight=weight, bias=layer.bias * scale + shift, steps=layer.steps[1:])
+    held = [layer.weight, layer.bias] if isinstance(layer, (Convolution, Dense)) else []
+    held += [each for step in layer.steps if isinstance(step, Affine) for each in (step.scale, step.shift)]
+    if not all((np.abs(each) <= np.finfo(np.float32).max).all() for each in held):
+        raise ZooError(f"the layer {layer.name!r} cannot be written as C: its numbers are not finite in float32")
     return layer
 
 

@@ -177,6 +177,9 @@ def test_what_has_no_translation_is_refused_by_name_and_all_at_once(tmp_path: Pa
         (S.Concat(x, x, dim=0, name="c"), r"Concat 'c' cannot be written as C: it puts out \(2, 4, 9, 9\)"),
         (S.LeakyReLU(x, act_type="rrelu", name="r")[0], "LeakyReLU 'r' .*act_type=rrelu"),
         (S.Pooling(x, kernel=(2, 2), pool_type="lp", p_value=2, name="p"), "Pooling 'p' .*pool_type=lp"),
+        (S.Pooling(x, kernel=(1, 1), stride=(5, 5), pooling_convention="full", name="p"), "'p' .*outside"),
+        (S.clip(x, 1, -1, name="c"), "clip 'c' .*least value 1.0 is larger than its largest, -1.0"),
+        (x * 1e39, "not finite in float32"),
         (S.mean(x, axis=1, name="m"), "mean 'm' .*height and the width"),
         (S.Group([x * 2, x * 3]), "2 outputs"),
     ):
@@ -189,6 +192,27 @@ def test_what_has_no_translation_is_refused_by_name_and_all_at_once(tmp_path: Pa
     with pytest.raises(zoo.ZooError, match="'s' cannot be computed in 8-bit integers"):
         items = np.zeros((3, *IMAGE), np.uint8)
         export.to_c(networks.of(S.softmax(x, axis=1, name="s") + 1, IMAGE), tmp_path / "net.c", IMAGE, int8=items)
+    net = networks.of(S.broadcast_div(x, V("weight", shape=(1, 4, 1, 1)), name="d"), IMAGE)
+    net.collect_params()["weight"].set_data(mx.nd.zeros((1, 4, 1, 1)))
+    with pytest.raises(zoo.ZooError, match="'d' cannot be written as C: it divides by zero"):
+        export.to_c(net, tmp_path / "net.c", IMAGE)
+    with pytest.raises(zoo.ZooError, match="items of one to 3 dimensions"):
+        export.to_c(networks.of(S.Flatten(x), (2, *IMAGE)), tmp_path / "net.c", (2, *IMAGE))
+    assert not any(tmp_path.iterdir())
+
+
+def test_integers_that_overflow_are_refused(tmp_path: Path):
+    x = V("data", dtype="float32")
+    for symbol, size, words in (
+        (S.FullyConnected(x, num_hidden=1, no_bias=True), 70_000, "too many weights for sums of 32 bits"),
+        (S.exp(x * 100), 4, "finite values only"),
+        (S.FullyConnected(S.exp(x) - S.exp(x) * 1.0000002, num_hidden=1), 4, "differ too much for 8-bit integers"),
+    ):
+        net = networks.of(symbol, (size,))
+        for parameter in net.collect_params().values():
+            parameter.set_data(mx.nd.ones(parameter.shape))
+        with pytest.raises(zoo.ZooError, match=words):
+            export.to_c(net, tmp_path / "net.c", (size,), int8=np.full((2, size), 255, np.uint8))
     assert not any(tmp_path.iterdir())
 
 

@@ -85,6 +85,7 @@ def test_no_second_softmax_is_written(net, softmax: bool, mnist, tmp_path: Path)
     assert not export.verify(path, net, mnist.test[:50]).failures
 
 
+@pytest.mark.parametrize("net", ["SoftmaxOutput", "SoftmaxActivation", "softmax"], indirect=True)
 def test_no_second_softmax_is_written_in_c(net, tmp_path: Path):
     once, still_once = (export.to_c(net, tmp_path / "net.c", softmax=softmax).read_text() for softmax in (False, True))
     assert once == still_once
