@@ -127,12 +127,11 @@ def local_response_norm(call: Call) -> Tensor:
 
 
 def gather(call: Call) -> Tensor:
-    """``Gather`` of a matrix's rows as Embedding, and with one constant index as slice_axis and squeeze."""
+    """``Gather`` of a matrix's rows as take, or with one constant index as slice_axis and squeeze; -1 is the last."""
     source, index = call.input(0), call.input(1)
     axis = call.axis(call.get("axis", 0))
     if source.is_constant and source.rank == 2 and axis == 0 and not index.is_constant:
-        count, width = source.shapes[0]
-        return call.add("Embedding", index, call.weight(0), input_dim=count, output_dim=width)
+        return call.add("take", call.weight(0), index, axis=0, mode="wrap")
     if not index.is_constant or index.value.ndim:
         raise Refusal("only the rows of a constant matrix, or a single constant index, are translated")
     size, data = source.size(axis), call.data
