@@ -63,7 +63,10 @@ def read(path: Path, origin: str, folder: Path) -> Model:
         raise ZooError(f"{origin} is not valid ONNX: it is damaged, or another kind of file") from None
     beside = _names_beside(model, origin)
     for name in beside:
-        files.copy(path.with_name(name), folder / name)
+        try:
+            files.copy(path.with_name(name), folder / name)
+        except ZooError as error:
+            raise ZooError(f"{origin} keeps weights in a file beside it: {error}") from None
     _check_ends(model, origin, folder)
     copy = folder / "model.onnx"
     while copy.name in beside:

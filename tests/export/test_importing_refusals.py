@@ -137,6 +137,6 @@ def test_weights_that_are_not_read(tmp_path: Path):
         graph.node[0].input[0] = "y"
 
     for change, words in (
-        (sparse, ""), (outside, "files beside it"), (shorter, ""), (larger, ""), (circle, "not valid ONNX")
+        (sparse, ""), (outside, "beside it: cannot read"), (shorter, ""), (larger, ""), (circle, "not valid ONNX")
     ):  # fmt: skip
         refused(changed(change), words)
