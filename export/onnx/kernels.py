@@ -11,26 +11,23 @@ from export.onnx.graph import OnnxGraph, Tensor
 
 # In all of opsets 13 to 21, on CPUs.
 _ANY_DTYPE = frozenset(
-    "And Cast Concat ConstantOfShape DequantizeLinear Expand Flatten Gather GatherElements GatherND Identity Not Or "
-    "Pad Reshape ReverseSequence ScatterElements ScatterND Shape Size Slice Split Squeeze Tile Transpose Unsqueeze "
-    "Xor".split()
+    "And Cast Concat DequantizeLinear Expand Flatten Gather GatherElements GatherND Identity Not Or Pad Reshape "
+    "ReverseSequence ScatterElements ScatterND Shape Size Slice Split Squeeze Tile Transpose Unsqueeze Xor".split()
 )
 _NUMBERS = frozenset(
     "Abs ArgMax ArgMin Clip Equal Greater GreaterOrEqual Less LessOrEqual Max Min Mod ReduceMax ReduceMin Sign TopK "
     "Where".split()
 )
-_WIDE = frozenset(
-    "Add CumSum Div Einsum MatMul Mul Neg Pow Range ReduceL1 ReduceL2 ReduceMean ReduceProd ReduceSum Sub Trilu".split()
-)
+_WIDE = frozenset("Add CumSum Div Einsum MatMul Mul Neg Pow Range ReduceMean ReduceProd ReduceSum Sub".split())
 _FLOATS = frozenset(
-    "BatchNormalization Ceil Cos DepthToSpace Exp Floor Gemm IsInf IsNaN LayerNormalization Log LogSoftmax MaxPool "
-    "Reciprocal Relu Round Sigmoid Sin Softmax SpaceToDepth Sqrt Sum Tanh".split()
+    "BatchNormalization Ceil Cos DepthToSpace Exp Floor Gemm LayerNormalization Log LogSoftmax MaxPool "
+    "Reciprocal Relu Sigmoid Sin Softmax SpaceToDepth Sqrt Sum Tanh".split()
 )
 _KNOWN = {
     "bool": _ANY_DTYPE | {"Equal", "Where"},
     "float64": _ANY_DTYPE | _NUMBERS | _WIDE | _FLOATS,
-    "int32": _ANY_DTYPE | _NUMBERS | _WIDE | {"OneHot"},
-    "int64": _ANY_DTYPE | _NUMBERS | _WIDE | {"OneHot"},
+    "int32": _ANY_DTYPE | _NUMBERS | _WIDE,
+    "int64": _ANY_DTYPE | _NUMBERS | _WIDE,
     "int8": _ANY_DTYPE | _NUMBERS | {"MaxPool"},
     "uint8": _ANY_DTYPE | _NUMBERS | {"MaxPool"},
 }
