@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from export.onnx.graph import BATCH, Call, Shape, Tensor
 
@@ -44,6 +46,16 @@ def reduced(
     return call.add(operator, data, suffix=suffix, axes=list(axes), keepdims=int(keep))
 
 
+def norm_of(call: Call, order: float, add_up: Callable[[str, str], str]) -> str:
+    """Return the norm of the data, 1 or 2; ``add_up`` sums a tensor, and gives the sum a suffix.
+
+    It is no ReduceL1 or ReduceL2, which OpenVINO computes otherwise.
+    """
+    if order == 1:
+        return add_up(call.add("Abs", call.data, suffix="sizes"), "")
+    return call.add("Sqrt", add_up(call.add("Mul", call.data, call.data, suffix="squares"), "sum"))
+
+
 def turned(call: Call, data: Tensor | str, order: Sequence[int], suffix: str = "") -> str:
     """Transpose ``data``."""
     return call.add("Transpose", data, suffix=suffix, perm=list(order))
@@ -53,6 +65,18 @@ def cube_root(call: Call, data: Tensor | str, suffix: str = "") -> str:
     """The cube root, which keeps the sign."""
     power = call.add("Pow", call.add("Abs", data, suffix="size"), call.number("third", 1 / 3), suffix="root")
     return call.add("Mul", call.add("Sign", data, suffix="sign"), power, suffix=suffix)
+
+
+def flipped(call: Call, axes: Sequence[int]) -> str:
+    """Reverse the data along ``axes``."""
+    bounds = {"starts": [-1], "ends": [np.iinfo(np.int64).min], "steps": [-1]}
+    starts, ends, steps = (call.integers(name, value * len(axes)) for name, value in bounds.items())
+    return call.add("Slice", call.data, starts, ends, call.integers("axes", axes), steps)
+
+
+def flat(call: Call) -> Tensor:
+    """Return the data as a tensor of one dimension."""
+    return Tensor(call.add("Reshape", call.data, call.integers("all", [-1]), suffix="flat"), (None,), call.data.dtype)
 
 
 def scaled(call: Call, data: Tensor | str, factor: float, suffix: str = "") -> str:

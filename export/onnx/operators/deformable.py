@@ -8,6 +8,7 @@ import numpy as np
 
 from export.onnx.graph import Call, Tensor
 from export.onnx.operators.layers import LAYOUTS
+from export.onnx.parts import fixed
 
 
 def deformable(call: Call) -> str:
@@ -17,7 +18,7 @@ def deformable(call: Call) -> str:
     ONNX the image fades into zeros around it.
     """
     data, offset, weight, *bias = call.inputs
-    size, extent = np.reshape(_fixed(call, data), (2, 1, 1)), _fixed(call, offset)
+    size, extent = np.reshape(fixed(call, data.shape[2:]), (2, 1, 1)), fixed(call, offset.shape[2:])
     start, last, end, zero = (
         call.constant(name, value, data.dtype)
         for name, value in (("start", _start(call, extent)), ("last", size - 1), ("end", size), ("zero", 0))
@@ -36,20 +37,12 @@ def deformable(call: Call) -> str:
     return _convolution(call, data, weight, moved, bias[0] if bias else "", mask)
 
 
-def _start(call: Call, extent: list[int]) -> np.ndarray:
+def _start(call: Call, extent: tuple[int, ...]) -> np.ndarray:
     """Return where the points are before they are moved: (taps, 2, height, width)."""
     kernel, stride, padding, dilation = _geometry(call)
     taps = np.stack(np.meshgrid(*(np.arange(size) * step for size, step in zip(kernel, dilation)), indexing="ij"))
     corners = np.indices(extent) * np.reshape(stride, (2, 1, 1)) - np.reshape(padding, (2, 1, 1))
     return taps.reshape(2, -1).T[:, :, None, None] + corners
-
-
-def _fixed(call: Call, tensor: Tensor) -> list[int]:
-    """Return height and width."""
-    sizes = [size for size in tensor.shape[2:] if isinstance(size, int)]
-    if len(sizes) < 2:
-        raise call.refusal("the size of its input is not fixed")
-    return sizes
 
 
 def modulated(call: Call) -> str:

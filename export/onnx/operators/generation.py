@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from export.onnx.graph import BATCH, Call, Tensor
+from export.onnx.parts import flat
 from export.onnx.sizes import Size, sizes, sizes_of
 
 
@@ -56,8 +57,7 @@ def arange_like(call: Call) -> str:
     start, axis = settings.number("start", 0.0), settings.get("axis")
     if isinstance(axis, int):
         return _progression(call, start, (call.data, call.axis(axis)))
-    flat = Tensor(call.add("Reshape", call.data, call.integers("all", [-1]), suffix="flat"), (None,), call.data.dtype)
-    numbers = _progression(call, start, (flat, 0), suffix="numbers")
+    numbers = _progression(call, start, (flat(call), 0), suffix="numbers")
     return call.add("Reshape", numbers, sizes_of(call, call.data))
 
 

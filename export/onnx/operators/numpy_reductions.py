@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from export.onnx.graph import Call
-from export.onnx.parts import reduced
+from export.onnx.parts import norm_of, reduced
 
 
 def _reduction(operator: str) -> Callable[[Call], str]:
@@ -40,7 +40,7 @@ def variance(call: Call) -> str:
 
 
 def norm(call: Call) -> str:
-    """``_npi_norm`` as ReduceL1 or ReduceL2; norms of matrices other than Frobenius' are refused."""
+    """``_npi_norm`` as sums; norms of matrices other than Frobenius' are refused."""
     settings = call.settings
     order, flag, axis = settings.number("ord", 2.0), settings.integer("flag", -1), settings.integers("axis")
     keep = settings.flag("keepdims", False)
@@ -48,7 +48,7 @@ def norm(call: Call) -> str:
     if not is_of_vectors and flag not in (-2, 1):  # -2: of all elements, 1: Frobenius'
         raise call.refusal(f"there is no translation of ord={order:g} with axis={axis}")
     axes = sorted(call.axis(each) for each in (range(call.data.rank) if axis is None else axis))
-    return reduced(call, "ReduceL1" if order == 1 else "ReduceL2", call.data, axes, keep)
+    return norm_of(call, order, lambda data, suffix: reduced(call, "ReduceSum", data, axes, keep, suffix))
 
 
 def cumulative_sum(call: Call) -> str:

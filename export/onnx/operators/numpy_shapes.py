@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import numpy as np
-
-from export.onnx.graph import Call, Tensor
+from export.onnx.graph import Call
 from export.onnx.operators import shapes
 from export.onnx.operators.numpy_like import cast
+from export.onnx.parts import flipped
 
 
 def reshape(call: Call) -> str:
@@ -51,35 +50,24 @@ def split(call: Call) -> list[str]:
     sizes = [end - begin for begin, end in zip(bounds, bounds[1:])]
     if min(sizes) < 1:
         raise call.refusal(f"one of its parts is empty: they begin at {starts}")
-    squeezed = settings.flag("squeeze_axis", False)
-    parts = [call.graph.unique(f"{call.name}_{number}{'_part' * squeezed}") for number in range(len(sizes))]
-    call.graph.add("Split", [call.data, call.integers("sizes", sizes)], parts, axis=axis)
-    if not squeezed:
-        return parts
-    axes = call.integers("axes", [axis])
-    return [call.add("Squeeze", part, axes, suffix=str(number)) for number, part in enumerate(parts)]
+    return shapes.cut(call, axis, sizes)
 
 
 def flip(call: Call) -> str:
     """``_npi_flip`` as Slice from the end to the start."""
     axes = [call.axis(axis) for axis in call.settings.integers("axis", tuple(range(call.data.rank)))]
-    last = -np.iinfo(np.int64).max
-    bounds = (("starts", [-1] * len(axes)), ("ends", [last] * len(axes)), ("axes", axes), ("steps", [-1] * len(axes)))
-    return call.add("Slice", call.data, *(call.integers(*each) for each in bounds))
+    return flipped(call, axes)
 
 
 def pad(call: Call) -> str:
     """``_npi_pad`` as Pad."""
-    settings = call.settings
-    mode = settings.only("mode", "constant", "edge", "reflect")
-    settings.only("reflect_type", "even")
-    value = settings.number("constant_value", 0.0)
-    settings.ignore("pad_width")
+    call.settings.only("mode", "constant", "edge", "reflect")
+    call.settings.only("reflect_type", "even")
+    call.settings.ignore("pad_width")
     widths = [int(number) for number in re.findall(r"-?\d+", call.node.attributes["pad_width"])]
     if len(widths) != 2 * call.data.rank:
         raise call.refusal("its widths are not a pair for each axis")
-    inputs: list[Tensor | str] = [call.data, call.integers("pads", [*widths[::2], *widths[1::2]])]
-    return call.add("Pad", *inputs, *([call.number("value", value)] if mode == "constant" else []), mode=mode)
+    return shapes.padded(call, widths)
 
 
 def broadcast(call: Call) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from export.onnx.graph import Call, Tensor
+from export.onnx.parts import flat
 from export.onnx.sizes import sizes, sizes_of
 
 
@@ -50,8 +51,7 @@ def _along(call: Call) -> tuple[Tensor, int]:
     axis = call.settings.get("axis", -1)
     if isinstance(axis, int):
         return call.data, call.axis(axis)
-    flat = call.add("Reshape", call.data, call.integers("all", [-1]), suffix="flat")
-    return Tensor(flat, (None,), call.data.dtype), 0
+    return flat(call), 0
 
 
 def _mask(call: Call, index: str) -> str:

@@ -7,9 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from export.onnx.graph import Call
+from export.onnx.parts import flipped
 from export.onnx.sizes import Size, sizes
-
-_BEFORE_START = np.iinfo(np.int64).min
 
 
 def slice_like(call: Call) -> str:
@@ -37,10 +36,7 @@ def _range(call: Call, side: str, rank: int) -> range:
 
 def reverse(call: Call) -> str:
     """``reverse`` as Slice from the end to the start."""
-    axes = [call.axis(axis) for axis in call.settings.integers("axis", ())]
-    bounds = [[-1] * len(axes), [_BEFORE_START] * len(axes), axes, [-1] * len(axes)]
-    names = ("starts", "ends", "axes", "steps")
-    return call.add("Slice", call.data, *(call.integers(name, each) for name, each in zip(names, bounds)))
+    return flipped(call, [call.axis(axis) for axis in call.settings.integers("axis", ())])
 
 
 def depth_to_space(call: Call) -> str:

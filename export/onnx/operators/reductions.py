@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from export.onnx.graph import Call, Tensor
-from export.onnx.parts import reduced
+from export.onnx.parts import norm_of, reduced
 
 
 def _axes(call: Call) -> list[int]:
@@ -42,10 +42,7 @@ def norm(call: Call) -> str:
     order = call.settings.only("ord", 2, 1)
     if not np.issubdtype(call.data.dtype, np.floating):
         raise call.refusal(f"its data are {call.data.dtype}, and norms are translated for floats")
-    if order == 1:
-        return _reduce(call, "ReduceSum", call.add("Abs", call.data, suffix="sizes"))
-    squares = call.add("Mul", call.data, call.data, suffix="squares")
-    return call.add("Sqrt", _reduce(call, "ReduceSum", squares, "sum"))
+    return norm_of(call, order, lambda data, suffix: _reduce(call, "ReduceSum", data, suffix))
 
 
 def _index(operator: str) -> Callable[[Call], str]:

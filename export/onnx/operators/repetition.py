@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from export.onnx.graph import Call, Tensor
+from export.onnx.parts import flat
 from export.onnx.sizes import Size, sizes
 
 
@@ -22,11 +23,7 @@ def tile(call: Call) -> str:
 def repeat(call: Call) -> str:
     """``repeat`` as Gather, with every index as often as its element is repeated."""
     times, axis = call.settings.integer("repeats", 1), call.settings.get("axis")
-    if isinstance(axis, int):
-        data, along = call.data, call.axis(axis)
-    else:
-        flat = call.add("Reshape", call.data, call.integers("all", [-1]), suffix="flat")
-        data, along = Tensor(flat, (None,), call.data.dtype), 0
+    data, along = (call.data, call.axis(axis)) if isinstance(axis, int) else (flat(call), 0)
     repeats, zero, one = (call.constant(*each, np.int64) for each in (("repeats", times), ("zero", 0), ("one", 1)))
     size = call.add("Squeeze", sizes(call, (data, along)), suffix="size")
     count = call.add("Mul", size, repeats, suffix="count")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from export.onnx.graph import Call, Tensor
+from export.onnx.parts import flipped
 from export.onnx.sizes import sizes
 
 
@@ -51,8 +52,7 @@ def reverse(call: Call) -> str:
     """``SequenceReverse`` as a Slice that runs backwards, or as ReverseSequence up to each length."""
     call.settings.only("axis", 0)
     if not call.settings.flag("use_sequence_length", False):
-        ends = (call.integers(suffix, [number]) for suffix, number in (("start", -1), ("end", -(2**31)), ("axis", 0)))
-        return call.add("Slice", call.data, *ends, call.integers("step", [-1]))
+        return flipped(call, [0])
     return call.add("ReverseSequence", call.data, _whole(call, call.inputs[1]), batch_axis=1, time_axis=0)
 
 

@@ -86,9 +86,14 @@ def split(call: Call) -> list[str]:
     size = call.data.shape[axis]
     if not isinstance(size, int):
         raise call.refusal("it cuts the batch into parts")
-    squeezed = settings.flag("squeeze_axis", False)
-    parts = [call.graph.unique(f"{call.name}_{number}{'_part' * squeezed}") for number in range(count)]
-    call.graph.add("Split", [call.data, call.integers("sizes", [size // count] * count)], parts, axis=axis)
+    return cut(call, axis, [size // count] * count)
+
+
+def cut(call: Call, axis: int, sizes: Sequence[int]) -> list[str]:
+    """Split the data into parts of these ``sizes`` along ``axis``, and squeeze that if requested."""
+    squeezed = call.settings.flag("squeeze_axis", False)
+    parts = [call.graph.unique(f"{call.name}_{number}{'_part' * squeezed}") for number in range(len(sizes))]
+    call.graph.add("Split", [call.data, call.integers("sizes", sizes)], parts, axis=axis)
     if not squeezed:
         return parts
     axes = call.integers("axes", [axis])
@@ -151,9 +156,13 @@ def crop(call: Call) -> str:
 
 def pad(call: Call) -> str:
     """``Pad`` as Pad, with the widths as an input."""
-    settings = call.settings
-    mode, widths = settings.only("mode", None, "constant", "edge", "reflect"), settings.integers("pad_width", ())
-    value = settings.number("constant_value", 0.0)
+    return padded(call, call.settings.integers("pad_width", ()))
+
+
+def padded(call: Call, widths: Sequence[int]) -> str:
+    """Pad the data by ``widths``, two for each axis, in one of the modes that ONNX has."""
+    mode = call.settings.only("mode", "constant", "edge", "reflect")
+    value = call.settings.number("constant_value", 0.0)
     inputs: list[Tensor | str] = [call.data, call.integers("pads", [*widths[::2], *widths[1::2]])]
     if mode == "constant":
         inputs.append(call.number("value", value))
