@@ -54,6 +54,12 @@ def test_it_says_what_it_puts_out(net):
     assert export.output_kind(zoo.get_model("mlp")) == export.output_kind(zoo.get_model("lenet5")) == "logits"
 
 
+def test_numpy_arrays_are_reshaped_after_a_softmax():
+    data = V("data", dtype="float32").as_np_ndarray()
+    net = mx.gluon.SymbolBlock(S.np.reshape(S.npx.softmax(data), (-1, 2, 5)), [data])
+    assert export.output_kind(net) == "probabilities"
+
+
 def test_it_is_evaluated_by_its_logits(net, mnist, request):
     temperature = 3 if "temperature" in request.node.name else 1
     expected = loss(logits(net, mnist.test.images[:500]) / temperature, mnist.test.labels[:500])

@@ -9,7 +9,10 @@ from zoo.runtime import mx
 
 LOGITS, PROBABILITIES = "logits", "probabilities"
 _SOFTMAX = ("Softmax", "SoftmaxActivation", "SoftmaxOutput", "_npx_softmax", "softmax")
-_PASSING = ("BlockGrad", "Cast", "Flatten", "Reshape", "_copy", "amp_cast")  # they keep the numbers as they are
+_PASSING = (  # they keep the numbers as they are
+    "BlockGrad", "Cast", "Flatten", "Reshape", "_copy", "_np_copy", "_np_reshape", "_np_squeeze", "_npx_reshape",
+    "amp_cast", "expand_dims", "squeeze",
+)  # fmt: skip
 
 
 def output_kind(net: mx.gluon.HybridBlock) -> str:
