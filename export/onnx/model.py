@@ -93,7 +93,8 @@ def encode(
     if plan.layers:
         writing.write(translation, plan)
     outputs = ends.finish(translation, add_softmax, names)
-    if options.uint8 and INPUT in plan.steps:
+    takers = [each.operator for each in graph.operations if INPUT in each.inputs]
+    if options.uint8 and INPUT in plan.steps and takers == ["QuantizeLinear"]:
         writing.take_integers(graph)
     elif options.uint8:
         ends.scale(graph)

@@ -71,6 +71,14 @@ def test_pixels_are_the_integers_themselves(mnist, tmp_path: Path):
     assert not export.verify(path, net, mnist.test[:500], seconds=1).failures
 
 
+def test_pixels_that_are_put_out_as_well_are_scaled(tmp_path: Path):
+    x = S.var("data", dtype="float32")
+    net = networks.of(S.Group([S.FullyConnected(x, num_hidden=3), S.BlockGrad(x)]), (8,))
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 8), np.uint8)
+    path = export.to_onnx(net, tmp_path / "int8.onnx", (8,), int8=pixels, uint8=True)
+    assert not export.verify(path, net, pixels, seconds=1).failures
+
+
 def small(x: mx.sym.Symbol, flatten: bool = False) -> mx.sym.Symbol:
     """Everything that stays in integers: BatchNorm, ReLU, pooling, a sum, a concatenation and dense layers."""
     x = S.Convolution(x, kernel=(3, 3), num_filter=8, pad=(1, 1), no_bias=True, name="c1")
