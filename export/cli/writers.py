@@ -69,6 +69,8 @@ def write_c(source: Source, arguments: argparse.Namespace) -> Written:
 
     if isinstance(source.input_shape, Mapping):
         raise ZooError("a file of C computes from one array: --input is for ONNX")
+    if arguments.outputs:
+        raise ZooError("a file of C has one output without a name: --outputs is for ONNX")
     labels, calibration, title = None, None, "a network"
     if source.card is None:
         items = source.random_items(uint8=True)[INPUT]

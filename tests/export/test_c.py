@@ -223,6 +223,8 @@ def test_the_command_verifies_and_writes(run, tmp_path: Path, compiler):
     assert sorted(each.name for each in tmp_path.iterdir()) == ["nano.c", "nano.h"]
     done = run("export", "nano", "--format", "c", "--out", tmp_path, "--batch", 2)
     assert done.returncode == 2 and "one item at a time" in done.stderr
+    done = run("export", "nano", "--format", "c", "--out", tmp_path, "--outputs", "logits")
+    assert done.returncode == 2 and "--outputs is for ONNX" in done.stderr
 
 
 def test_without_a_compiler_there_is_a_note(monkeypatch, tmp_path: Path, capsys):
