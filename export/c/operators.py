@@ -24,6 +24,7 @@ from export.c.plan import (
     Softmax,
     Tensor,
 )  # fmt: skip
+from export.onnx.folding import factor_and_shift
 
 _LAYOUTS = (None, "None", "NCW", "NCHW")
 
@@ -79,11 +80,8 @@ def batch_norm(call: Call) -> Tensor:
     if settings.integer("axis", 1) % rank != 1:
         raise call.refusal(f"there is no translation of axis={settings.get('axis')}, only of the channels' axis 1")
     settings.only("output_mean_var", False)
-    settings.ignore("momentum", "use_global_stats", "min_calib_range", "max_calib_range")
-    gamma, beta, mean, variance = (call.weight(number).astype(np.float64) for number in range(1, 5))
-    gamma = np.ones_like(gamma) if settings.flag("fix_gamma", True) else gamma
-    scale = gamma / np.sqrt(variance + settings.number("eps", 1e-3))
-    return call.apply(Affine(scale, beta - mean * scale))
+    settings.ignore("momentum", "use_global_stats", "min_calib_range", "max_calib_range", "eps", "fix_gamma")
+    return call.apply(Affine(*factor_and_shift(call.node, [call.weight(number) for number in range(1, 5)])))
 
 
 _ACTIVATIONS = ("relu", "sigmoid", "tanh", "softrelu", "softsign")
