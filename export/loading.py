@@ -31,11 +31,11 @@ _ENDING = "-symbol.json"
 _ATTRIBUTES = ("attrs", "attr", "param")  # MXNet's names for attributes, from 0.11 on and before
 _ANNOTATIONS = ("ctx_group", "force_mirroring", "lr_mult", "wd_mult")  # in old files, without underscores
 # MXNet divides by these, or creates that many of something, without checking them.
-_COUNTS = {
+COUNTS = {
     "block_size", "dilate", "kernel", "num_args", "num_group", "num_groups", "num_outputs", "output_size", "scale",
     "stride",
 }  # fmt: skip
-_LARGEST_COUNT = 100_000
+LARGEST_COUNT = 100_000
 _WITH_CODE = ("Custom", "_Native", "_NDArray")  # operators whose code is not in the file
 
 
@@ -195,9 +195,9 @@ def _signature(operator: str, attributes: dict[str, str], label: str) -> tuple[i
         check_call(_LIB.NNGetOpHandle(c_str(operator), ctypes.byref(handle)))
     except MXNetError:
         raise _Damage(f"{label} is no operator of MXNet {mx.__version__}") from None
-    for key in _COUNTS & set(attributes):
-        if any(not 1 <= int(number) <= _LARGEST_COUNT for number in re.findall(r"-?\d+", attributes[key])):
-            raise _Damage(f"{label} has {key}={attributes[key]}, which is not from 1 to {_LARGEST_COUNT}")
+    for key in COUNTS & set(attributes):
+        if any(not 1 <= int(number) <= LARGEST_COUNT for number in re.findall(r"-?\d+", attributes[key])):
+            raise _Damage(f"{label} has {key}={attributes[key]}, which is not from 1 to {LARGEST_COUNT}")
     try:
         keys, texts = c_str_array(list(attributes)), c_str_array(list(attributes.values()))
         check_call(_LIB.MXSymbolCreateAtomicSymbol(handle, len(attributes), keys, texts, ctypes.byref(symbol)))

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from export.inference import INPUT
+from export.loading import COUNTS, LARGEST_COUNT
 from export.onnx.importing.source import Operation
 from zoo.console import mxnet_reason
 from zoo.errors import ZooError
@@ -20,9 +21,6 @@ from zoo.graph.shapes import Shape
 from zoo.runtime import mx
 
 FLOAT32 = np.dtype(np.float32)
-# MXNet divides by these, or creates that many of something, without checking them.
-_COUNTS = ("block_size", "dilate", "kernel", "num_args", "num_group", "num_outputs", "scale", "stride")
-_LARGEST_COUNT = 100_000
 
 Value = TypeVar("Value")
 
@@ -210,10 +208,10 @@ class Call:
 
     def add_several(self, operator: str, *inputs: Tensor, **attributes: object) -> list[Tensor]:
         """Append a node; returns its outputs."""
-        for key in _COUNTS:
-            given = attributes.get(key, ())
-            if not all(1 <= each <= _LARGEST_COUNT for each in (given if isinstance(given, tuple) else (given,))):
-                raise Refusal(f"it has {key}={given}, which is not from 1 to {_LARGEST_COUNT}")
+        for key in COUNTS & set(attributes):
+            given = attributes[key]
+            if not all(1 <= each <= LARGEST_COUNT for each in (given if isinstance(given, tuple) else (given,))):
+                raise Refusal(f"it has {key}={given}, which is not from 1 to {LARGEST_COUNT}")
         texts = {key: str(value) for key, value in attributes.items()}
         node = Node(operator, self.operation.name, texts, [each.output for each in inputs if each.output])
         found = [_infer(node, [each.shapes[number] for each in inputs]) for number in range(len(self.network.batches))]
