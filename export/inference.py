@@ -1,4 +1,4 @@
-"""The inference graph of a network, with one input and without labels."""
+"""The inference graph of a network, with its inputs and without labels."""
 
 from __future__ import annotations
 
