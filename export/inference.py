@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import prod
 from operator import index
 from typing import Union
@@ -62,13 +62,12 @@ def symbol_of(net: mx.gluon.HybridBlock, inputs: Collection[str] = INPUTS) -> mx
     return symbol
 
 
-def forward(net: mx.gluon.HybridBlock, inputs: int = 1) -> Callable[..., list[np.ndarray]]:
+def forward(net: mx.gluon.HybridBlock, inputs: Sequence[str] = INPUTS) -> Callable[..., list[np.ndarray]]:
     """Return a function that computes the outputs of ``net`` from an array for each of its ``inputs``.
 
     It does so in the network's own interface and on its own context.
     """
-    names = INPUTS if inputs == 1 else [f"data{number}" for number in range(inputs)]
-    numpy, context = ir.is_numpy(symbol_of(net, names)), context_of(net)
+    numpy, context = ir.is_numpy(symbol_of(net, inputs)), context_of(net)
 
     def compute(*arrays: np.ndarray) -> list[np.ndarray]:
         with ir.interface(numpy):

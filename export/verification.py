@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from zoo.console import mxnet_reason
 from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.graph.heads import LOGITS, output_kind
+from zoo.graph.ir import INPUTS
 from zoo.io import private, temporary
 from zoo.runtime import mx
 
@@ -61,7 +62,9 @@ def compare(
         model = reading.read(path, origin, copy)
         arrays = feeding.arrays_for(model, data)
         batches = list(feeding.batches(arrays, model.batch))
-        outputs = _finite(_outputs(net, batches), model.softmax and output_kind(net) == LOGITS)
+        outputs = _finite(
+            _outputs(net, batches, [each.name for each in model.inputs]), model.softmax and output_kind(net) == LOGITS
+        )
         for number, batch in enumerate(batches):
             child.save(given / f"{number}.npz", batch)
         expected = Expected(
@@ -99,14 +102,14 @@ def _finite(batches: Batches, softmax: bool) -> Batches:
     return batches
 
 
-def _outputs(net: mx.gluon.HybridBlock, batches: Batches) -> Batches:
+def _outputs(net: mx.gluon.HybridBlock, batches: Batches, names: Sequence[str] = INPUTS) -> Batches:
     if not isinstance(net, mx.gluon.HybridBlock):
         raise ZooError(f"the network must be a HybridBlock of Gluon's, and is of the type {type(net).__name__}")
     if len(batches[0]) == 1 and batches[0][0].dtype in (np.float32, np.uint8):
         inference.check_takes(net, inference.state(net), {inference.INPUT: batches[0][0].shape[1:]})
     found: Batches = []
     try:
-        forward = inference.forward(net, len(batches[0]))
+        forward = inference.forward(net, names if len(names) > 1 else INPUTS)
         for batch in batches:
             found.append(forward(*(feeding.scaled(each) if each.dtype == np.uint8 else each for each in batch)))
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:  # MXNet's own error is a RuntimeError

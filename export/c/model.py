@@ -64,8 +64,9 @@ def source_of(
     """Return what :func:`to_c` writes, with ``title`` in its first line."""
     input_shape = inference.item_shape(input_shape)
     graph, state = inference.graph_of(net), inference.finite_state(net)
-    inference.check_takes(net, state, {inference.INPUT: input_shape})
-    arrays = {key.split(":", 1)[1]: params.widened(value) for key, value in state.items()}
+    given = {key.split(":", 1)[1]: value for key, value in state.items()}
+    inference.check_fit(graph, given, {inference.INPUT: input_shape})
+    arrays = {key: params.widened(value) for key, value in given.items()}
     plan = translate(graph, arrays, input_shape, uint8 and int8 is None, wants_softmax(graph, softmax))
     if int8 is None:
         return emit(plan, name, title)

@@ -90,14 +90,14 @@ def _named_shape(text: str) -> tuple[str, tuple[int, ...]]:
 
 def _formats(arguments: argparse.Namespace) -> tuple[str, ...]:
     if [arguments.model, arguments.symbol, arguments.onnx].count(None) != 2:
-        raise ZooError("name a model of the zoo, or a file with --symbol or --onnx: one of the three")
+        raise ZooError("name one of the two: a model of the zoo, or a file with --symbol or --onnx")
     if arguments.onnx is not None and arguments.params is not None:
         raise ZooError(f"{arguments.onnx} holds its weights: --params is for others")
     if arguments.symbol is not None and arguments.params is None:
         raise ZooError(_without_weights(arguments.symbol))
     if arguments.int8 and arguments.model is None:
         raise ZooError(
-            "--int8 finds the ranges of the integers with images of MNIST: for another network, call "
+            "--int8 finds the ranges of the integers with images of MNIST: for one from --symbol or --onnx, call "
             "export.to_onnx(net, path, int8=items) in Python"
         )
     if arguments.format == "c":
@@ -127,9 +127,7 @@ def _refuse_unused(arguments: argparse.Namespace, formats: tuple[str, ...]) -> N
     }
     for option, (is_given, takers) in options.items():
         if is_given and not takers & set(formats):
-            raise ZooError(
-                f"{option} is for {' and '.join(sorted(takers))}, and the format is {formats[0]}: see --format"
-            )
+            raise ZooError(f"{option} is for {' and '.join(sorted(takers))}, and --format {formats[0]} writes none")
     if arguments.input and arguments.input_shape is not None:
         raise ZooError("--input and --input-shape both give shapes: one of the two")
 

@@ -46,7 +46,7 @@ class Source:
 
             if named:
                 raise ZooError("an ONNX file names its input itself: --input is for --symbol")
-            net, found = network.load(arguments.onnx, arguments.input_shape)
+            net, found = network.imported(arguments.onnx, arguments.input_shape)
             return cls(net, arguments.onnx.stem, found, None, arguments.data)
         shape: inference.InputShape = named or arguments.input_shape or INPUT_SHAPE
         if arguments.symbol is not None:

@@ -32,9 +32,14 @@ def write_onnx(source: Source, arguments: argparse.Namespace) -> Written:
 
     name = f"{source.name}{'-int8' * arguments.int8}.onnx"
     options = Options(
-        DEFAULT_OPSET if arguments.opset is None else arguments.opset, arguments.batch, arguments.softmax, arguments.uint8, _facts(source, arguments),
-        arguments.outputs, source.calibration if arguments.int8 else None,
-    )  # fmt: skip
+        opset=DEFAULT_OPSET if arguments.opset is None else arguments.opset,
+        batch=arguments.batch,
+        softmax=arguments.softmax,
+        uint8=arguments.uint8,
+        metadata=_facts(source, arguments),
+        outputs=arguments.outputs,
+        int8=source.calibration if arguments.int8 else None,
+    )
     contents = model.encode(source.net, source.input_shape, options, name)
     data = source.random_items(arguments.uint8) if source.card is None else source.test
     with private.folder() as folder:
@@ -69,8 +74,6 @@ def write_c(source: Source, arguments: argparse.Namespace) -> Written:
 
     if isinstance(source.input_shape, Mapping):
         raise ZooError("a file of C computes from one array: --input is for ONNX")
-    if arguments.outputs:
-        raise ZooError("a file of C has one output without a name: --outputs is for ONNX")
     labels, calibration, title = None, None, "a network"
     if source.card is None:
         items = source.random_items(uint8=True)[INPUT]

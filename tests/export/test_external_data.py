@@ -89,23 +89,9 @@ def test_weights_that_are_missing_or_cut(net, data, tmp_path: Path, monkeypatch)
     path = export.to_onnx(net, tmp_path / "it.onnx", external=True)
     weights = tmp_path / "it.onnx.data"
     weights.write_bytes(weights.read_bytes()[:5000])
-    try:
-        assert export.verify(path, net, data).failures
-    except zoo.ZooError as error:  # newer checkers look at the size
-        assert "it.onnx is not valid ONNX" in str(error)
+    for use in (lambda: export.from_onnx(path), lambda: export.verify(path, net, data)):
+        with pytest.raises(zoo.ZooError, match="keeps the weights .* in it.onnx.data, where they are not whole"):
+            use()
     weights.unlink()
     with pytest.raises(zoo.ZooError, match="cannot read .*it.onnx.data: No such file"):
         export.verify(path, net, data)
-
-
-@pytest.mark.parametrize("size", [0, 100])
-def test_weights_that_are_cut_off_are_refused(size: int, tmp_path: Path):
-    path = export.to_onnx(zoo.get_model("mlp"), tmp_path / "mlp.onnx", external=True)
-    with (tmp_path / "mlp.onnx.data").open("r+b") as file:
-        file.truncate(size)
-    for use in (
-        lambda: export.from_onnx(path),
-        lambda: export.verify(path, zoo.get_model("mlp"), np.zeros((1, 1, 28, 28), np.float32)),
-    ):
-        with pytest.raises(zoo.ZooError, match="keeps the weights .* in mlp.onnx.data, where they are not whole"):
-            use()

@@ -116,7 +116,7 @@ def test_whole_networks_compute_with_integers(opset: int, tmp_path: Path):
     expected = net(mx.nd.array(data)).asnumpy()
     for runtime in runtimes.RUNTIMES[:2]:
         if runtime.is_installed:
-            (outputs,) = runtime.open(path, len(data))(data)
+            (outputs,) = runtime.open(path)(data)
             assert np.linalg.norm(outputs - expected) < 0.03 * np.linalg.norm(expected), runtime.name
     drawn = {node.op_type for node in onnx.load(path).graph.node}
     assert "BatchNormalization" not in drawn

@@ -39,10 +39,10 @@ def from_onnx(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None 
     Raises :class:`ZooError` for a damaged file, and for one that MXNet cannot compute exactly; it names all operations
     that are in the way.
     """
-    return load(path, input_shape)[0]
+    return imported(path, input_shape)[0]
 
 
-def load(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None) -> tuple[mx.gluon.HybridBlock, Shape]:
+def imported(path: str | os.PathLike[str], input_shape: tuple[int, ...] | None) -> tuple[mx.gluon.HybridBlock, Shape]:
     """Do what :func:`from_onnx` does; returns the network with the shape of one item."""
     source = read(Path(path))
     item = _item(source, input_shape)
