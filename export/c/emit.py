@@ -23,6 +23,16 @@ class Source:
     memory: int  # bytes of the static buffer
 
 
+# GCC 12 at -O3 carries addresses from one function into the other, and then compiles some poolings wrongly.
+_LAYER = (
+    "#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 8",
+    "#define LAYER __attribute__((noipa)) static",
+    "#else",
+    "#define LAYER static",
+    "#endif",
+)
+
+
 def emit(plan: Plan, name: str, title: str, arithmetic: Arithmetic = FLOAT32) -> Source:
     """Write ``plan`` as C; ``name`` is that of the network, and ``title`` says in one line what it is."""
     prefix = identifier(name) or "network"
@@ -42,8 +52,7 @@ def emit(plan: Plan, name: str, title: str, arithmetic: Arithmetic = FLOAT32) ->
         return own.get(tensor.number) or f"buffer + {places[tensor.number]}"
 
     functions_of = [_function(layer, body, plan, arithmetic.data) for layer, body in zip(plan.layers, bodies)]
-    # Layers that do the same share a function. GCC 12 at -O3 would fold them itself, and compiles the result wrongly.
-    shared: dict[str, Code] = {}
+    shared: dict[str, Code] = {}  # by its text: layers that do the same share a function
     chosen = [
         shared.setdefault("\n".join(lines).replace(body.prefix, ""), body) for lines, body in zip(functions_of, bodies)
     ]
@@ -62,6 +71,8 @@ def emit(plan: Plan, name: str, title: str, arithmetic: Arithmetic = FLOAT32) ->
             "#ifdef __cplusplus",
             "#define restrict __restrict",
             "#endif",
+            "",
+            *_LAYER,
         ],
         *(definition.splitlines() for definition in (*functions.definitions(called), *helpers)),
         *([[f"static {arithmetic.data} buffer[{size}];"]] if size else []),
@@ -85,7 +96,7 @@ def _function(layer: Layer, body: Code, plan: Plan, data: str) -> list[str]:
     return [
         *(line for name, values in body.constants.items() for line in constants(name, values)),
         f"/* {type(layer).__name__}{f', {steps}' if steps else ''}: {shapes} -> {_dimensions(layer.target.stored)} */",
-        f"static void {body.prefix}({', '.join(parameters)}, {result} *restrict out)",
+        f"LAYER void {body.prefix}({', '.join(parameters)}, {result} *restrict out)",
         *block("", body.lines),
     ]
 

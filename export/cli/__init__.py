@@ -116,8 +116,8 @@ def _formats(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 def _refuse_unused(arguments: argparse.Namespace, formats: tuple[str, ...]) -> None:
     """Refuse options that none of ``formats`` takes, which would otherwise be ignored."""
-    onnx, both = {"onnx"}, {"onnx", "c"}
-    options: dict[str, tuple[object, set[str]]] = {
+    onnx, both = ("onnx",), ("onnx", "c")
+    options: dict[str, tuple[object, tuple[str, ...]]] = {
         "--softmax": (arguments.softmax, both),
         "--uint8": (arguments.uint8, both),
         "--int8": (arguments.int8, both),
@@ -126,8 +126,9 @@ def _refuse_unused(arguments: argparse.Namespace, formats: tuple[str, ...]) -> N
         "--outputs": (arguments.outputs, onnx),
     }
     for option, (is_given, takers) in options.items():
-        if is_given and not takers & set(formats):
-            raise ZooError(f"{option} is for {' and '.join(sorted(takers))}, and --format {formats[0]} writes none")
+        if is_given and not set(takers) & set(formats):
+            wanted = " and ".join(each.upper() for each in takers)
+            raise ZooError(f"{option} is for {wanted}, and --format {formats[0]} writes none")
     if arguments.input and arguments.input_shape is not None:
         raise ZooError("--input and --input-shape both give shapes: one of the two")
 
