@@ -222,7 +222,7 @@ def test_the_command_verifies_and_writes(run, tmp_path: Path, compiler):
     assert "10,000 of 10,000" in done.stdout and "agrees" in done.stdout and "buffer 25,040 bytes" in done.stdout
     assert sorted(each.name for each in tmp_path.iterdir()) == ["nano.c", "nano.h"]
     done = run("export", "nano", "--format", "c", "--out", tmp_path, "--batch", 2)
-    assert done.returncode == 2 and "--batch is for onnx, and --format c writes none" in done.stderr
+    assert done.returncode == 2 and "--batch is for ONNX, and --format c writes none" in done.stderr
     done = run("export", "nano", "--format", "c", "--out", tmp_path, "--outputs", "logits")
     assert done.returncode == 2 and "--outputs is for ONNX" in done.stderr
 
