@@ -12,9 +12,12 @@ if TYPE_CHECKING:
 
 
 def onnx_runtime_session(
-    path: Path, batch: int | None = None, threads: int | None = None
+    path: Path, batch: int | None = None, threads: int | None = None, optimizes: bool = True
 ) -> onnxruntime.InferenceSession:
-    """Create an ``onnxruntime.InferenceSession``; with ``batch``, it plans for batches of that size."""
+    """Create an ``onnxruntime.InferenceSession``; with ``batch``, it plans for batches of that size.
+
+    Without ``optimizes``, it computes the operators of the file one after the other, as they are.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -23,6 +26,8 @@ def onnx_runtime_session(
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     if batch is not None:
         options.add_free_dimension_override_by_name("batch", batch)
+    if not optimizes:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
