@@ -78,6 +78,9 @@ def read(path: Path) -> Source:
     except Exception as error:  # what the checker lets through is damaged in many ways
         raise ZooError(f"{path} is damaged: its constants cannot be read ({first_line(error)})") from None
     outputs = [each.name for each in graph.output]
+    names = [name for each in operations for name in (each.operator, each.name, *each.inputs, *each.outputs)]
+    if not all(isinstance(name, str) for name in (*names, *constants, *outputs, data.name)):  # bytes if not in UTF-8
+        raise ZooError(f"{path} is damaged: a name in it is no text")
     needed = set(outputs)
     for each in reversed(operations):  # each comes after those it depends on
         if needed & set(each.outputs):
