@@ -81,7 +81,7 @@ def test_a_killed_command_leaves_nothing(name: str, folder: Path, mnist):
     begun = time.monotonic()
     finish(command, folder, 0)
     seconds = time.monotonic() - begun
-    for number in range(1, 3):
+    for number in range(1, 4):
         process = start(command, folder, number)
         time.sleep(chosen.uniform(0.3, 1) * seconds)
         process.send_signal(signal.SIGKILL)
