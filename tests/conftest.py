@@ -19,6 +19,7 @@ import zoo
 from zoo.data import decoded, idx
 from zoo.data.catalogue import DATASETS
 from zoo.data.mnist import locate
+from zoo.graph.passes import writing
 from zoo.runtime import cpus
 
 # If a shell started pytest in the background, pytest and its child processes ignore Ctrl-C.
@@ -42,6 +43,12 @@ def mnist() -> zoo.MNIST:
 @pytest.fixture(scope="session")
 def fashion_mnist() -> zoo.MNIST:
     return zoo.load_fashion_mnist()
+
+
+@pytest.fixture(params=["channels", "images"])
+def lanes(request, monkeypatch) -> None:
+    """Programs in both ways in which images may lie in memory, whichever is faster."""
+    monkeypatch.setattr(writing, "LANES", request.param)
 
 
 @pytest.fixture

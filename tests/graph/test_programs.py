@@ -53,6 +53,7 @@ CASES = {
 
 
 @needs_kernels
+@pytest.mark.usefixtures("lanes")
 @pytest.mark.parametrize("name", CASES)
 def test_layers_are_one_program(name: str):
     shape, layers = CASES[name]
@@ -65,6 +66,7 @@ def test_layers_are_one_program(name: str):
 
 
 @needs_kernels
+@pytest.mark.usefixtures("lanes")
 def test_branches_and_scalars_are_one_program():
     def function(F, x, first, second, third):
         x = F.relu(first(x))

@@ -65,6 +65,7 @@ def errors(found: Arrays, exact: Arrays) -> dict[str, float]:
     }
 
 
+@pytest.mark.usefixtures("lanes")
 @pytest.mark.parametrize("name", zoo.list_models())
 def test_every_model_has_the_gradients_of_float64(name: str):
     data = np.random.default_rng(0).random((8, 1, 28, 28), np.float32)
@@ -116,6 +117,7 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("lanes")
 @pytest.mark.parametrize("case", [*CASES, *FUNCTIONS])
 @pytest.mark.parametrize("batch", [1, 5, 33])
 def test_gradients_are_those_of_gluon_for_any_batch(case: str, batch: int):
@@ -128,6 +130,7 @@ def test_gradients_are_those_of_gluon_for_any_batch(case: str, batch: int):
     assert max(errors(found, exact).values()) < 2e-4
 
 
+@pytest.mark.usefixtures("lanes")
 def test_dropout_has_the_gradient_of_its_own_mask():
     shape = (3, 8, 8)
     net = make(
@@ -219,7 +222,7 @@ def test_a_step_is_one_operator_where_sgd_trains_a_network_of_kernels_on_one_cpu
         net = zoo.get_model("nano", seed=0)
         if ctx is not None:
             net.collect_params().reset_ctx(ctx)
-        recipe = replace(zoo.Recipe(batch_size=50), **settings)
+        recipe = replace(zoo.Recipe(batch_size=50, dtype="float32"), **settings)
         return type(TrainingSession(net, mnist.train[:100], recipe, ctx)._stepper).__name__
 
     assert stepper() == "WholeStep"

@@ -260,12 +260,11 @@ def test_bfloat16_learns_as_float32_does(name: str, mnist):
     curves = {}
     for dtype in ("float32", "bfloat16"):
         net = zoo.get_model(name, seed=0)
-        recipe = zoo.Recipe(epochs=1, batch_size=100, learning_rate=0.02, dtype=dtype)
-        curves[dtype] = zoo.fit(net, mnist.train[:1500], mnist.test[:1000], recipe, progress=False).records[-1]
+        recipe = zoo.Recipe(epochs=3, batch_size=100, learning_rate=0.02, dtype=dtype)  # before, it varies by seeds
+        curves[dtype] = zoo.fit(net, mnist.train[:2000], mnist.train[-2000:], recipe, progress=False).records[-1]
         assert {np.dtype(parameter.dtype) for parameter in net.collect_params().values()} == {np.dtype("float32")}
     assert curves["bfloat16"].train_loss == pytest.approx(curves["float32"].train_loss, rel=0.05)
-    if name != "cnn7_relu":  # this early, its validation varies by ten points between seeds in float32 alone
-        assert abs(curves["bfloat16"].validation_accuracy - curves["float32"].validation_accuracy) < 0.05
+    assert abs(curves["bfloat16"].validation_accuracy - curves["float32"].validation_accuracy) < 0.05
 
 
 def test_an_export_knows_nothing_of_it(mnist):

@@ -11,7 +11,7 @@ from zoo.errors import ZooError
 from zoo.graph.cost import INPUT_SHAPE
 from zoo.graph.ir import Graph, has_numpy_arrays, symbol_of
 from zoo.graph.passes import casting, convolutions
-from zoo.graph.shapes import ranks
+from zoo.graph.shapes import infer
 from zoo.runtime import contexts, isa, mx
 from zoo.runtime.dtypes import DTYPES, INFERENCE_DTYPES
 
@@ -31,10 +31,10 @@ class Execution:
     def of(cls, net: mx.gluon.HybridBlock, ctx: Placement = None, dtype: str = FLOAT32) -> Execution:
         """Decide how to compute ``net`` on ``ctx`` (None: ``cpu(0)``) in ``dtype``, or "auto" for the faster one here.
 
-        "auto" is bfloat16 where the kernels for AMX compute all convolutions and fully connected layers, and float32
-        elsewhere. It is never float16, which MXNet has on GPUs only and which only some GPUs compute faster. If ``ctx``
-        is an execution, it is returned unchanged. Raises :class:`ZooError` for contexts and dtypes that do not work
-        here.
+        "auto" is bfloat16 where the kernels for AMX compute all convolutions and fully connected layers, and at least
+        half of what they compute is no padding of layers with few channels; elsewhere, it is float32. It is never
+        float16, which MXNet has on GPUs only and which only some GPUs compute faster. If ``ctx`` is an execution, it is
+        returned unchanged. Raises :class:`ZooError` for contexts and dtypes that do not work here.
         """
         if isinstance(ctx, Execution):
             return ctx
@@ -114,5 +114,8 @@ def _has_amx(placed: Sequence[mx.Context]) -> bool:
 
 def _suits_amx(net: mx.gluon.HybridBlock) -> bool:
     graph = Graph.of(symbol_of(net))
-    decisions = convolutions.lower(graph, ranks(graph, INPUT_SHAPE))
+    shapes = infer(graph, {"data": (1, *INPUT_SHAPE)})
+    if convolutions.share_of_use(graph, shapes) < 0.5:
+        return False
+    decisions = convolutions.lower(graph, {name: len(found[0]) for name, found in shapes.items()})
     return any(each.is_done for each in decisions) and not {node.operator for node in graph.nodes()} & casting.LAYERS

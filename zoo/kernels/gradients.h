@@ -19,9 +19,12 @@ namespace zoo::program {
 struct Pixels {
   const int32_t *in, *gradient;
   int64_t count;
+  int64_t step = kLanes;  // from one vector of the gradient's pixels to the next
 };
 
 struct Accumulate {
+  static constexpr int most = kMostVectors;
+
   // `window`: where the values lie that a pixel sees; sums lie side by side.
   template <int values, int vectors>
   static void run(const Pixels& pixels, const float* in, const int32_t* window, const float* gradient, float* sums) {
@@ -65,6 +68,50 @@ struct Accumulate {
   }
 };
 
+// The same where the lanes are images, which are added up, too:
+//
+//     sum[i][channel] += window[pixel][i] * gradient[pixel][channel]       for all pixels and lanes
+struct AccumulateStacks {
+  static constexpr int most = kMostOutputs;
+
+  template <int values, int outputs>
+  static void run(const Pixels& pixels, const float* in, const int32_t* window, const float* gradient, float* sums) {
+    constexpr int chains = chains_of(values * outputs);
+    Vector sum[chains][values][outputs] = {};
+    const float *from[values], *given[outputs];
+#pragma GCC unroll 8
+    for (int i = 0; i < values; ++i) from[i] = in + window[i];
+#pragma GCC unroll 8
+    for (int o = 0; o < outputs; ++o) given[o] = gradient + o * pixels.step;
+    auto add = [&](int64_t pixel, Vector(&sum)[values][outputs]) {
+      const int64_t at = pixels.in[pixel], gradient_at = pixels.gradient[pixel];
+      Vector v[values];
+#pragma GCC unroll 8
+      for (int i = 0; i < values; ++i) v[i] = load(from[i] + at);
+#pragma GCC unroll 8
+      for (int o = 0; o < outputs; ++o) {
+        const Vector g = load(given[o] + gradient_at);
+#pragma GCC unroll 8
+        for (int i = 0; i < values; ++i) sum[i][o] += v[i] * g;
+      }
+    };
+    int64_t pixel = 0;
+    for (; pixels.count - pixel >= chains; pixel += chains)
+#pragma GCC unroll 4
+      for (int chain = 0; chain < chains; ++chain) add(pixel + chain, sum[chain]);
+    for (; pixel < pixels.count; ++pixel) add(pixel, sum[0]);
+#pragma GCC unroll 8
+    for (int i = 0; i < values; ++i)
+#pragma GCC unroll 8
+      for (int o = 0; o < outputs; ++o) {
+        Vector total = sum[0][i][o];
+#pragma GCC unroll 4
+        for (int chain = 1; chain < chains; ++chain) total += sum[chain][i][o];
+        sums[i * outputs + o] += sum_of(total);
+      }
+  }
+};
+
 class WeightGradient {
  public:
   virtual ~WeightGradient() = default;
@@ -78,10 +125,7 @@ class WeightGradient {
 class ProductGradient : public WeightGradient {
  public:
   ProductGradient(const Layout& in, const Layout& gradient, const Geometry& geometry, Places places)
-      : in_(in), gradient_(gradient), places_(std::move(places)) {
-    for (int64_t y = 0; y < geometry.kernel_height; ++y)
-      for (int64_t x = 0; x < geometry.kernel_width; ++x)
-        for (int64_t c = 0; c < in.channels; ++c) window_.push_back(int32_t(y * in.row() + x * in.pixel() + c));
+      : in_(in), gradient_(gradient), places_(std::move(places)), window_(window_of(in, geometry)) {
     area_ = gradient.height * gradient.width;
     at_once_ = std::max<int64_t>(1, kPixels / area_);
     for (int64_t n = 0; n < at_once_; ++n)
@@ -93,14 +137,16 @@ class ProductGradient : public WeightGradient {
           at_.push_back(int32_t(n * gradient.image() + (y + gradient.border_height) * gradient.row() +
                                 (x + gradient.border_width) * gradient.pixel()));
         }
-    blocks_ = blocks_for(gradient.channels, int64_t(window_.size()));
+    per_vector_ = gradient.is_stacked() ? 1 : kLanes;
+    blocks_ = blocks_for(gradient.channels, int64_t(window_.size()), gradient.lanes);
   }
 
-  int64_t size() const override { return int64_t(window_.size()) * round_up(gradient_.channels, kLanes); }
+  int64_t size() const override { return int64_t(window_.size()) * round_up(gradient_.channels, per_vector_); }
 
   double cycles_per_image() const override {
     double sum = 0;
-    for (const Block& block : blocks_) sum += Tiling(int64_t(window_.size()), block.vectors).cycles(block.vectors);
+    for (const Block& block : blocks_)
+      sum += Tiling(int64_t(window_.size()), block.vectors).cycles(block.vectors, gradient_.lanes);
     return sum * double(area_);
   }
 
@@ -111,7 +157,7 @@ class ProductGradient : public WeightGradient {
       for (int64_t part = 0; part < parts; ++part) {
         const Share share{part, parts};
         const int64_t first = share.first(pixels);
-        add({&from_[first], &at_[first], share.last(pixels) - first}, x.values, g.values, sums);
+        add({&from_[first], &at_[first], share.last(pixels) - first, gradient_.vector(1)}, x.values, g.values, sums);
       }
     }
   }
@@ -119,14 +165,12 @@ class ProductGradient : public WeightGradient {
   void finish(const std::vector<const float*>& sums, float* to, const Share& share) const override {
     const int64_t window = int64_t(window_.size()), last = share.last(window);
     for (const Block& block : blocks_) {
-      const int64_t pitch = block.vectors * kLanes, count = std::min(pitch, gradient_.channels - block.channel);
+      const int64_t pitch = block.vectors * per_vector_, count = std::min(pitch, gradient_.channels - block.channel);
       for (int64_t i = share.first(window); i < last; ++i) {
-        Vector total[kMostVectors] = {};
+        float total[kMostVectors * kLanes] = {};
         for (const float* each : sums)
-          for (int j = 0; j < block.vectors; ++j)
-            total[j] += load(each + block.channel * window + i * pitch + j * kLanes);
-        const float* const from = reinterpret_cast<const float*>(total);
-        for (int64_t o = 0; o < count; ++o) to[places_.rows[i] + places_.columns[block.channel + o]] = from[o];
+          for (int64_t o = 0; o < count; ++o) total[o] += each[block.channel * window + i * pitch + o];
+        for (int64_t o = 0; o < count; ++o) to[places_.rows[i] + places_.columns[block.channel + o]] = total[o];
       }
     }
   }
@@ -137,19 +181,25 @@ class ProductGradient : public WeightGradient {
   void add(const Pixels& pixels, const float* in, const float* gradient, float* sums) const {
     for (const Block& block : blocks_) {
       const Tiling tiling(int64_t(window_.size()), block.vectors);
-      const KernelsFor<Accumulate> kernels(tiling, block.vectors);
-      for (int64_t tile = 0; tile < tiling.tiles; ++tile) {
-        const int64_t first = tiling.first(tile);
-        kernels[tiling.count(tile)](pixels, in, &window_[first], gradient + block.channel, sums);
-        sums += tiling.count(tile) * block.vectors * kLanes;
-      }
+      const float* const given = gradient + gradient_.channel(block.channel);
+      auto add_by = [&](const auto& kernels) {
+        for (int64_t tile = 0; tile < tiling.tiles; ++tile) {
+          kernels[tiling.count(tile)](pixels, in, &window_[tiling.first(tile)], given, sums);
+          sums += tiling.count(tile) * block.vectors * per_vector_;
+        }
+      };
+      if (gradient_.is_stacked())
+        add_by(KernelsFor<AccumulateStacks>(tiling, block.vectors));
+      else
+        add_by(KernelsFor<Accumulate>(tiling, block.vectors));
     }
   }
 
   Layout in_, gradient_;
   Places places_;
-  int64_t area_, at_once_;
-  std::vector<int32_t> window_, from_, at_;
+  std::vector<int32_t> window_;
+  int64_t area_, at_once_, per_vector_;  // per_vector_: channels of the gradient
+  std::vector<int32_t> from_, at_;
   std::vector<Block> blocks_;
 };
 

@@ -14,8 +14,8 @@ struct Group {
   int64_t first, images;
 };
 
-inline std::vector<Group> groups_of(int64_t images, int64_t most, int threads = 1) {
-  const int64_t least = std::min<int64_t>(images / threads, 8);
+inline std::vector<Group> groups_of(int64_t images, int64_t most, int threads = 1, int64_t few = 8) {
+  const int64_t least = std::min<int64_t>(images / threads, few);
   std::vector<Group> groups;
   for (int64_t first = 0, size = most; first < images; first += size) {
     const int64_t left = images - first, fair = threads > 1 ? std::max(left / (2 * threads), least) : left;

@@ -1,5 +1,10 @@
-// How images lie in memory on their way through a program: image after image, row after row, pixel after pixel, the
-// channels of a pixel side by side and rounded up to whole vectors. Inputs of one channel stay as MXNet has them.
+// How images lie in memory on their way through a program, in one of two ways.
+//
+// The lanes of a vector are channels: image after image, row after row, pixel after pixel, the channels of a pixel side
+// by side and rounded up to whole vectors. Inputs of one channel stay as MXNet has them.
+//
+// Or they are images: what is called an image below is a stack of as many images as a vector has lanes, channel after
+// channel, row after row, the same pixel of all of them side by side. Nothing is rounded up but the number of images.
 
 #pragma once
 
@@ -26,19 +31,44 @@ struct alignas(64) Line {
   float values[16];
 };
 
+enum class Lanes { channels, images };
+
 struct Layout {
   int64_t channels, height, width;
   bool is_thin = false;                         // one channel, without others beside it
   int64_t border_height = 0, border_width = 0;  // zeros around the image, for padded convolutions
+  Lanes lanes = Lanes::channels;
 
-  int64_t pixel() const { return is_thin ? 1 : round_up(channels, kLanes); }  // values from one to the next
+  // Without a border.
+  Layout of(int64_t channels, int64_t height, int64_t width) const {
+    return {channels, height, width, false, 0, 0, lanes};
+  }
+  Layout bare() const { return of(channels, height, width); }
+
+  bool is_stacked() const { return lanes == Lanes::images; }
+  int64_t stack() const { return is_stacked() ? kLanes : 1; }  // images that lie in one
+  int64_t pixel() const {                                      // values from one to the next
+    return is_stacked() ? kLanes : is_thin ? 1 : round_up(channels, kLanes);
+  }
   int64_t row() const { return (width + 2 * border_width) * pixel(); }
-  int64_t image() const { return (height + 2 * border_height) * row(); }
+  int64_t plane() const { return (height + 2 * border_height) * row(); }
+  int64_t image() const { return is_stacked() ? channels * plane() : plane(); }
   int64_t size() const { return channels * height * width; }  // as MXNet has it
   // Whether that is how MXNet has it, too.
   bool is_plain() const {
-    return (is_thin || (height * width == 1 && pixel() == channels)) && border_height + border_width == 0;
+    return !is_stacked() && (is_thin || (height * width == 1 && pixel() == channels)) &&
+           border_height + border_width == 0;
   }
+
+  // Of a pixel: its vectors, where they lie and which channels they are for; and where its channels lie.
+  int64_t vectors() const { return is_stacked() ? channels : round_up(channels, kLanes) / kLanes; }
+  int64_t vector(int64_t number) const { return is_stacked() ? number * plane() : number * kLanes; }
+  int64_t channel(int64_t number) const { return is_stacked() ? number * plane() : number; }
+  // What the channels of a vector have, of values by channel.
+  Vector of_channels(const float* values, int64_t vector) const {
+    return is_stacked() ? broadcast(values[vector]) : load(values + vector * kLanes);
+  }
+  int64_t padded_channels() const { return round_up(channels, kLanes); }
 };
 
 // Images in that layout, from one of them on.
@@ -53,9 +83,24 @@ struct Images {
   Images from(int64_t image) const { return {layout, values + image * layout->image()}; }
 };
 
-// From and to MXNet's layout: channel after channel.
+// A row of that many images, which lie `step` apart, becomes pixels of a stack.
+inline void stack_row(const float* from, int64_t step, int64_t images, int64_t width, float* to) {
+  for (int64_t x = 0; x < width; ++x, to += kLanes)
+    for (int64_t i = 0; i < kLanes; ++i) to[i] = i < images ? from[i * step + x] : 0.0f;
+}
+
+// From and to MXNet's layout: image after image, and channel after channel. Images that a stack lacks are zeros.
 inline void enter(const float* from, int64_t count, const Images& to) {
   const Layout& layout = *to.layout;
+  if (layout.is_stacked()) {
+    for (int64_t first = 0; first < count; first += kLanes) {
+      const int64_t images = std::min<int64_t>(kLanes, count - first);
+      for (int64_t row = 0; row < layout.channels * layout.height; ++row)
+        stack_row(from + first * layout.size() + row * layout.width, layout.size(), images, layout.width,
+                  to.at(first / kLanes, row % layout.height, 0) + layout.channel(row / layout.height));
+    }
+    return;
+  }
   for (int64_t n = 0; n < count; ++n)
     for (int64_t c = 0; c < layout.channels; ++c)
       for (int64_t y = 0; y < layout.height; ++y, from += layout.width) {
@@ -69,12 +114,12 @@ inline void leave(const Images& from, int64_t count, float* to) {
   for (int64_t n = 0; n < count; ++n)
     for (int64_t c = 0; c < layout.channels; ++c)
       for (int64_t y = 0; y < layout.height; ++y, to += layout.width) {
-        const float* row = from.at(n, y, 0) + c;
+        const float* row = from.at(n / layout.stack(), y, 0) + layout.channel(c) + n % layout.stack();
         for (int64_t x = 0; x < layout.width; ++x) to[x] = row[x * layout.pixel()];
       }
 }
 
-// From images to as many images.
+// From images to as many images. What is said of images holds for stacks of them as well.
 class Step {
  public:
   virtual ~Step() = default;

@@ -27,8 +27,8 @@ inline void clear_border(const Images& images, int64_t count) {
   const Layout& layout = *images.layout;
   const int64_t above = layout.border_height * layout.row(), beside = layout.border_width * layout.pixel();
   if (above + beside == 0) return;
-  for (int64_t n = 0; n < count; ++n) {
-    float* const image = images.values + n * layout.image();
+  for (int64_t n = 0; n < count * layout.image() / layout.plane(); ++n) {
+    float* const image = images.values + n * layout.plane();
     std::fill_n(image, above, 0.0f);
     for (int64_t y = 0; y < layout.height; ++y) {
       std::fill_n(image + above + y * layout.row(), beside, 0.0f);
@@ -72,7 +72,7 @@ class Link {
   Activation before() const { return before_; }
   // What comes out for values of that layout.
   Layout out(const Layout& in) const {
-    Layout out{in.channels, in.height, in.width};
+    Layout out = in.bare();
     if (pool_ == Pool::none) return out;
     out.height = (in.height + 2 * geometry_.pad_height - geometry_.kernel_height) / geometry_.stride_height + 1;
     out.width = (in.width + 2 * geometry_.pad_width - geometry_.kernel_width) / geometry_.stride_width + 1;
@@ -94,7 +94,7 @@ class Link {
   // What the batch is multiplied by and added to; `sums` and `pixels` are those of each thread.
   void settle(const Layout& layout, const std::vector<Sums>& sums, const std::vector<int64_t>& pixels,
               const std::vector<float*>& parameters, const Norm& norm) const {
-    for (int64_t c = 0; c < layout.pixel(); ++c) {
+    for (int64_t c = 0; c < layout.padded_channels(); ++c) {
       norm.scale[c] = c < layout.channels ? factor_ : 0.0f;
       norm.shift[c] = c < layout.channels ? summand_ : 0.0f;
       norm.by_gradient[c] = norm.scale[c];
@@ -105,117 +105,117 @@ class Link {
 
   // What comes out of the values.
   void forward(const Images& values, int64_t count, const Norm& norm, const Images& out) const {
-    const int64_t pixel = out.layout->pixel(), row = values.layout->row();
-    each_row(*out.layout, count, [&](int64_t n, int64_t y) {
-      if (pool_ == Pool::none) {
-        const float* from = values.at(n, y, 0);
-        float* to = out.at(n, y, 0);
-        for (int64_t x = 0; x < out.layout->width; ++x, from += pixel, to += pixel)
-          for (int64_t c = 0; c < pixel; c += kLanes)
-            store(to + c, activate(after_, load(from + c) * load(norm.scale + c) + load(norm.shift + c)));
-        return;
-      }
-      const Extent rows = extent(y, 0, values.layout->height);
-      const float* const from = values.at(n, rows.first, 0);
-      float* to = out.at(n, y, 0);
-      for (int64_t x = 0; x < out.layout->width; ++x, to += pixel) {
+    const Layout layout = *out.layout;
+    const float *const scales = norm.scale, *const shifts = norm.shift;
+    const int64_t pixel = layout.pixel(), row = values.layout->row(), step = values.layout->vector(1);
+    each_row(layout, count, [&](int64_t n, int64_t y) {
+      const Extent rows = pool_ == Pool::none ? Extent{y, 1} : extent(y, 0, values.layout->height);
+      const float* const first = values.at(n, rows.first, 0);
+      float* const result_row = out.at(n, y, 0);
+      each_vector(layout, [&](int64_t x, int64_t v) {
+        const Vector scale = layout.of_channels(scales, v), shift = layout.of_channels(shifts, v);
+        const float* const from = first + v * step;
+        float* const to = result_row + x * pixel + layout.vector(v);
+        if (pool_ == Pool::none) return store(to, activate(after_, load(from + x * pixel) * scale + shift));
         const Extent columns = extent(x, 1, values.layout->width);
+        auto value = [&](int64_t i, int64_t j) {
+          return load(from + i * row + (columns.first + j) * pixel) * scale + shift;
+        };
+        Vector result = pool_ == Pool::max ? value(0, 0) : Vector{};
+        for (int64_t i = 0; i < rows.count; ++i)
+          for (int64_t j = 0; j < columns.count; ++j)
+            result = pool_ == Pool::max ? max_of(value(i, j), result) : result + activate(after_, value(i, j));
         const float share = 1.0f / float(rows.count * columns.count);
-        for (int64_t c = 0; c < pixel; c += kLanes) {
-          const Vector scale = load(norm.scale + c), shift = load(norm.shift + c);
-          auto value = [&](int64_t i, int64_t j) {
-            return load(from + i * row + (columns.first + j) * pixel + c) * scale + shift;
-          };
-          Vector result = pool_ == Pool::max ? value(0, 0) : Vector{};
-          for (int64_t i = 0; i < rows.count; ++i)
-            for (int64_t j = 0; j < columns.count; ++j)
-              result = pool_ == Pool::max ? max_of(value(i, j), result) : result + activate(after_, value(i, j));
-          store(to + c, pool_ == Pool::max ? activate(after_, result) : result * share);
-        }
-      }
+        store(to, pool_ == Pool::max ? activate(after_, result) : result * share);
+      });
     });
   }
 
   // The gradients of what comes out become those of what goes into the last activation.
   void bring(const Images& values, const Images& out, const Images& given, int64_t count, const Norm& norm,
              const Images& gradient) const {
-    const int64_t pixel = out.layout->pixel(), width = out.layout->width;
-    const int64_t row = values.layout->row(), gradient_row = gradient.layout->row();
-    each_row(*gradient.layout, pool_ == Pool::none ? 0 : count,
-             [&](int64_t n, int64_t y) { std::fill_n(gradient.at(n, y, 0), gradient.layout->width * pixel, 0.0f); });
-    each_row(*out.layout, count, [&](int64_t n, int64_t y) {
-      const float *d = given.at(n, y, 0), *result = out.at(n, y, 0);
-      if (pool_ == Pool::none) {
-        float* to = gradient.at(n, y, 0);
-        for (int64_t i = 0; i < width * pixel; i += kLanes)
-          store(to + i, derive(after_, load(result + i), load(d + i)));
-        return;
-      }
-      const Extent rows = extent(y, 0, values.layout->height);
-      const float* const from = values.at(n, rows.first, 0);
-      float* const to = gradient.at(n, rows.first, 0);
-      for (int64_t x = 0; x < width; ++x, d += pixel, result += pixel) {
+    const Layout layout = *out.layout, gradient_layout = *gradient.layout;
+    const float *const scales = norm.scale, *const shifts = norm.shift;
+    const int64_t pixel = layout.pixel(), row = values.layout->row(), gradient_row = gradient_layout.row();
+    const int64_t step = values.layout->vector(1), given_step = given.layout->vector(1);
+    each_row(gradient_layout, pool_ == Pool::none ? 0 : count, [&](int64_t n, int64_t y) {
+      float* const to = gradient.at(n, y, 0);
+      each_vector(gradient_layout,
+                  [&](int64_t x, int64_t v) { store(to + x * pixel + gradient_layout.vector(v), Vector{}); });
+    });
+    each_row(layout, count, [&](int64_t n, int64_t y) {
+      const Extent rows = pool_ == Pool::none ? Extent{y, 1} : extent(y, 0, values.layout->height);
+      const float *const given_row = given.at(n, y, 0), *const result_row = out.at(n, y, 0);
+      const float* const first = values.at(n, rows.first, 0);
+      float* const gradient_first = gradient.at(n, rows.first, 0);
+      each_vector(layout, [&](int64_t x, int64_t v) {
+        const Vector d = load(given_row + x * pixel + v * given_step);
+        const Vector result = load(result_row + x * pixel + layout.vector(v));
+        float* const to = gradient_first + gradient_layout.vector(v);
+        if (pool_ == Pool::none) return store(to + x * pixel, derive(after_, result, d));
+        const float* const from = first + v * step;
+        const Vector scale = layout.of_channels(scales, v), shift = layout.of_channels(shifts, v);
         const Extent columns = extent(x, 1, values.layout->width);
-        const float share = 1.0f / float(rows.count * columns.count);
-        for (int64_t c = 0; c < pixel; c += kLanes) {
-          const Vector scale = load(norm.scale + c), shift = load(norm.shift + c);
-          auto value = [&](int64_t i, int64_t j) {
-            return load(from + i * row + (columns.first + j) * pixel + c) * scale + shift;
-          };
-          auto add = [&](int64_t i, int64_t j, Vector g) {
-            float* const at = to + i * gradient_row + (columns.first + j) * pixel + c;
-            store(at, load(at) + g);
-          };
-          if (pool_ == Pool::mean) {
-            const Vector g = load(d + c) * share;
-            for (int64_t i = 0; i < rows.count; ++i)
-              for (int64_t j = 0; j < columns.count; ++j)
-                add(i, j, after_ == Activation::none ? g : derive(after_, activate(after_, value(i, j)), g));
-            continue;
-          }
-          Vector best = value(0, 0);
+        auto value = [&](int64_t i, int64_t j) {
+          return load(from + i * row + (columns.first + j) * pixel) * scale + shift;
+        };
+        auto add = [&](int64_t i, int64_t j, Vector g) {
+          float* const at = to + i * gradient_row + (columns.first + j) * pixel;
+          store(at, load(at) + g);
+        };
+        if (pool_ == Pool::mean) {
+          const Vector g = d * (1.0f / float(rows.count * columns.count));
           for (int64_t i = 0; i < rows.count; ++i)
-            for (int64_t j = 0; j < columns.count; ++j) best = max_of(value(i, j), best);
-          const Vector g = derive(after_, load(result + c), load(d + c));
-          Integers open = ~Integers{};  // the first of the largest gets it
-          for (int64_t i = 0; i < rows.count; ++i)
-            for (int64_t j = 0; j < columns.count; ++j) {
-              const Integers here = open & (Integers)(value(i, j) == best);
-              add(i, j, where(here, g));
-              open &= ~here;
-            }
+            for (int64_t j = 0; j < columns.count; ++j)
+              add(i, j, after_ == Activation::none ? g : derive(after_, activate(after_, value(i, j)), g));
+          return;
         }
-      }
+        Vector best = value(0, 0);
+        for (int64_t i = 0; i < rows.count; ++i)
+          for (int64_t j = 0; j < columns.count; ++j) best = max_of(value(i, j), best);
+        const Vector g = derive(after_, result, d);
+        Integers open = ~Integers{};  // the first of the largest gets it
+        for (int64_t i = 0; i < rows.count; ++i)
+          for (int64_t j = 0; j < columns.count; ++j) {
+            const Integers here = open & (Integers)(value(i, j) == best);
+            add(i, j, where(here, g));
+            open &= ~here;
+          }
+      });
     });
   }
 
-  // Gradients in place, to before the first activation; adds their sums (bias).
-  void undo(const Images& values, int64_t count, const Norm& norm, const Images& gradient, const Sums& sums) const {
+  // Gradients in place, to before the first activation; adds their sums (bias). What is no image of a stack has none.
+  void undo(const Images& values, int64_t count, int64_t images, const Norm& norm, const Images& gradient,
+            const Sums& sums) const {
     const Layout& layout = *values.layout;
     const float left = 1 - dropout_, kept = 1 / left;
-    each_block(layout.channels, [&](auto vectors, int64_t c) {
+    const int64_t step = layout.vector(1), gradient_step = gradient.layout->vector(1);
+    each_block(layout, [&](auto vectors, int64_t first) {
       Vector sum[vectors] = {}, by_gradient[vectors], by_value[vectors], by[vectors];
       for (int j = 0; j < vectors; ++j) {
-        by_gradient[j] = load(norm.by_gradient + c + j * kLanes);
-        by_value[j] = load(norm.by_value + c + j * kLanes);
-        by[j] = load(norm.by + c + j * kLanes);
+        by_gradient[j] = layout.of_channels(norm.by_gradient, first + j);
+        by_value[j] = layout.of_channels(norm.by_value, first + j);
+        by[j] = layout.of_channels(norm.by, first + j);
       }
       for (int64_t n = 0; n < count; ++n) {
+        Integers is_image;
+        for (int lane = 0; lane < kLanes; ++lane) is_image[lane] = -(lane < lanes_of(layout, n, images));
         for (int64_t y = 0; y < layout.height; ++y) {
-          const float* v = values.at(n, y, 0) + c;
-          float* d = gradient.at(n, y, 0) + c;
+          const float* v = values.at(n, y, 0) + first * step;
+          float* d = gradient.at(n, y, 0) + first * gradient_step;
           for (int64_t x = 0; x < layout.width; ++x, v += layout.pixel(), d += layout.pixel())
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; ++j) {
-              const Vector value = load(v + j * kLanes);
-              Vector g = load(d + j * kLanes) * by_gradient[j] + value * by_value[j] + by[j];
-              g = derive(before_, value * left, g);
+              const Vector value = load(v + j * step);
+              Vector g = load(d + j * gradient_step) * by_gradient[j] + value * by_value[j] + by[j];
+              g = where(is_image, derive(before_, value * left, g));
               if (drops()) g = where((Integers)value != Integers{} + INT32_MIN, g * kept);
-              store(d + j * kLanes, g);
+              store(d + j * gradient_step, g);
               sum[j] += g;
             }
         }
-        if (n + 1 == count || is_large(layout)) add<vectors>(sum, sums.bias + c);
+        if (n + 1 == count || is_large(layout)) add<vectors>(layout, sum, sums.bias, first);
       }
     });
   }

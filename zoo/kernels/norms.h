@@ -18,16 +18,33 @@ void each_row(const Layout& layout, int64_t count, F f) {
     for (int64_t y = 0; y < layout.height; ++y) f(n, y);
 }
 
-// Blocks of channels, as f(vectors, first channel), where the number of vectors is a constant.
+// The vectors of the pixels of a row in the order in which they lie, as f(x, number of the vector).
 template <class F>
-void each_block(int64_t channels, F f) {
-  for (int64_t c = 0; c < channels; c += 4 * kLanes) {
-    const int64_t vectors = (channels - c + kLanes - 1) / kLanes;
-    if (vectors >= 4) f(std::integral_constant<int, 4>{}, c);
-    if (vectors == 3) f(std::integral_constant<int, 3>{}, c);
-    if (vectors == 2) f(std::integral_constant<int, 2>{}, c);
-    if (vectors == 1) f(std::integral_constant<int, 1>{}, c);
+void each_vector(const Layout& layout, F f) {
+  if (layout.is_stacked())
+    for (int64_t v = 0; v < layout.channels; ++v)
+      for (int64_t x = 0; x < layout.width; ++x) f(x, v);
+  else
+    for (int64_t x = 0; x < layout.width; ++x)
+      for (int64_t v = 0; v < layout.vectors(); ++v) f(x, v);
+}
+
+// Blocks of the vectors of a pixel, as f(vectors, first one), where the number of vectors is a constant.
+template <class F>
+void each_block(const Layout& layout, F f) {
+  for (int64_t first = 0; first < layout.vectors(); first += 4) {
+    const int64_t vectors = layout.vectors() - first;
+    if (vectors >= 4) f(std::integral_constant<int, 4>{}, first);
+    if (vectors == 3) f(std::integral_constant<int, 3>{}, first);
+    if (vectors == 2) f(std::integral_constant<int, 2>{}, first);
+    if (vectors == 1) f(std::integral_constant<int, 1>{}, first);
   }
+}
+
+// Of a group of stacks: how many of the lanes of number `n` are images. A layout whose lanes are channels has no
+// stacks.
+inline int lanes_of(const Layout& layout, int64_t n, int64_t images) {
+  return layout.is_stacked() ? int(std::min<int64_t>(kLanes, images - n * kLanes)) : kLanes;
 }
 
 // The sums that a thread makes of its images, by channel.
@@ -45,10 +62,12 @@ struct Norm {
 // Whether the sums over an image are worth being added to those in double precision by themselves.
 inline bool is_large(const Layout& layout) { return layout.height * layout.width >= 128; }
 
+// To the sums by channel, from vector `first` of a pixel on. Lanes that are no image are zeros.
 template <int vectors>
-void add(Vector (&sum)[vectors], double* to) {
+void add(const Layout& layout, Vector (&sum)[vectors], double* to, int64_t first) {
   for (int j = 0; j < vectors; ++j) {
-    for (int lane = 0; lane < kLanes; ++lane) to[j * kLanes + lane] += sum[j][lane];
+    for (int lane = 0; lane < kLanes; ++lane)
+      to[layout.is_stacked() ? first + j : (first + j) * kLanes + lane] += sum[j][lane];
     sum[j] = Vector{};
   }
 }
@@ -61,11 +80,22 @@ class BatchNorm {
   }
 
   // Adds images to the mean (first) and the squared deviations from it (second), of `seen` pixels so far: Chan's way.
-  void add_moments(const Images& values, int64_t count, int64_t seen, const Sums& sums) const {
+  void add_moments(const Images& values, int64_t count, int64_t images, int64_t seen, const Sums& sums) const {
     constexpr int64_t most = 1024;
     const Layout& layout = *values.layout;
+    if (layout.is_stacked()) {
+      for (int64_t n = 0; n < count; ++n) {
+        const int lanes = lanes_of(layout, n, images);
+        each_block(layout, [&](auto vectors, int64_t first) {
+          add_stacked_moments<vectors>(values.from(n), first, lanes, seen, sums.first + first, sums.second + first);
+        });
+        seen += lanes * layout.height * layout.width;
+      }
+      return;
+    }
     auto add = [&](const float* first, int64_t pixels) {
-      each_block(layout.channels, [&](auto vectors, int64_t c) {
+      each_block(layout, [&](auto vectors, int64_t number) {
+        const int64_t c = number * kLanes;
         add_moments<vectors>(first + c, layout.pixel(), pixels, seen, sums.first + c, sums.second + c);
       });
       seen += pixels;
@@ -106,26 +136,28 @@ class BatchNorm {
   // Adds the sums of the gradients (first), and of the gradients times the normalized values (second).
   void add_sums(const Images& values, const Images& gradient, int64_t count, const Norm& norm, const Sums& sums) const {
     const Layout& layout = *values.layout;
-    each_block(layout.channels, [&](auto vectors, int64_t c) {
+    const int64_t step = layout.vector(1), gradient_step = gradient.layout->vector(1);
+    each_block(layout, [&](auto vectors, int64_t first) {
       Vector mean[vectors], inverse[vectors], sum[vectors] = {}, product[vectors] = {};
       for (int j = 0; j < vectors; ++j) {
-        mean[j] = load(norm.mean + c + j * kLanes);
-        inverse[j] = load(norm.inverse + c + j * kLanes);
+        mean[j] = layout.of_channels(norm.mean, first + j);
+        inverse[j] = layout.of_channels(norm.inverse, first + j);
       }
       for (int64_t n = 0; n < count; ++n) {
         for (int64_t y = 0; y < layout.height; ++y) {
-          const float *v = values.at(n, y, 0) + c, *d = gradient.at(n, y, 0) + c;
+          const float* v = values.at(n, y, 0) + first * step;
+          const float* d = gradient.at(n, y, 0) + first * gradient_step;
           for (int64_t x = 0; x < layout.width; ++x, v += layout.pixel(), d += layout.pixel())
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; ++j) {
-              const Vector given = load(d + j * kLanes);
+              const Vector given = load(d + j * gradient_step);
               sum[j] += given;
-              product[j] += given * ((load(v + j * kLanes) - mean[j]) * inverse[j]);
+              product[j] += given * ((load(v + j * step) - mean[j]) * inverse[j]);
             }
         }
         if (n + 1 == count || is_large(layout)) {
-          add<vectors>(sum, sums.first + c);
-          add<vectors>(product, sums.second + c);
+          add<vectors>(layout, sum, sums.first, first);
+          add<vectors>(layout, product, sums.second, first);
         }
       }
     });
@@ -171,6 +203,41 @@ class BatchNorm {
         squares[c] += deviation[j][lane] + difference * difference * double(seen) * share;
         mean[c] += difference * share;
       }
+  }
+
+  // The same for some channels of one stack.
+  template <int vectors>
+  static void add_stacked_moments(const Images& values, int64_t channel, int lanes, int64_t seen, double* mean,
+                                  double* squares) {
+    const Layout& layout = *values.layout;
+    auto each_pixel = [&](auto f) {
+      for (int64_t y = 0; y < layout.height; ++y)
+        for (int64_t x = 0; x < layout.width; ++x) f(values.at(0, y, x) + layout.channel(channel));
+    };
+    auto total = [&](const Vector& of) {
+      double sum = 0;
+      for (int lane = 0; lane < lanes; ++lane) sum += of[lane];
+      return sum;
+    };
+    const double added = double(lanes * layout.height * layout.width), share = added / (double(seen) + added);
+    Vector sum[vectors] = {}, deviation[vectors] = {}, center[vectors];
+    each_pixel([&](const float* from) {
+#pragma GCC unroll 4
+      for (int j = 0; j < vectors; ++j) sum[j] += load(from + layout.vector(j));
+    });
+    for (int j = 0; j < vectors; ++j) center[j] = broadcast(float(total(sum[j]) / added));
+    each_pixel([&](const float* from) {
+#pragma GCC unroll 4
+      for (int j = 0; j < vectors; ++j) {
+        const Vector difference = load(from + layout.vector(j)) - center[j];
+        deviation[j] += difference * difference;
+      }
+    });
+    for (int j = 0; j < vectors; ++j) {
+      const double difference = center[j][0] - mean[j];
+      squares[j] += total(deviation[j]) + difference * difference * double(seen) * share;
+      mean[j] += difference * share;
+    }
   }
 
   int gamma_ = -1, beta_ = -1, moving_mean_ = -1, moving_variance_ = -1;  // parameters; gamma of -1 is 1

@@ -33,22 +33,21 @@ class Pooling : public Step {
     const int64_t top = y * geometry_.stride_height - geometry_.pad_height;
     const int64_t first = std::max<int64_t>(top, 0), end = std::min(top + geometry_.kernel_height, in.layout->height);
     const int64_t pitch = in.layout->pixel(), row = in.layout->row();
-    const float* const from = in.at(n, first, 0);
-    float* to = out.at(n, y, 0);
-    for (int64_t x = 0; x < out_.width; ++x, to += out_.pixel()) {
-      const int64_t left = x * geometry_.stride_width - geometry_.pad_width;
-      const int64_t first_x = std::max<int64_t>(left, 0);
-      const int64_t width = std::min(left + geometry_.kernel_width, in.layout->width) - first_x;
-      const Vector part = broadcast(1.0f / float((end - first) * width));
-      for (int64_t c = 0; c < out_.channels; c += kLanes) {
-        const float* line = from + first_x * pitch + c;
+    for (int64_t v = 0; v < out_.vectors(); ++v) {
+      const float* const from = in.at(n, first, 0) + in.layout->vector(v);
+      float* to = out.at(n, y, 0) + out_.vector(v);
+      for (int64_t x = 0; x < out_.width; ++x, to += out_.pixel()) {
+        const int64_t left = x * geometry_.stride_width - geometry_.pad_width;
+        const int64_t first_x = std::max<int64_t>(left, 0);
+        const int64_t width = std::min(left + geometry_.kernel_width, in.layout->width) - first_x;
+        const float* line = from + first_x * pitch;
         Vector value = is_max ? load(line) : Vector{};
         for (int64_t i = first; i < end; ++i, line += row)
           for (int64_t j = 0; j < width; ++j)
             value = is_max ? max_of(load(line + j * pitch), value) : value + load(line + j * pitch);
-        if (!is_max) value *= part;
-        if (!stages_.is_empty()) stages_.all(&value, 1, 1, c);
-        store(to + c, value);
+        if (!is_max) value *= broadcast(1.0f / float((end - first) * width));
+        if (!stages_.is_empty()) stages_.all(out_, &value, 1, 1, v);
+        store(to, value);
       }
     }
   }
@@ -69,15 +68,14 @@ class Elementwise : public Step {
   void run(const std::vector<Images>& in, int64_t count, const Images& out, const Share& share) const override {
     const int64_t rows = count * out_.height, last = share.last(rows);
     for (int64_t row = share.first(rows); row < last; ++row)
-      for (int64_t x = 0; x < out_.width; ++x) {
-        const int64_t n = row / out_.height, y = row % out_.height;
-        for (int64_t c = 0; c < out_.channels; c += kLanes) {
-          Vector value = load(in[0].at(n, y, x) + c);
-          if (in.size() > 1) value += load(in[1].at(n, y, x) + c);
-          stages_.all(&value, 1, 1, c);
-          store(out.at(n, y, x) + c, value);
+      for (int64_t v = 0; v < out_.vectors(); ++v)
+        for (int64_t x = 0; x < out_.width; ++x) {
+          const int64_t n = row / out_.height, y = row % out_.height;
+          Vector value = load(in[0].at(n, y, x) + in[0].layout->vector(v));
+          if (in.size() > 1) value += load(in[1].at(n, y, x) + in[1].layout->vector(v));
+          stages_.all(out_, &value, 1, 1, v);
+          store(out.at(n, y, x) + out_.vector(v), value);
         }
-      }
   }
 
  private:

@@ -6,7 +6,7 @@
 // A program is written in words, by zoo/graph/passes/programs.py. Values are numbered: 0 is the input, i what the i-th
 // step puts out.
 //
-//     program   value ... ; step ...
+//     program   LANES value ... ; step ...
 //     value     channels, height, width, whether it is thin, border height, border width     (see images.h)
 //     step      convolution VALUE WEIGHT GEOMETRY stage ... ;
 //               max VALUE GEOMETRY stage ... ;                    and mean likewise
@@ -15,7 +15,8 @@
 //     stage     bias B | norm GAMMA BETA MEAN VARIANCE EPSILON | times X | plus X | tanh | relu
 //     GEOMETRY  kernel height, kernel width, stride height, stride width, pad height, pad width
 //
-// WEIGHT, B, GAMMA ... are numbers of parameters; GAMMA is -1 where it is 1 for all channels.
+// LANES are "channels", "images" or "any" (see images.h). WEIGHT, B, GAMMA ... are numbers of parameters; GAMMA is -1
+// where it is 1 for all channels.
 
 #pragma once
 
@@ -39,9 +40,41 @@ static const pid_t kProcess = getpid();  // that loaded this library
 
 constexpr double kWorthAThread = 30;  // microseconds
 
-class Program {
+// A program in both ways, or in one of them if that is asked for, or faster even for a whole stack.
+template <class Made>
+class Ways {
  public:
-  Program(const std::string& text, const std::vector<const float*>& parameters) {
+  template <class Make>
+  Ways(const std::string& text, const Make& make) {
+    const size_t end = text.find(' ');
+    const std::string lanes = text.substr(0, end), words = text.substr(end);
+    if (lanes != "images") plain_ = make(words, Lanes::channels);
+    if (lanes != "channels") stacked_ = make(words, Lanes::images);
+    if (plain_ && stacked_ && stacked_->cycles(kLanes) > plain_->cycles(kLanes)) stacked_.reset();
+  }
+
+  // The faster one for so many images.
+  Made& of(int64_t images) const {
+    const bool is_plain = !stacked_ || (plain_ && plain_->cycles(images) <= stacked_->cycles(images));
+    return is_plain ? *plain_ : *stacked_;
+  }
+  Made& with(Lanes lanes) const { return lanes == Lanes::images ? *stacked_ : *plain_; }
+
+ private:
+  std::unique_ptr<Made> plain_, stacked_;
+};
+
+// Images and what comes out of them, as MXNet has them.
+struct Batch {
+  const float* in;
+  int64_t images;
+  float* out;
+};
+
+// The program on images that lie in one of the two ways. What is called an image is a stack of them in the second one.
+class Pipeline {
+ public:
+  Pipeline(const std::string& text, const std::vector<const float*>& parameters, Lanes lanes) : lanes_(lanes) {
     std::istringstream words(text);
     read_values(words);
     for (std::string kind; words >> kind;) read_step(kind, words, parameters);
@@ -55,23 +88,25 @@ class Program {
   const Layout& input() const { return values_.front().layout; }
   const Layout& output() const { return values_.back().layout; }
 
-  // `count` images as MXNet has them, on at most so many threads. May be called by several threads at once.
-  void run(const float* in, int64_t count, float* out, int most_threads) {
-    if (getpid() != kProcess) most_threads = 1;  // OpenMP's threads do not survive a fork, and it would wait for them
+  // About, on one thread, for so many images as MXNet has them.
+  double cycles(int64_t images) const { return cycles_ * double(stacks(images)); }
+
+  void run(const Batch& batch, int most_threads) {
+    const int64_t count = stacks(batch.images);
     const double microseconds = cycles_ * double(count) / 3000;
     const int threads = int(std::clamp(microseconds / kWorthAThread, 1.0, double(most_threads)));
     if (count < threads && count <= most_at_once_) {
       const Lease lease(*this);
-      parallel(threads, [&](const Share& share) { run(lease.memory(), {0, count}, in, out, share); });
+      parallel(threads, [&](const Share& share) { run(lease.memory(), {0, count}, batch, share); });
     } else if (threads == 1) {
       const Lease lease(*this);
-      for (const Group& group : groups_of(count, most_at_once_)) run(lease.memory(), group, in, out, {});
+      for (const Group& group : groups_of(count, most_at_once_)) run(lease.memory(), group, batch, {});
     } else {
-      const std::vector<Group> groups = groups_of(count, most_at_once_, threads);
+      const std::vector<Group> groups = groups_of(count, most_at_once_, threads, 8 / input().stack());
       Queue queue(int64_t(groups.size()));
       parallel(threads, [&](const Share&) {
         const Lease lease(*this);
-        queue.each([&](int64_t number) { run(lease.memory(), groups[number], in, out, {}); });
+        queue.each([&](int64_t number) { run(lease.memory(), groups[number], batch, {}); });
       });
     }
   }
@@ -91,7 +126,7 @@ class Program {
   // Buffers for a group of images. Their borders are zeros, and stay so.
   class Lease {
    public:
-    explicit Lease(Program& program) : program_(program) {
+    explicit Lease(Pipeline& program) : program_(program) {
       const std::lock_guard<std::mutex> lock(program_.mutex_);
       if (program_.free_.empty()) {
         memory_.resize(program_.size_ / 16);
@@ -109,7 +144,7 @@ class Program {
     float* memory() const { return const_cast<float*>(memory_.data()->values); }
 
    private:
-    Program& program_;
+    Pipeline& program_;
     std::vector<Line> memory_;
   };
 
@@ -117,6 +152,8 @@ class Program {
     for (std::string word; words >> word && word != ";";) {
       Layout layout{std::stol(word), 0, 0};
       words >> layout.height >> layout.width >> layout.is_thin >> layout.border_height >> layout.border_width;
+      layout.lanes = lanes_;
+      layout.is_thin &= !layout.is_stacked();
       values_.push_back({layout});
     }
     steps_.emplace_back();
@@ -136,7 +173,8 @@ class Program {
     std::unique_ptr<Step> step;
     if (kind == "convolution") {
       const Layout& in = values_[values[0]].layout;
-      auto layer = convolution(in, out, geometry, Places::forward(out.channels, in.channels, geometry.taps()), stages);
+      const Places places = Places::forward(lanes_, out.channels, in.channels, geometry.taps());
+      auto layer = convolution(in, out, geometry, places, stages);
       layer->pack(parameters[weight], {});
       step = std::move(layer);
     } else if (kind == "max" || kind == "mean")
@@ -197,36 +235,48 @@ class Program {
         values_[i].images = std::max(values_[i].images, step < steps_.size() ? steps_[step].images : most_at_once_);
   }
 
+  int64_t stacks(int64_t images) const { return (images - 1) / input().stack() + 1; }
+
+  // The images of the batch that a group of stacks has: the last stack may lack some.
+  Batch part(const Batch& batch, const Group& group) const {
+    const int64_t first = group.first * input().stack();
+    return {batch.in + first * input().size(), std::min(group.images * input().stack(), batch.images - first),
+            batch.out + first * output().size()};
+  }
+
   // The value for images from number `first` of the batch on.
-  Images value(float* memory, size_t index, int64_t first, const float* in) const {
+  Images value(float* memory, size_t index, int64_t first, const Batch& batch) const {
     const Value& value = values_[index];
     if (index == 0 && value.layout.is_plain())
-      return {&value.layout, const_cast<float*>(in) + first * value.layout.image()};
+      return {&value.layout, const_cast<float*>(batch.in) + first * value.layout.image()};
     return Images{&value.layout, memory + value.place}.from(first % value.images);
   }
 
-  void run(float* memory, const Group& group, const float* in, float* out, const Share& share) const {
+  void run(float* memory, const Group& group, const Batch& batch, const Share& share) const {
     in_groups(
         0, steps_.size(), group, [&](size_t i) { return steps_[i].images; },
         [&](size_t i, const Group& images) {
-          run_step(i, memory, images, in, share);
+          run_step(i, memory, images, batch, share);
           if (share.parts > 1) barrier();
         });
-    if (share.part == 0)
-      leave(value(memory, steps_.size() - 1, group.first, in), group.images, out + group.first * output().size());
+    if (share.part > 0) return;
+    const Batch given = part(batch, group);
+    leave(value(memory, steps_.size() - 1, group.first, batch), given.images, given.out);
   }
 
-  void run_step(size_t number, float* memory, const Group& group, const float* in, const Share& share) const {
-    const Images to = value(memory, number, group.first, in);
+  void run_step(size_t number, float* memory, const Group& group, const Batch& batch, const Share& share) const {
+    const Images to = value(memory, number, group.first, batch);
     if (number == 0) {
-      if (!input().is_plain() && share.part == 0) enter(in + group.first * input().size(), group.images, to);
+      const Batch given = part(batch, group);
+      if (!input().is_plain() && share.part == 0) enter(given.in, given.images, to);
       return;
     }
     std::vector<Images> from;
-    for (const size_t each : steps_[number].values) from.push_back(value(memory, each, group.first, in));
+    for (const size_t each : steps_[number].values) from.push_back(value(memory, each, group.first, batch));
     steps_[number].step->run(from, group.images, to, share);
   }
 
+  Lanes lanes_;
   std::vector<Value> values_;
   std::vector<Numbered> steps_;  // each puts out the value of its number
   int64_t most_at_once_ = 1;     // images
@@ -234,6 +284,32 @@ class Program {
   int64_t size_ = 0;             // of the buffers
   std::mutex mutex_;
   std::vector<std::vector<Line>> free_;
+};
+
+// The program in whichever of the two ways is faster for a batch, or in both: the second one wastes no lanes on
+// channels that there are not, but it wastes those of images that a stack lacks.
+class Program {
+ public:
+  Program(const std::string& text, const std::vector<const float*>& parameters)
+      : ways_(text, [&](const std::string& words, Lanes lanes) {
+          return std::make_unique<Pipeline>(words, parameters, lanes);
+        }) {}
+
+  // `images` as MXNet has them, on at most so many threads. May be called by several threads at once.
+  void run(const float* in, int64_t images, float* out, int most_threads) {
+    if (getpid() != kProcess) most_threads = 1;  // OpenMP's threads do not survive a fork, and it would wait for them
+    const int64_t whole = images / kLanes * kLanes, rest = images - whole;
+    if (whole > 0 && rest > 0 && &ways_.of(whole) != &ways_.of(rest)) {
+      const Layout &taken = ways_.of(rest).input(), &given = ways_.of(rest).output();
+      ways_.of(whole).run({in, whole, out}, most_threads);
+      ways_.of(rest).run({in + whole * taken.size(), rest, out + whole * given.size()}, most_threads);
+    } else {
+      ways_.of(images).run({in, images, out}, most_threads);
+    }
+  }
+
+ private:
+  Ways<Pipeline> ways_;
 };
 
 }  // namespace zoo::program

@@ -40,14 +40,15 @@ class Stages {
   // Whether no more than a ReLU is left to be done after that.
   bool is_simple() const { return stages_.size() == 1 && first().activation != Activation::tanh; }
 
-  // All that is left to be done to the sums of a product: `rows` pixels of `vectors` vectors, from `channel` on.
-  void finish(Vector* values, int rows, int vectors, int64_t channel) const {
+  // All that is left to be done to the sums of a product: `rows` pixels of `vectors` vectors, from vector `first_one`
+  // on.
+  void finish(const Layout& layout, Vector* values, int rows, int vectors, int64_t first_one) const {
     activate(first().activation, values, rows * vectors);
-    for (size_t i = 1; i < stages_.size(); ++i) apply(stages_[i], values, rows, vectors, channel);
+    for (size_t i = 1; i < stages_.size(); ++i) apply(stages_[i], layout, values, rows, vectors, first_one);
   }
   // The same to values that come from elsewhere.
-  void all(Vector* values, int rows, int vectors, int64_t channel) const {
-    for (const Stage& stage : stages_) apply(stage, values, rows, vectors, channel);
+  void all(const Layout& layout, Vector* values, int rows, int vectors, int64_t first_one) const {
+    for (const Stage& stage : stages_) apply(stage, layout, values, rows, vectors, first_one);
   }
 
  private:
@@ -62,9 +63,11 @@ class Stages {
     return stages_.back();
   }
 
-  static void apply(const Stage& stage, Vector* values, int rows, int vectors, int64_t channel) {
+  static void apply(const Stage& stage, const Layout& layout, Vector* values, int rows, int vectors,
+                    int64_t first_one) {
     for (int j = 0; j < vectors; ++j) {
-      const Vector scale = load(&stage.scale[channel + j * kLanes]), shift = load(&stage.shift[channel + j * kLanes]);
+      const Vector scale = layout.of_channels(stage.scale.data(), first_one + j);
+      const Vector shift = layout.of_channels(stage.shift.data(), first_one + j);
       for (int r = 0; r < rows; ++r) values[r * vectors + j] = values[r * vectors + j] * scale + shift;
     }
     activate(stage.activation, values, rows * vectors);

@@ -19,9 +19,10 @@ namespace zoo::program {
 
 // What is kept of a batch between its passes, and their buffers.
 struct Tape {
-  int64_t count = 0;  // images
-  int parts = 1;      // threads that share them
-  Key key{};          // of its Dropout
+  Lanes lanes = Lanes::channels;
+  int64_t images = 0, count = 0;  // the latter in stacks, where there are any
+  int parts = 1;                  // threads that share them
+  Key key{};                      // of its Dropout
   std::vector<Line> memory;
   std::vector<float> norms;
   std::vector<double> sums;                 // of each part
@@ -40,16 +41,18 @@ struct Arrays {
 
 class Training {
  public:
-  explicit Training(const std::string& text) : plan_(text) { list_actions(); }
+  Training(const std::string& text, Lanes lanes) : plan_(text, lanes) { list_actions(); }
 
   const Layout& output() const { return plan_.values.back().layout; }
   int parameters() const { return plan_.parameters; }
+  // About, on one thread, for so many images.
+  double cycles(int64_t images) const { return plan_.all_cycles * double(stacks(images)); }
 
   // May change the parameters of BatchNorm that are not trained.
-  std::unique_ptr<Tape> forward(const Arrays& arrays, int64_t count, Key key, int most_threads) {
+  std::unique_ptr<Tape> forward(const Arrays& arrays, int64_t images, Key key, int most_threads) {
     if (getpid() != kProcess) most_threads = 1;  // OpenMP's threads do not survive a fork, and it would wait for them
     const std::lock_guard<std::mutex> lock(mutex_);
-    std::unique_ptr<Tape> tape = lease(count, most_threads);
+    std::unique_ptr<Tape> tape = lease(images, most_threads);
     tape->key = key;
     run(forward_, *tape, arrays, &Node::forward);
     return tape;
@@ -167,25 +170,26 @@ class Training {
     if (layout.is_plain()) return;
     const Images to = value(0, call);
     clear_border(to, call.group.images);
-    enter(call.arrays.in + call.group.first * layout.size(), call.group.images, to);
+    enter(call.arrays.in + first_image(call) * layout.size(), images(call), to);
   }
 
   void compute(size_t number, const Call& call) const {
     const Node& node = plan_.nodes[number];
     const Images to = computed(node, call);
-    const int64_t images = call.group.images;
+    const int64_t count = call.group.images;
     if (node.kind == Node::Kind::layer) {
-      node.forward->run({value(node.inputs[0], call)}, images, to, {});
+      node.forward->run({value(node.inputs[0], call)}, count, to, {});
     } else if (node.kind == Node::Kind::sum) {
       std::vector<Images> summands;
       for (const size_t input : node.inputs) summands.push_back(value(input, call));
-      Elementwise(*to.layout, Stages(to.layout->channels)).run(summands, images, to, {});
+      Elementwise(*to.layout, Stages(to.layout->channels)).run(summands, count, to, {});
     }
-    if (node.kind != Node::Kind::pass) clear_border(to, images);
-    if (node.link.drops()) node.link.drop(to, call.group.first, images, key(call.tape, number));
+    if (node.kind != Node::Kind::pass) clear_border(to, count);
+    if (node.link.drops()) node.link.drop(to, call.group.first, count, key(call.tape, number));
     const int64_t area = node.computed.height * node.computed.width;
-    const int64_t seen = (call.group.first - call.share.first(call.tape.count)) * area;
-    if (node.link.is_norm()) node.link.norm().add_moments(to, images, seen, sums_of(call.tape, node, call.share.part));
+    const int64_t seen = (call.group.first - call.share.first(call.tape.count)) * to.layout->stack() * area;
+    if (node.link.is_norm())
+      node.link.norm().add_moments(to, count, images(call), seen, sums_of(call.tape, node, call.share.part));
   }
 
   void settle(size_t number, const Call& call) const {
@@ -193,8 +197,9 @@ class Training {
     std::vector<int64_t> pixels;
     for (int part = 0; part < call.tape.parts; ++part) {
       const Share share{part, call.tape.parts};
-      const int64_t images = share.last(call.tape.count) - share.first(call.tape.count);
-      pixels.push_back(images * node.computed.height * node.computed.width);
+      const int64_t stack = node.computed.stack(),
+                    end = std::min(share.last(call.tape.count) * stack, call.tape.images);
+      pixels.push_back((end - share.first(call.tape.count) * stack) * node.computed.height * node.computed.width);
     }
     node.link.settle(node.computed, all_sums(call.tape, node), pixels, call.arrays.parameters, norm(call.tape, node));
   }
@@ -207,12 +212,12 @@ class Training {
   }
 
   void leave_output(size_t number, const Call& call) const {
-    leave(value(number, call), call.group.images, call.arrays.out + call.group.first * output().size());
+    leave(value(number, call), images(call), call.arrays.out + first_image(call) * output().size());
   }
 
   void enter_gradient(size_t, const Call& call) const {
     if (!output().is_plain())
-      enter(call.arrays.out_gradient + call.group.first * output().size(), call.group.images, head(call));
+      enter(call.arrays.out_gradient + first_image(call) * output().size(), images(call), head(call));
   }
 
   void bring(size_t number, const Call& call) const {
@@ -229,7 +234,7 @@ class Training {
 
   void settle_back(size_t number, const Call& call) const {
     const Node& node = plan_.nodes[number];
-    const int64_t pixels = call.tape.count * node.computed.height * node.computed.width;
+    const int64_t pixels = call.tape.images * node.computed.height * node.computed.width;
     node.link.norm().settle_back(node.computed, all_sums(call.tape, node), pixels, call.arrays.parameter_gradients,
                                  norm(call.tape, node));
   }
@@ -237,32 +242,43 @@ class Training {
   void undo(size_t number, const Call& call) const {
     const Node& node = plan_.nodes[number];
     const Images of = gradient(node, call);
-    const int64_t images = call.group.images;
-    node.link.undo(computed(node, call), images, norm(call.tape, node), of, sums_of(call.tape, node, call.share.part));
-    clear_border(of, images);
+    const int64_t count = call.group.images;
+    node.link.undo(computed(node, call), count, images(call), norm(call.tape, node), of,
+                   sums_of(call.tape, node, call.share.part));
+    clear_border(of, count);
     if (node.kind != Node::Kind::layer) return;
-    node.weight_gradient->add(value(node.inputs[0], call), of, images,
+    node.weight_gradient->add(value(node.inputs[0], call), of, count,
                               call.tape.weights[call.share.part].data() + node.weight_at);
-    if (node.backward) node.backward->run({of}, images, in_gradient(node, call), {});
+    if (node.backward) node.backward->run({of}, count, in_gradient(node, call), {});
   }
 
   void leave_gradient(size_t, const Call& call) const {
     const int64_t size = plan_.values.front().layout.size();
-    leave(gradient_of(0, call), call.group.images, call.arrays.in_gradient + call.group.first * size);
+    leave(gradient_of(0, call), images(call), call.arrays.in_gradient + first_image(call) * size);
   }
 
   void wait(size_t, const Call&) const {}
 
   // Memory.
 
-  std::unique_ptr<Tape> lease(int64_t count, int most_threads) {
+  int64_t stacks(int64_t images) const { return (images - 1) / plan_.values.front().layout.stack() + 1; }
+  // The first image of a group, and how many it has.
+  int64_t first_image(const Call& call) const { return call.group.first * plan_.values.front().layout.stack(); }
+  int64_t images(const Call& call) const {
+    const int64_t most = call.group.images * plan_.values.front().layout.stack();
+    return std::min(most, call.tape.images - first_image(call));
+  }
+
+  std::unique_ptr<Tape> lease(int64_t images, int most_threads) {
     std::unique_ptr<Tape> tape = std::make_unique<Tape>();
     if (!free_.empty()) {
       tape = std::move(free_.back());
       free_.pop_back();
     }
+    const int64_t count = stacks(images);
     const double microseconds = plan_.cycles * double(count) / 3000;
-    tape->count = count;
+    tape->lanes = plan_.values.front().layout.lanes;
+    tape->images = images, tape->count = count;
     tape->parts = int(std::clamp(microseconds / kWorthAThread, 1.0, double(std::min<int64_t>(most_threads, count))));
     if (int64_t(tape->memory.size()) < plan_.size * count / 16) tape->memory.resize(plan_.size * count / 16);
     tape->norms.resize(plan_.norms);
@@ -308,17 +324,21 @@ class Training {
     std::fill_n(sum.values, call.group.images * sum.layout->image(), 0.0f);
     for (const Source& source : value.sources) {
       const Images added = from(source);
+      const int64_t pixel = value.sum.pixel(), step = value.sum.vector(1), added_step = added.layout->vector(1);
       each_row(value.sum, call.group.images, [&](int64_t n, int64_t y) {
         const float* const g = added.at(n, y, 0);
         float* const to = sum.at(n, y, 0);
-        for (int64_t i = 0; i < value.sum.row(); i += kLanes) store(to + i, load(to + i) + load(g + i));
+        each_vector(value.sum, [&](int64_t x, int64_t v) {
+          float* const at = to + x * pixel + v * step;
+          store(at, load(at) + load(g + x * pixel + v * added_step));
+        });
       });
     }
     return sum;
   }
   Sums sums_of(const Tape& tape, const Node& node, int64_t part) const {
     double* const first = const_cast<double*>(tape.sums.data()) + part * plan_.sums + node.sums_at;
-    const int64_t pixel = node.computed.pixel();
+    const int64_t pixel = node.computed.padded_channels();
     return {first, first + pixel, first + 2 * pixel};
   }
   std::vector<Sums> all_sums(const Tape& tape, const Node& node) const {
@@ -328,7 +348,7 @@ class Training {
   }
   Norm norm(const Tape& tape, const Node& node) const {
     float* const first = const_cast<float*>(tape.norms.data()) + node.norm_at;
-    const int64_t pixel = node.computed.pixel();
+    const int64_t pixel = node.computed.padded_channels();
     return {first,
             first + pixel,
             first + 2 * pixel,
@@ -343,6 +363,25 @@ class Training {
   std::vector<Action> forward_, backward_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Tape>> free_;
+};
+
+// The program in whichever of the two ways is faster for a batch.
+class TrainingProgram {
+ public:
+  explicit TrainingProgram(const std::string& text)
+      : ways_(text, [](const std::string& words, Lanes lanes) { return std::make_unique<Training>(words, lanes); }) {}
+
+  int parameters() const { return ways_.of(1).parameters(); }
+  std::unique_ptr<Tape> forward(const Arrays& arrays, int64_t images, Key key, int most_threads) {
+    return ways_.of(images).forward(arrays, images, key, most_threads);
+  }
+  void backward(std::unique_ptr<Tape> tape, const Arrays& arrays) {
+    ways_.with(tape->lanes).backward(std::move(tape), arrays);
+  }
+  void drop(std::unique_ptr<Tape> tape) { ways_.with(tape->lanes).drop(std::move(tape)); }
+
+ private:
+  Ways<Training> ways_;
 };
 
 }  // namespace zoo::program

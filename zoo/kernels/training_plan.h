@@ -3,8 +3,8 @@
 // A program is written in words, by zoo/graph/passes/training_programs.py. Values are numbered: 0 is the input, i what
 // the i-th node puts out.
 //
-//     program   parameters, channels, height, width, whether the input is thin, whether it needs a gradient ; node ...
-//     node      convolution VALUE WEIGHT BIAS OUTPUTS GEOMETRY part ... ;
+//     program   LANES parameters, channels, height, width, whether the input is thin, whether it needs a gradient ;
+//     node ... node      convolution VALUE WEIGHT BIAS OUTPUTS GEOMETRY part ... ;
 //               dense VALUE WEIGHT BIAS OUTPUTS part ... ;
 //               sum VALUE VALUE part ... ;
 //               pass VALUE part ... ;
@@ -55,12 +55,14 @@ struct Node {
 };
 
 struct Plan {
-  explicit Plan(const std::string& text) {
+  Plan(const std::string& text, Lanes lanes) {
     std::istringstream words(text);
     std::string end;
     values.emplace_back();
     Layout& input = values.front().layout;
     words >> parameters >> input.channels >> input.height >> input.width >> input.is_thin >> returns_gradient >> end;
+    input.lanes = lanes;
+    input.is_thin &= !input.is_stacked();
     for (std::string kind; words >> kind;) read(kind, words);
     plan();
   }
@@ -69,10 +71,10 @@ struct Plan {
   bool returns_gradient = false;
   std::vector<Value> values;
   std::vector<Node> nodes;
-  int64_t size = 0;                  // of the tape, for each image
-  int64_t sums = 0, norms = 0;       // values of all nodes
-  int64_t weights = 0, head_at = 0;  // of the gradients of all weights; where that of the output is entered
-  double cycles = 0;                 // of an image, forward
+  int64_t size = 0;                   // of the tape, for each image
+  int64_t sums = 0, norms = 0;        // values of all nodes
+  int64_t weights = 0, head_at = 0;   // of the gradients of all weights; where that of the output is entered
+  double cycles = 0, all_cycles = 0;  // of an image: forward, and backward as well
 
   // So many images that what a node reads and computes fills half of the second-level cache, no more than 32.
   int64_t at_once(size_t node) const { return node < nodes.size() ? nodes[node].at_once : 32; }
@@ -84,7 +86,7 @@ struct Plan {
     node.inputs.resize(kind == "sum" ? 2 : 1);
     for (size_t& input : node.inputs) words >> input;
     const Layout in = values[node.inputs[0]].layout;
-    node.computed = {in.channels, in.height, in.width};
+    node.computed = in.bare();
     if (node.kind == Node::Kind::layer) {
       words >> node.weight >> node.bias >> node.computed.channels;
       Geometry& geometry = node.geometry;
@@ -120,11 +122,12 @@ struct Plan {
       }
       out.place = node.link.is_empty() ? node.computed_at : take(out.layout);
       node.sums_at = sums, node.norm_at = norms;
-      sums += 3 * node.computed.pixel();
-      norms += 7 * node.computed.pixel();
+      sums += 3 * node.computed.padded_channels();
+      norms += 7 * node.computed.padded_channels();
       const int64_t bytes = 4 * (read.layout.image() + node.computed.image());
       node.at_once = std::clamp<int64_t>(half_a_cache() / bytes, 1, 32);
       cycles += 8.0 * double(node.computed.image() / kLanes);
+      all_cycles += 24.0 * double(node.computed.image() / kLanes);
       if (node.kind == Node::Kind::layer) plan_layer(node, read.layout);
       node.gradient = gradient_layout(node);
       node.gradient_at = take(node.gradient);
@@ -132,10 +135,11 @@ struct Plan {
     for (size_t i = 0; i < nodes.size(); ++i)
       if (nodes[i].kind == Node::Kind::layer) plan_gradients(nodes[i]);
     for (Value& value : values) {
-      value.sum = {value.layout.channels, value.layout.height, value.layout.width};
+      value.sum = value.layout.bare();
       if (value.sources.size() > 1) value.sum_at = take(value.sum);
     }
     head_at = take(values.back().layout);
+    all_cycles += cycles;
   }
 
   void plan_layer(Node& node, const Layout& in) {
@@ -147,7 +151,7 @@ struct Plan {
 
   Places places(const Node& node) const {
     const int64_t inputs = values[node.inputs[0]].layout.channels;
-    return Places::forward(node.computed.channels, inputs, node.geometry.taps());
+    return Places::forward(node.computed.lanes, node.computed.channels, inputs, node.geometry.taps());
   }
 
   // The gradient of an input is a convolution of that of the output, with the kernel turned around; of a layer whose
@@ -155,11 +159,11 @@ struct Plan {
   std::unique_ptr<Layer> backward_layer(const Node& node, const Layout& gradient, const Layout& out) const {
     const int64_t inputs = out.channels, outputs = gradient.channels, taps = node.geometry.taps();
     Places places;
-    for (int64_t tap = node.is_flat ? 1 : taps; tap-- > 0;)
-      for (int64_t o = 0; o < outputs; ++o) places.rows.push_back(o * inputs * taps + tap);
-    for (int64_t tap = 0; tap < (node.is_flat ? taps : 1); ++tap)
-      for (int64_t c = 0; c < (node.is_flat ? out.pixel() : inputs); ++c)
-        places.columns.push_back(c < inputs ? c * taps + tap : -1);
+    const int64_t turned = node.is_flat ? 1 : taps, pitch = out.is_stacked() ? inputs : out.pixel();
+    each_value(out.lanes, turned, outputs,
+               [&](int64_t tap, int64_t o) { places.rows.push_back(o * inputs * taps + turned - 1 - tap); });
+    each_value(out.lanes, node.is_flat ? taps : 1, node.is_flat ? pitch : inputs,
+               [&](int64_t tap, int64_t c) { places.columns.push_back(c < inputs ? c * taps + tap : -1); });
     const Geometry& given = node.geometry;
     if (!node.is_flat) {
       const Geometry geometry{given.kernel_height,
@@ -170,15 +174,15 @@ struct Plan {
                               given.kernel_width - 1 - given.pad_width};
       return convolution(gradient, out, geometry, places, Stages(inputs));
     }
-    const Layout pixels{taps * out.pixel(), 1, 1};
+    const Layout pixels = out.of(taps * pitch, 1, 1);
     return std::make_unique<Product>(gradient, pixels, Geometry{1, 1, 1, 1, 0, 0}, places, Stages(pixels.channels));
   }
 
   // With a border for the layer that computes the gradient of the input, if it reads one.
   Layout gradient_layout(const Node& node) const {
-    Layout layout{node.computed.channels, node.computed.height, node.computed.width};
+    const Layout layout = node.computed.bare();
     if (node.kind != Node::Kind::layer || node.is_flat || !needs_gradient(node.inputs[0])) return layout;
-    const Layout &in = values[node.inputs[0]].layout, out{in.channels, in.height, in.width};
+    const Layout out = values[node.inputs[0]].layout.bare();
     Layout bordered = layout;
     bordered.border_height = node.geometry.kernel_height - 1 - node.geometry.pad_height;
     bordered.border_width = node.geometry.kernel_width - 1 - node.geometry.pad_width;
@@ -188,10 +192,11 @@ struct Plan {
   void plan_gradients(Node& node) {
     const Value& read = values[node.inputs[0]];
     node.weight_gradient = program::weight_gradient(read.layout, node.gradient, node.geometry, places(node));
+    all_cycles += node.weight_gradient->cycles_per_image();
     node.weight_at = weights;
     weights += round_up(node.weight_gradient->size(), 16);
     if (!needs_gradient(node.inputs[0])) return;
-    node.in_gradient = {read.layout.channels, read.layout.height, read.layout.width};
+    node.in_gradient = read.layout.bare();
     if (node.inputs[0] > 0 && continues(nodes[node.inputs[0] - 1], node)) {
       node.in_gradient = nodes[node.inputs[0] - 1].gradient;
       node.in_gradient_at = nodes[node.inputs[0] - 1].gradient_at;
@@ -199,6 +204,7 @@ struct Plan {
       node.in_gradient_at = take(node.in_gradient);
     }
     node.backward = backward_layer(node, node.gradient, node.in_gradient);
+    all_cycles += node.backward->cycles_per_image();
   }
 
   // Whether the gradient of what `node` computes can be written by its only reader.

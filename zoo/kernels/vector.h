@@ -47,6 +47,17 @@ inline Vector min_of(Vector a, Vector b) {
 #endif
 }
 
+// Of all lanes.
+inline float sum_of(Vector x) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps((__m512)x);
+#else
+  float sum = 0;
+  for (int lane = 0; lane < kLanes; ++lane) sum += x[lane];
+  return sum;
+#endif
+}
+
 inline Vector relu_of(Vector x) { return max_of(Vector{}, x); }
 
 // The approximation of numbers.h, lane by lane.

@@ -235,7 +235,7 @@ class Winograd : public Layer {
             tile.from[p] = transformed + element * in_step + (tiling.first(i) + p) * in_.pixel();
             tile.to[p] = sums + element * out_step + (tiling.first(i) + p) * pitch;
           }
-          kernels[tiling.count(i)]({window_, weight, kZeros, false}, tile);
+          kernels[tiling.count(i)]({window_.data(), in_.channels, weight, kZeros, false}, tile);
         }
       for (int64_t i = 0; i < tiles; ++i)
         for (int j = 0; j < block.vectors; ++j)
@@ -259,7 +259,7 @@ class Winograd : public Layer {
       Vector row[outputs];
       transform<kOutputs<size, kernel>>(half + y * size, 1, row, 1);
       for (int x = 0; x < outputs; ++x) row[x] += start;
-      stages_.finish(row, outputs, 1, channel);
+      stages_.finish(out_, row, outputs, 1, channel / kLanes);
       float* const to = out.at(place.image, place.y + y, place.x) + channel;
       for (int64_t x = 0; x < width; ++x) store(to + x * out_.pixel(), row[x]);
     }
@@ -280,7 +280,7 @@ class Winograd : public Layer {
 template <class Result, class Direct, template <int, int> class Fast, class... Arguments>
 std::unique_ptr<Result> fastest(const Layout& in, const Geometry& geometry, const Arguments&... arguments) {
   std::unique_ptr<Result> best = std::make_unique<Direct>(arguments...), other;
-  const bool is_dense = geometry.stride_height == 1 && geometry.stride_width == 1 && !in.is_thin;
+  const bool is_dense = geometry.stride_height == 1 && geometry.stride_width == 1 && !in.is_thin && !in.is_stacked();
   if (!is_dense || geometry.kernel_height != geometry.kernel_width) return best;
   if (geometry.kernel_height == 3) other = std::make_unique<Fast<6, 3>>(arguments...);
   if (geometry.kernel_height == 5) other = std::make_unique<Fast<8, 5>>(arguments...);

@@ -11,16 +11,38 @@ channel, applied to the sums while they are in registers. Candidates are all con
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 from zoo.graph.ir import Graph, Node
 from zoo.graph.passes.decisions import Decision
 from zoo.graph.passes.matching import SHARED, Matcher, activation, has_parameters, is_halving, nodes_of
+from zoo.graph.passes.regions import Shapes
 
 
 def lower(graph: Graph, ranks: dict[str, int], for_inference: bool = False) -> list[Decision]:
     """Replace all layers that the kernel can compute; ``ranks`` holds the number of dimensions by node."""
     dense = [_lower_dense(graph, node, ranks, for_inference) for node in nodes_of(graph, "FullyConnected")]
     return [*dense, *(_lower_convolution(graph, node, ranks, for_inference) for node in nodes_of(graph, "Convolution"))]
+
+
+def share_of_use(graph: Graph, shapes: Shapes) -> float:
+    """Return which part of the products that the kernels would compute for all layers is not of padding.
+
+    They compute blocks of 32 channels, so a layer of few channels costs them as much as one of 32.
+    """
+    wanted = computed = 0
+    for layer in (*nodes_of(graph, "Convolution"), *nodes_of(graph, "FullyConnected")):
+        outputs, inputs, *kernel = shapes[layer.inputs[1][0].name][0]
+        taps, pixels = prod(kernel), prod(shapes[layer.name][0][2:])
+        is_unfolded = taps > 1 and inputs < 16  # its taps lie side by side, see zoo/kernels/layout.h
+        depth = _padded(inputs * taps) if is_unfolded else taps * _padded(inputs)
+        wanted += pixels * outputs * inputs * taps
+        computed += pixels * _padded(outputs) * depth
+    return wanted / computed if computed else 0.0
+
+
+def _padded(channels: int) -> int:
+    return -(-channels // 32) * 32
 
 
 def join(graph: Graph) -> list[Decision]:

@@ -10,6 +10,8 @@ from zoo.graph.passes import regions
 from zoo.graph.passes.matching import Matcher
 from zoo.graph.passes.regions import SUMS, Shapes
 
+LANES = "any"  # what the lanes of vectors are: "channels", "images", or "any" for whichever is faster
+
 
 @dataclass
 class Step:
@@ -47,7 +49,7 @@ class Writer(ABC):
             self.numbers[id(node)] = self._number(node)
         last = self.region[-1]
         source, output = self.source
-        attributes = {"program": self.text(), "parameters": str(len(self.parameters))}
+        attributes = {"program": f"{LANES} {self.text()}", "parameters": str(len(self.parameters))}
         attributes |= regions.extents("in_", self.shapes[source.name][output])
         attributes |= regions.extents("", self.shapes[last.name][0])
         return Node(self.operator, last.name, attributes | self.facts(), [self.source, *self.parameters])
