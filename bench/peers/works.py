@@ -107,7 +107,8 @@ def configurations(work: Work, compiled: bool = False) -> list[Configuration]:
         sides.append(Configuration(REPORT, "report_loop"))
     sides += _torch(work, compiled)
     if work.phase == "infer":
-        sides.append(Configuration(f"{OURS}, compiled", "compiled_program"))
+        direct = [dtype for dtype in ours if dtype != "int8"]
+        sides += [Configuration(f"{OURS}, compiled, {dtype}", "compiled_program", dtype) for dtype in direct]
         sides.append(Configuration("ONNX Runtime float32", "onnx_runtime", requires=_ONNX_RUNTIME))
         sides += _openvino(work)
     return sides

@@ -1,4 +1,4 @@
-"""This project's side without MXNet's engine: float32 inference by ``zoo.compile``."""
+"""This project's side without MXNet's engine: inference by ``zoo.compile``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def prepare(request: dict[str, Any]) -> Prepared:
 
     weights = Path(request["folder"]) / f"{request['start']}.npz"
     net = zoo.get_model(handed_over(request["model"], weights), seed=0)
-    return forward_passes(zoo.compile(net, threads=request["threads"]), request)
+    return forward_passes(zoo.compile(net, threads=request["threads"], dtype=request["dtype"]), request)
 
 
 if __name__ == "__main__":

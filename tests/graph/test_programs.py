@@ -240,3 +240,33 @@ def test_images_that_do_not_fit_are_refused():
         zoo.compile(nn.Dense(2))
     with pytest.raises(zoo.ZooError, match=r"does not take images of \(1, 5, 5\): "):
         zoo.compile(zoo.get_model("lenet5", seed=0), (1, 5, 5))
+
+
+@pytest.mark.skipif(not FOUND.convolution, reason="bfloat16 programs need AMX")
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_every_model_is_compiled_in_bfloat16(name: str):
+    net = zoo.get_model(name, seed=0)
+    compiled, exact = (zoo.compile(net, dtype=dtype) for dtype in ("bfloat16", "float32"))
+    assert compiled.is_direct, compiled.why
+    for count in (1, 3, 16, 40):
+        found, expected = compiled(IMAGES[:count]), exact(IMAGES[:count])
+        np.testing.assert_allclose(found, expected, rtol=0, atol=0.02 * np.abs(expected).max())
+
+
+@pytest.mark.skipif(not FOUND.convolution, reason="bfloat16 programs need AMX")
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("name", CASES)
+def test_layers_are_one_program_in_bfloat16(name: str, threads: int):
+    shape, layers = CASES[name]
+    net = make(*(layer() for layer in layers), shape=shape)
+    compiled = zoo.compile(net, shape, threads, "bfloat16")
+    assert compiled.is_direct, compiled.why
+    data = np.random.default_rng(0).normal(size=(37, *shape)).astype(np.float32)
+    for count in (1, 2, 15, 37):
+        expected = net(mx.nd.array(data[:count])).asnumpy()
+        np.testing.assert_allclose(compiled(data[:count]), expected, rtol=0, atol=0.02 * np.abs(expected).max())
+
+
+def test_a_network_is_not_compiled_in_other_dtypes():
+    with pytest.raises(zoo.ZooError, match="compiled in auto, float32 or bfloat16, not 'int8'"):
+        zoo.compile(zoo.get_model("mlp", seed=0), dtype="int8")

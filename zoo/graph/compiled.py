@@ -14,7 +14,7 @@ from zoo.console import mxnet_reason
 from zoo.errors import ZooError
 from zoo.graph import lowering
 from zoo.graph.cost import INPUT_SHAPE
-from zoo.graph.execution import FLOAT32, Execution, check_interface
+from zoo.graph.execution import BFLOAT16, FLOAT32, Execution, check_interface
 from zoo.graph.ir import Graph, Node
 from zoo.graph.shapes import Shape
 from zoo.runtime import STATUS, mx
@@ -34,10 +34,10 @@ class Compiled:
         why: what computes the network, or why MXNet has to.
     """
 
-    def __init__(self, net: mx.gluon.HybridBlock, input_shape: Shape, threads: int) -> None:
-        execution = Execution.of(net, "cpu(0)", FLOAT32)
-        lowered = lowering.inference(net, execution, input_shape)
-        node, self.why = _whole(lowered)
+    def __init__(self, net: mx.gluon.HybridBlock, input_shape: Shape, threads: int, dtype: str) -> None:
+        execution = Execution.of(net, "cpu(0)", dtype)
+        lowered = lowering.inference(net, execution, input_shape, for_few=True)
+        node, self.why = _whole(lowered, execution)
         self.input_shape = input_shape
         self.is_direct = node is not None
         self._run = _by_mxnet(lowered, net) if node is None else _directly(node, net, threads)
@@ -54,16 +54,24 @@ class Compiled:
         return self._run(np.ascontiguousarray(images))
 
 
-def compile(net: mx.gluon.HybridBlock, input_shape: Shape = INPUT_SHAPE, threads: int | None = None) -> Compiled:
-    """Compile ``net``, which must be initialized, for inference in float32 on the CPU.
+def compile(
+    net: mx.gluon.HybridBlock,
+    input_shape: Shape = INPUT_SHAPE,
+    threads: int | None = None,
+    dtype: str = FLOAT32,
+) -> Compiled:
+    """Compile ``net``, which must be initialized, for inference on the CPU.
 
     Args:
         net: the network; later changes of its weights do not reach what is compiled.
         input_shape: shape of one image, without the batch axis.
         threads: at most so many compute a batch; None for as many as MXNet uses.
+        dtype: float32; or bfloat16, in which AMX computes the layers that it is faster for, where images and logits are
+            float32; or auto, for the faster one.
 
     Raises:
-        ZooError: the network is not initialized, on a GPU, or does not take images of ``input_shape``.
+        ZooError: the network is not initialized, on a GPU, or does not take images of ``input_shape``; or the processor
+            does not compute in ``dtype``.
     """
     if threads is not None and threads < 1:
         raise ZooError(f"the number of threads must be at least 1, not {threads}")
@@ -73,6 +81,8 @@ def compile(net: mx.gluon.HybridBlock, input_shape: Shape = INPUT_SHAPE, threads
         raise ZooError("the network is not initialized: call net.initialize() before compiling it") from None
     if any(context.device_type != "cpu" for context in placed):
         raise ZooError("the network is on a GPU: call net.collect_params().reset_ctx(mx.cpu()) before compiling it")
+    if dtype not in ("auto", FLOAT32, BFLOAT16):
+        raise ZooError(f"a network is compiled in auto, {FLOAT32} or {BFLOAT16}, not {dtype!r}")
     check_interface(net)
     try:
         outputs = net(mx.nd.zeros((1, *input_shape)))  # also draws weights that wait for their shapes
@@ -80,16 +90,18 @@ def compile(net: mx.gluon.HybridBlock, input_shape: Shape = INPUT_SHAPE, threads
         raise ZooError(f"the network does not take images of {tuple(input_shape)}: {mxnet_reason(error)}") from None
     if not isinstance(outputs, mx.nd.NDArray):
         raise ZooError(f"the network has {len(outputs)} outputs, and only networks with one can be compiled")
-    return Compiled(net, tuple(input_shape), threads or STATUS.threads or 1)
+    return Compiled(net, tuple(input_shape), threads or STATUS.threads or 1, dtype)
 
 
-def _whole(lowered: lowering.Lowered) -> tuple[Node | None, str]:
+def _whole(lowered: lowering.Lowered, execution: Execution) -> tuple[Node | None, str]:
     """The one operator that computes the whole network, or None and the reason why there is none."""
     operators = [node for node in Graph.of(lowered.symbol).nodes() if not node.is_variable]
     if [node.operator for node in operators] == ["zoo_program"]:
         return operators[0], "one program of kernels compiled for this processor"
     if not kernels.available().usable:
         return None, f"MXNet, since there are no kernels of this project: {kernels.available().reason}"
+    if execution.dtype == BFLOAT16 and not execution.amx:
+        return None, f"MXNet, since this project's kernels for bfloat16 need AMX ({STATUS.amx_reason})"
     left = [f"{each.node}: {each.reason}" for each in lowered.decisions if not each.is_done]
     if not left:
         return None, "MXNet, since the network needs several programs"

@@ -67,23 +67,26 @@ def training(net: mx.gluon.HybridBlock, execution: Execution, input_shape: Shape
     return _cast(graph, execution, decisions)
 
 
-def inference(net: mx.gluon.HybridBlock, execution: Execution, input_shape: Shape = INPUT_SHAPE) -> Lowered:
+def inference(
+    net: mx.gluon.HybridBlock, execution: Execution, input_shape: Shape = INPUT_SHAPE, for_few: bool = False
+) -> Lowered:
     """Return the graph for inference. On CPUs, programs compute float32, and the kernels for AMX bfloat16.
 
-    oneDNN fuses what has no kernel.
+    ``for_few`` images at a time, programs are faster in bfloat16, too. In float32, oneDNN fuses what has no kernel.
     """
     graph = Graph.of(symbol_of(net))
     decisions = dropout.remove(graph)
     if execution.dtype == INT8:
         raise ZooError("int8 is quantized by MXNet: see zoo.graph.quantization")
-    if execution.dtype == FLOAT32 and execution.on_cpu:
-        if execution.kernels:
-            decisions += programs.form(graph, infer(graph, {"data": (1, *input_shape)}))
-        symbol = graph.symbol().optimize_for("MKLDNN")
-        return Lowered(symbol, (*decisions, *_fused_by_onednn(symbol)))
-    if execution.amx and execution.dtype == BFLOAT16:
+    is_rounded = execution.amx and execution.dtype == BFLOAT16
+    if execution.kernels and (execution.dtype == FLOAT32 or (is_rounded and for_few)):
+        decisions += programs.form(graph, infer(graph, {"data": (1, *input_shape)}), execution.dtype)
+    elif is_rounded:
         decisions += convolutions.lower(graph, ranks(graph, input_shape), for_inference=True)
         decisions += convolutions.join(graph)
+    if execution.dtype == FLOAT32 and execution.on_cpu:
+        symbol = graph.symbol().optimize_for("MKLDNN")
+        return Lowered(symbol, (*decisions, *_fused_by_onednn(symbol)))
     return _cast(graph, execution, decisions)
 
 

@@ -9,44 +9,51 @@
 
 namespace zoo {
 
-constexpr int64_t kControlPoints = 6;  // along each axis
-constexpr int kOne = 1 << 20;          // of fixed-point coordinates
+constexpr int64_t kControlPoints = 6;         // along each axis
+constexpr int kBits = 20, kOne = 1 << kBits;  // of fixed-point coordinates
 
 // An image whose pixels are taken from where cubic B-splines over `points` (2, 6, 6) say, x before y, bilinearly;
 // outside of it everything is 0. `basis` (6, size): the weights of the control points of a line at each of its pixels.
+// Lines are computed in whole runs of pixels, which the compiler vectorizes; what is beyond an image is left out.
 template <class T>
 void deform(const uint8_t* image, int64_t size, const float* points, const float* basis, float scale, T* to) {
+  constexpr int run = 16;
+  const int64_t width = (size + run - 1) / run * run, lines = kControlPoints;
   const int pitch = int(size) + 3;  // with a border of zeros: one before, two behind
-  float* padded = scratch<T, float>(pitch * pitch + 3 * size);
-  float *u = padded + pitch * pitch, *v = u + size, *line = v + size;
-  std::fill(padded, u, 0.0f);
+  float* const padded = scratch<T, float>(pitch * pitch + (lines + 1) * width);
+  float *const weights = padded + pitch * pitch, *const line = weights + lines * width;
+  std::fill(padded, line, 0.0f);
   for (int64_t y = 0; y < size; ++y)
     for (int64_t x = 0; x < size; ++x) padded[(y + 1) * pitch + x + 1] = float(image[y * size + x]) * scale;
+  for (int64_t k = 0; k < lines; ++k) std::copy_n(basis + k * size, size, weights + k * width);
   const int most = (int(size) + 1) * kOne;
   for (int64_t y = 0; y < size; ++y) {
-    std::fill(u, line, 1.0f);
-    for (int64_t k = 0; k < kControlPoints; ++k) {
-      float across = 0, down = 0;
-      for (int64_t j = 0; j < kControlPoints; ++j) {
-        across += basis[j * size + y] * points[j * kControlPoints + k];
-        down += basis[j * size + y] * points[(kControlPoints + j) * kControlPoints + k];
+    float across[kControlPoints] = {}, down[kControlPoints] = {};
+    for (int64_t j = 0; j < lines; ++j)
+      for (int64_t k = 0; k < lines; ++k) {
+        across[k] += basis[j * size + y] * points[j * lines + k];
+        down[k] += basis[j * size + y] * points[(lines + j) * lines + k];
       }
+    for (int64_t first = 0; first < width; first += run) {
+      float u[run], v[run];
+      std::fill_n(u, run, 1.0f), std::fill_n(v, run, 1.0f);
+      for (int64_t k = 0; k < lines; ++k)
 #pragma omp simd
-      for (int64_t x = 0; x < size; ++x) {
-        u[x] += basis[k * size + x] * across;
-        v[x] += basis[k * size + x] * down;
+        for (int x = 0; x < run; ++x) {
+          u[x] += weights[k * width + first + x] * across[k];
+          v[x] += weights[k * width + first + x] * down[k];
+        }
+      // With fixed-point numbers, whose minimum and maximum the compiler vectorizes.
+#pragma omp simd
+      for (int x = 0; x < run; ++x) {
+        const int column = std::min(std::max(int(u[x] * kOne), 0), most);
+        const int row = std::min(std::max(int(v[x] * kOne), 0), most);
+        const float right = float(column & (kOne - 1)) / kOne, below = float(row & (kOne - 1)) / kOne;
+        const int at = (row >> kBits) * pitch + (column >> kBits);
+        const float upper = padded[at] + right * (padded[at + 1] - padded[at]);
+        const float lower = padded[at + pitch] + right * (padded[at + pitch + 1] - padded[at + pitch]);
+        line[first + x] = upper + below * (lower - upper);
       }
-    }
-    // With fixed-point numbers, whose minimum and maximum the compiler vectorizes.
-#pragma omp simd
-    for (int64_t x = 0; x < size; ++x) {
-      const int column = std::min(std::max(int(u[x] * kOne), 0), most);
-      const int row = std::min(std::max(int(v[x] * kOne), 0), most);
-      const float right = float(column % kOne) / kOne, below = float(row % kOne) / kOne;
-      const int at = row / kOne * pitch + column / kOne;
-      const float upper = padded[at] + right * (padded[at + 1] - padded[at]);
-      const float lower = padded[at + pitch] + right * (padded[at + pitch + 1] - padded[at + pitch]);
-      line[x] = upper + below * (lower - upper);
     }
     for (int64_t x = 0; x < size; ++x) narrow(line[x], to + y * size + x);
   }

@@ -6,7 +6,7 @@
 // A program is written in words, by zoo/graph/passes/programs.py. Values are numbered: 0 is the input, i what the i-th
 // step puts out.
 //
-//     program   LANES value ... ; step ...
+//     program   LANES DTYPE value ... ; step ...
 //     value     channels, height, width, whether it is thin, border height, border width     (see images.h)
 //     step      convolution VALUE WEIGHT GEOMETRY stage ... ;
 //               max VALUE GEOMETRY stage ... ;                    and mean likewise
@@ -15,7 +15,8 @@
 //     stage     bias B | norm GAMMA BETA MEAN VARIANCE EPSILON | times X | plus X | tanh | relu
 //     GEOMETRY  kernel height, kernel width, stride height, stride width, pad height, pad width
 //
-// LANES are "channels", "images" or "any" (see images.h). WEIGHT, B, GAMMA ... are numbers of parameters; GAMMA is -1
+// LANES are "channels", "images" or "any" (see images.h), DTYPE is "float32" or "bfloat16" for layers that AMX
+// computes faster. WEIGHT, B, GAMMA ... are numbers of parameters; GAMMA is -1
 // where it is 1 for all channels.
 
 #pragma once
@@ -32,7 +33,7 @@
 
 #include "groups.h"
 #include "pools.h"
-#include "winograd.h"
+#include "rounded.h"
 
 namespace zoo::program {
 
@@ -76,6 +77,9 @@ class Pipeline {
  public:
   Pipeline(const std::string& text, const std::vector<const float*>& parameters, Lanes lanes) : lanes_(lanes) {
     std::istringstream words(text);
+    std::string dtype;
+    words >> dtype;
+    may_round_ = dtype == "bfloat16";
     read_values(words);
     for (std::string kind; words >> kind;) read_step(kind, words, parameters);
     choose_groups();
@@ -173,8 +177,7 @@ class Pipeline {
     std::unique_ptr<Step> step;
     if (kind == "convolution") {
       const Layout& in = values_[values[0]].layout;
-      const Places places = Places::forward(lanes_, out.channels, in.channels, geometry.taps());
-      auto layer = convolution(in, out, geometry, places, stages);
+      auto layer = fastest_convolution(in, out, geometry, stages, may_round_);
       layer->pack(parameters[weight], {});
       step = std::move(layer);
     } else if (kind == "max" || kind == "mean")
@@ -185,8 +188,8 @@ class Pipeline {
     steps_.push_back({std::move(step), std::move(values)});
   }
 
-  static Stages read_stages(int64_t channels, std::istringstream& words, const std::vector<const float*>& parameters) {
-    Stages stages(channels);
+  Stages read_stages(int64_t channels, std::istringstream& words, const std::vector<const float*>& parameters) const {
+    Stages stages(channels, may_round_);
     for (std::string word; words >> word && word != ";";) {
       if (word == "tanh" || word == "relu") {
         stages.activate(word == "tanh" ? Activation::tanh : Activation::relu);
@@ -277,6 +280,7 @@ class Pipeline {
   }
 
   Lanes lanes_;
+  bool may_round_ = false;  // to bfloat16
   std::vector<Value> values_;
   std::vector<Numbered> steps_;  // each puts out the value of its number
   int64_t most_at_once_ = 1;     // images

@@ -19,7 +19,8 @@ struct Stage {
 
 class Stages {
  public:
-  explicit Stages(int64_t channels) : channels_(channels) { begin(); }
+  // If values are rounded to bfloat16 afterwards, a rough tanh is as good.
+  explicit Stages(int64_t channels, bool is_rough = false) : channels_(channels), is_rough_(is_rough) { begin(); }
 
   int64_t channels() const { return channels_; }
   void scale(int64_t channel, float factor) {
@@ -63,8 +64,7 @@ class Stages {
     return stages_.back();
   }
 
-  static void apply(const Stage& stage, const Layout& layout, Vector* values, int rows, int vectors,
-                    int64_t first_one) {
+  void apply(const Stage& stage, const Layout& layout, Vector* values, int rows, int vectors, int64_t first_one) const {
     for (int j = 0; j < vectors; ++j) {
       const Vector scale = layout.of_channels(stage.scale.data(), first_one + j);
       const Vector shift = layout.of_channels(stage.shift.data(), first_one + j);
@@ -72,14 +72,19 @@ class Stages {
     }
     activate(stage.activation, values, rows * vectors);
   }
-  static void activate(Activation activation, Vector* values, int count) {
+  void activate(Activation activation, Vector* values, int count) const {
     if (activation == Activation::relu)
       for (int i = 0; i < count; ++i) values[i] = relu_of(values[i]);
+#ifdef __AVX512F__
+    else if (activation == Activation::tanh && is_rough_)
+      for (int i = 0; i < count; ++i) values[i] = (Vector)rough_tanh_of((__m512)values[i]);
+#endif
     else if (activation == Activation::tanh)
       for (int i = 0; i < count; ++i) values[i] = tanh_of(values[i]);
   }
 
   int64_t channels_;
+  bool is_rough_;
   std::vector<Stage> stages_;
   bool is_open_ = false, is_empty_ = true;
 };

@@ -60,6 +60,21 @@ inline float sum_of(Vector x) {
 
 inline Vector relu_of(Vector x) { return max_of(Vector{}, x); }
 
+// To about one unit in the last place, without the dozen cycles and more of a division; for numbers that are neither
+// tiny nor huge.
+inline Vector inverse_of(Vector x) {
+#if defined(__AVX512F__)
+  const Vector rough = (Vector)_mm512_rcp14_ps((__m512)x);
+#elif defined(__AVX2__)
+  const Vector rough = (Vector)_mm256_rcp_ps((__m256)x);
+#else
+  return 1.0f / x;
+#endif
+#ifdef __AVX2__
+  return rough + rough * (1.0f - x * rough);
+#endif
+}
+
 // The approximation of numbers.h, lane by lane.
 inline Vector tanh_of(Vector x) {
   const Vector limit = broadcast(7.90531110763549805f);
@@ -74,7 +89,7 @@ inline Vector tanh_of(Vector x) {
   Vector q = s * 1.19825839466702e-06f + 1.18534705686654e-04f;
   q = q * s + 2.26843463243900e-03f;
   q = q * s + 4.89352518554385e-03f;
-  return y * p / q;
+  return y * p * inverse_of(q);
 }
 
 }  // namespace zoo

@@ -20,15 +20,19 @@ from zoo.graph.passes.regions import PRODUCTS, SCALARS, Shapes
 from zoo.graph.passes.writing import Step, Writer
 
 
-def form(graph: Graph, shapes: Shapes) -> list[Decision]:
-    """Replace whatever can be replaced."""
-    return regions.replace(graph, shapes, regions.CHECKS, lambda region: _Writer(graph, region, shapes).node())
+def form(graph: Graph, shapes: Shapes, dtype: str = "float32") -> list[Decision]:
+    """Replace whatever can be replaced; ``dtype`` "bfloat16" allows layers to round what they read."""
+    return regions.replace(graph, shapes, regions.CHECKS, lambda region: _Writer(graph, region, shapes, dtype).node())
 
 
 class _Writer(Writer):
     """Writes in the words that zoo/kernels/program.h reads."""
 
     operator = "zoo_program"
+
+    def __init__(self, graph: Graph, region: list[Node], shapes: Shapes, dtype: str) -> None:
+        super().__init__(graph, region, shapes)
+        self.dtype = dtype
 
     def step(self, node: Node, values: list[int]) -> Step | None:
         if node.operator in PRODUCTS:
@@ -58,7 +62,7 @@ class _Writer(Writer):
         return {"sizes": " ".join(map(str, sizes))}
 
     def text(self) -> str:
-        return " ".join([*self._values(), ";", *(step.text() for step in self.steps)])
+        return " ".join([self.dtype, *self._values(), ";", *(step.text() for step in self.steps)])
 
     def _values(self) -> Iterator[str]:
         for number, extent in enumerate(self.extents):
