@@ -209,8 +209,11 @@ def test_a_forked_process_computes_on():
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_threads_may_call_one_program_at_once(threads: int):
+@pytest.mark.parametrize("by", ["a program", "MXNet"])
+def test_threads_may_call_what_is_compiled_at_once(by: str, threads: int):
     net = zoo.get_model("sprint", seed=0)
+    if by == "MXNet":
+        net.add(nn.Activation("sigmoid"))
     compiled = zoo.compile(net, threads=threads)
     expected = [compiled(IMAGES[:count]) for count in range(1, 13)]
     with ThreadPoolExecutor(4) as pool:

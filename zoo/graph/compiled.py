@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -144,9 +145,11 @@ def _by_mxnet(lowered: lowering.Lowered, net: mx.gluon.HybridBlock) -> Callable[
         parameter.initialize(ctx=mx.cpu())
         parameter.set_data(values)
     block.hybridize(static_alloc=True)
+    one_at_a_time = threading.Lock()  # calls of a cached graph from several threads wait for each other forever
 
     def run(images: np.ndarray) -> np.ndarray:
-        logits: np.ndarray = block(mx.nd.array(images)).asnumpy()
+        with one_at_a_time:
+            logits: np.ndarray = block(mx.nd.array(images)).asnumpy()
         return logits
 
     return run

@@ -6,15 +6,15 @@
 
 #pragma once
 
-#ifdef __AMX_BF16__
-
 #include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
 
-#include "pack.h"
 #include "winograd.h"
+
+#ifdef __AMX_BF16__
+#include "pack.h"
 
 namespace zoo::program {
 
