@@ -20,13 +20,13 @@ from zoo.data import decoded, idx
 from zoo.data.catalogue import DATASETS
 from zoo.data.mnist import locate
 from zoo.graph.passes import writing
-from zoo.runtime import cpus
+from zoo.runtime import isa
 
 # If a shell started pytest in the background, pytest and its child processes ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
-BFLOAT16 = ("bfloat16",) if "avx512bw" in cpus.flags() else ()  # a dtype to test if this processor has it
+BFLOAT16 = ("bfloat16",) if "avx512bw" in isa.flags() else ()  # a dtype to test if this processor has it
 needs_bfloat16 = pytest.mark.skipif(not BFLOAT16, reason="bfloat16 needs AVX-512")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # MXNet, not imported yet, shares the CPUs with other workers' MXNet:
