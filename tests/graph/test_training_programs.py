@@ -158,6 +158,19 @@ def test_dropout_has_the_gradient_of_its_own_mask():
     assert (loss(2e-3) - loss(-2e-3)) / 4e-3 == pytest.approx(slope, rel=0.02)
 
 
+@pytest.mark.usefixtures("lanes")
+def test_gradients_are_finite_where_all_images_are_the_same():
+    """BatchNorm then multiplies by hundreds, layer after layer, what is no image of the batch."""
+    layers = [layer for _ in range(20) for layer in (nn.Dense(8), nn.BatchNorm(), nn.Activation("relu"))]
+    net = make(*layers, shape=(8,))
+    block = lowering.for_training(net, execution("float32"), (8,))
+    with mx.autograd.record():
+        out = block(mx.nd.ones((31, 8)))
+    out.backward()
+    for name, parameter in net.collect_params().items():
+        assert parameter.grad_req == "null" or np.isfinite(parameter.grad().asnumpy()).all(), name
+
+
 def test_frozen_parameters_are_left_alone():
     shape = (1, 8, 8)
     net = make(nn.Conv2D(4, 3), nn.BatchNorm(), nn.Dense(3), shape=shape)

@@ -83,20 +83,25 @@ struct Images {
   Images from(int64_t image) const { return {layout, values + image * layout->image()}; }
 };
 
+// What a stack has in place of images that it lacks: its last one again, whose values are as harmless; or zeros.
+enum class Lacking { repeat, zero };
+
 // A row of that many images, which lie `step` apart, becomes pixels of a stack.
-inline void stack_row(const float* from, int64_t step, int64_t images, int64_t width, float* to) {
-  for (int64_t x = 0; x < width; ++x, to += kLanes)
-    for (int64_t i = 0; i < kLanes; ++i) to[i] = i < images ? from[i * step + x] : 0.0f;
+inline void stack_row(const float* from, int64_t step, int64_t images, int64_t width, Lacking lacking, float* to) {
+  for (int64_t x = 0; x < width; ++x, to += kLanes) {
+    const float last = lacking == Lacking::repeat ? from[(images - 1) * step + x] : 0.0f;
+    for (int64_t i = 0; i < kLanes; ++i) to[i] = i < images ? from[i * step + x] : last;
+  }
 }
 
-// From and to MXNet's layout: image after image, and channel after channel. Images that a stack lacks are zeros.
-inline void enter(const float* from, int64_t count, const Images& to) {
+// From and to MXNet's layout: image after image, and channel after channel.
+inline void enter(const float* from, int64_t count, const Images& to, Lacking lacking = Lacking::repeat) {
   const Layout& layout = *to.layout;
   if (layout.is_stacked()) {
     for (int64_t first = 0; first < count; first += kLanes) {
       const int64_t images = std::min<int64_t>(kLanes, count - first);
       for (int64_t row = 0; row < layout.channels * layout.height; ++row)
-        stack_row(from + first * layout.size() + row * layout.width, layout.size(), images, layout.width,
+        stack_row(from + first * layout.size() + row * layout.width, layout.size(), images, layout.width, lacking,
                   to.at(first / kLanes, row % layout.height, 0) + layout.channel(row / layout.height));
     }
     return;

@@ -164,9 +164,9 @@ struct Tiling {
   int64_t first(int64_t tile) const { return pixels / tiles * tile + std::min(tile, pixels % tiles); }
   int count(int64_t tile) const { return int(pixels / tiles + (tile < pixels % tiles)); }
   double cycles(int vectors, Lanes lanes = Lanes::channels) const {
-    double sum = 0;
-    for (int64_t tile = 0; tile < tiles; ++tile) sum += program::cycles(count(tile), vectors, lanes);
-    return sum;
+    const int64_t larger = pixels % tiles;
+    return double(larger) * program::cycles(count(0), vectors, lanes) +
+           double(tiles - larger) * program::cycles(count(tiles - 1), vectors, lanes);
   }
 };
 

@@ -15,9 +15,8 @@
 //     stage     bias B | norm GAMMA BETA MEAN VARIANCE EPSILON | times X | plus X | tanh | relu
 //     GEOMETRY  kernel height, kernel width, stride height, stride width, pad height, pad width
 //
-// LANES are "channels", "images" or "any" (see images.h), DTYPE is "float32" or "bfloat16" for layers that AMX
-// computes faster. WEIGHT, B, GAMMA ... are numbers of parameters; GAMMA is -1
-// where it is 1 for all channels.
+// LANES are "channels", "images" or "any" (see images.h). DTYPE is "float32", or "bfloat16" for layers that AMX
+// computes faster. WEIGHT, B, GAMMA ... are numbers of parameters; GAMMA is -1 where it is 1 for all channels.
 
 #pragma once
 
@@ -189,7 +188,7 @@ class Pipeline {
   }
 
   Stages read_stages(int64_t channels, std::istringstream& words, const std::vector<const float*>& parameters) const {
-    Stages stages(channels, may_round_);
+    Stages stages(channels, may_round_ && steps_.size() + 1 < values_.size());
     for (std::string word; words >> word && word != ";";) {
       if (word == "tanh" || word == "relu") {
         stages.activate(word == "tanh" ? Activation::tanh : Activation::relu);

@@ -19,7 +19,7 @@ struct Stage {
 
 class Stages {
  public:
-  // If values are rounded to bfloat16 afterwards, a rough tanh is as good.
+  // In a program that rounds to bfloat16, a rough tanh is as good, but for what it puts out.
   explicit Stages(int64_t channels, bool is_rough = false) : channels_(channels), is_rough_(is_rough) { begin(); }
 
   int64_t channels() const { return channels_; }
@@ -84,7 +84,7 @@ class Stages {
   }
 
   int64_t channels_;
-  bool is_rough_;
+  [[maybe_unused]] bool is_rough_;
   std::vector<Stage> stages_;
   bool is_open_ = false, is_empty_ = true;
 };

@@ -217,7 +217,7 @@ class Training {
 
   void enter_gradient(size_t, const Call& call) const {
     if (!output().is_plain())
-      enter(call.arrays.out_gradient + first_image(call) * output().size(), images(call), head(call));
+      enter(call.arrays.out_gradient + first_image(call) * output().size(), images(call), head(call), Lacking::zero);
   }
 
   void bring(size_t number, const Call& call) const {

@@ -1,4 +1,4 @@
-"""Networks for inference in float32 as programs of this project's kernels.
+"""Networks for inference as programs of this project's kernels.
 
     convolution, fully connected, pooling, sum, each with [bias] [BatchNorm] [activation] [scalars] ...
                                                     becomes   a step
