@@ -38,7 +38,8 @@ class Average:
         """Update the averages of ``statistics`` in one operator, together with a weight that stays unchanged.
 
         MXNet's engine does not know that a forward pass writes the running statistics. It does know that the weight was
-        updated after that pass and is written here before the next one, and so runs this operator between the two.
+        updated after that pass and is written here before the next one reads it, and so runs this operator between the
+        two if each of them is one operator; otherwise, see :meth:`settle`.
         """
         pairs = [*statistics, (self._smallest, self._smallest)]
         idle = [0.0]
@@ -47,6 +48,11 @@ class Average:
             lrs=[rate] * len(statistics) + idle, wds=[1.0] * len(statistics) + idle, rescale_grad=-1.0,
             num_weights=len(pairs), out=[average for average, _ in pairs],
         )  # fmt: skip
+
+    def settle(self) -> None:
+        """Wait until the statistics are taken in: layers of the next forward pass would write them meanwhile."""
+        for average, _ in self._statistics[::_AT_ONCE]:
+            average.wait_to_read()
 
     def apply(self) -> None:
         """Load the average into the network, until :meth:`withdraw`."""

@@ -19,7 +19,7 @@ from zoo.training import steps
 from zoo.training.average import Average
 from zoo.training.device_dataset import DeviceDataset, lagging, on_device
 from zoo.training.optimizer_state import Counts
-from zoo.training.stepping import stepper
+from zoo.training.stepping import WholeStep, stepper
 
 SEGMENT = 200  # batches; within an epoch, training can only be resumed where a segment ends
 
@@ -220,6 +220,8 @@ class TrainingSession:
             metrics = self._stepper.step(images, shards, self.learning_rate)
             if self._average is not None:
                 self._average.update()
+                if not isinstance(self._stepper, WholeStep):
+                    self._average.settle()
             yield images, metrics
 
 
