@@ -261,7 +261,7 @@ def test_bfloat16_learns_as_float32_does(name: str, mnist):
     for dtype in ("float32", "bfloat16"):
         net = zoo.get_model(name, seed=0)
         recipe = zoo.Recipe(epochs=3, batch_size=100, learning_rate=0.02, dtype=dtype)  # before, it varies by seeds
-        curves[dtype] = zoo.fit(net, mnist.train[:1200], mnist.train[-2000:], recipe, progress=False).records[-1]
+        curves[dtype] = zoo.fit(net, mnist.train[:2000], mnist.train[-2000:], recipe, progress=False).records[-1]
         assert {np.dtype(parameter.dtype) for parameter in net.collect_params().values()} == {np.dtype("float32")}
     assert curves["bfloat16"].train_loss == pytest.approx(curves["float32"].train_loss, rel=0.05)
     assert abs(curves["bfloat16"].validation_accuracy - curves["float32"].validation_accuracy) < 0.05
